@@ -1,0 +1,84 @@
+/* Every maximum has its name here. Sizes in bytes unless the name says otherwise. */
+#ifndef PROTO_LIMITS_H
+#define PROTO_LIMITS_H
+
+#define KIB(n) ((size_t)(n)*1024)
+#define MIB(n) ((size_t)(n)*1024 * 1024)
+
+/* statements and names (maxcompute.md, section 6) */
+#define LIMIT_STATEMENT_BYTES       (2 * MIB(1))
+#define LIMIT_NAME_BYTES            128
+#define LIMIT_COMMENT_BYTES         1024
+#define LIMIT_REGION_BYTES          64
+#define LIMIT_PRINCIPAL_BYTES       192
+#define LIMIT_COLUMNS               1200
+#define LIMIT_PARTITION_LEVELS      6
+#define LIMIT_PARTITION_VALUE_BYTES 128
+#define LIMIT_EXPRESSION_DEPTH      256
+#define LIMIT_SCREEN_ROWS           10000
+
+/* column files and row groups (design.md, section 3) */
+#define LIMIT_CELL_BYTES           (8 * MIB(1))
+#define LIMIT_FILE_BYTES           (16 * MIB(1) + KIB(64))
+#define ROW_GROUP_ROWS_MIN         32768
+#define ROW_GROUP_ROWS_MAX         196608
+#define ROW_GROUP_CUT_ZERO_BITS    16
+#define ROW_GROUP_COLUMN_BYTES_MAX (8 * MIB(1))
+#define ROW_GROUP_BYTES_MAX        (64 * MIB(1))
+#define COLUMN_SHARED_BYTES_MAX    1024
+#define STATISTICS_ROWS_MIN        1024
+#define STATISTICS_TEXT_BYTES      32
+#define LEAF_ENTRY_COLUMNS         32
+
+/* manifest tree */
+#define LIMIT_PAGE_BYTES         KIB(32) /* a page is cut at the latest here, by its entries' bytes */
+#define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
+#define LIMIT_TREE_DEPTH         12
+#define LIMIT_KEY_BYTES          2048
+
+/* store */
+#define PACK_BYTES_MAX           (64 * MIB(1))
+#define SMALL_COMMIT_BYTES_MAX   MIB(1) /* a commit below this goes to `small` */
+#define SMALL_FAMILY_BYTES_MAX   (64 * MIB(1))
+#define CONTENT_COMMIT_BYTES_MAX (4 * MIB(1))
+#define CATALOG_COMMIT_BYTES_MAX KIB(64)
+
+/* messages */
+#define LIMIT_MESSAGE_ARENA_FACTOR 24 /* arena budget per wire byte, plus one KiB */
+#define LIMIT_HEADER_BYTES         KIB(64)
+#define LIMIT_BODY_BYTES           LIMIT_FILE_BYTES
+#define LIMIT_REQUEST_ITEMS        4096
+#define LIMIT_RESULT_CHUNK_BYTES   MIB(1)
+
+/* transport (protocol.md, section 2) */
+#define HANDSHAKE_REQUEST_BYTES           180
+#define HANDSHAKE_REPLY_BYTES             112
+#define HANDSHAKE_TIMEOUT_MS              5000
+#define LIMIT_UNAUTHENTICATED             64
+#define LIMIT_UNAUTHENTICATED_PER_ADDRESS 8
+#define LIMIT_HANDSHAKES_PER_SECOND       200
+#define LIMIT_CONNECTIONS_PER_PEER        80
+#define LIMIT_CONNECTIONS_PER_PRINCIPAL   16
+#define RECORD_PLAIN_BYTES_MAX            65519
+#define PING_AFTER_MS                     10000
+#define SILENCE_MAX_MS                    30000
+#define CONNECTION_LIFE_MS                3600000
+#define CONNECTION_LIFE_BYTES             (UINT64_C(1) << 40)
+
+/* tasks and leases */
+#define LEASE_MS                (15 * 60 * 1000)
+#define LEASE_RENEW_MS          20000
+#define TASK_RETRY_PAUSE_MIN_MS 1000
+#define TASK_RETRY_PAUSE_MAX_MS 60000
+#define TASK_RETRY_TOTAL_MS     (6 * 3600 * 1000)
+#define TASK_WRONG_BYTES_TRIES  3
+#define TASKS_PER_PROJECT       128
+
+/* operators */
+#define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
+#define HISTORY_MS          (24 * 3600 * 1000)
+#define LOAD_IDLE_MS        3600000
+#define CURSOR_IDLE_MS      60000
+#define EXECUTE_WAIT_MAX_MS 10000
+
+#endif

@@ -1,0 +1,52 @@
+/* Values of one column in memory, and a batch of them: what loads bring in and scans give out.
+ *
+ * Invariants: 1. every vector of a batch has batch.rows rows. 2. A NULL row's value is zero (or the
+ * empty text), so that equal rows are equal bytes. 3. Type fixes which array is in use.
+ * Memory: a vector owns its arrays. One thread at a time. What is compressed: store/column.h
+ * (column files).
+ */
+#ifndef PROTO_VECTOR_H
+#define PROTO_VECTOR_H
+
+#include "proto/schema.h"
+
+struct vector {
+    struct type type;
+    size_t rows;
+    size_t capacity;
+    size_t null_count;
+    uint8_t *valid; /* one byte a row: 1 value, 0 NULL */
+    union {
+        int64_t *i64; /* BIGINT, INT, BOOLEAN, DATE, DATETIME: units as in struct value */
+        double *f64;
+        decimal128 *decimal;
+        uint32_t *text_end; /* STRING: end of row i in text; row 0 starts at 0 */
+    };
+    struct bytes text; /* STRING: all values, one after another; below 4 GiB */
+};
+
+struct batch {
+    size_t rows;
+    size_t vector_count;
+    struct vector *vectors; /* data columns in schema order */
+};
+
+void vector_init(struct vector *vector, struct type type);
+void vector_deinit(struct vector *vector);
+void vector_clear(struct vector *vector);                      /* keeps the memory */
+void vector_append(struct vector *vector, struct value value); /* copies text */
+void vector_append_range(struct vector *vector, const struct vector *from, size_t at, size_t rows);
+struct value vector_value(const struct vector *vector, size_t row); /* text borrows */
+size_t vector_plain_bytes(const struct vector *vector, size_t row); /* of one row */
+
+void batch_init(struct batch *batch, const struct schema *schema);
+void batch_deinit(struct batch *batch);
+void batch_clear(struct batch *batch);
+
+/* The plain block form of a batch (docs/FORMATS.md): what loads, results and spill files carry.
+ * Types are not in it: both sides know them. decode validates everything (counts, lengths, UTF-8,
+ * ranges of each type, zero under NULL) before it allocates, and gives ERR_BAD_DATA. */
+void batch_encode(const struct batch *batch, struct bytes *out);
+enum err_code batch_decode(struct span encoded, struct batch *batch, struct err *err);
+
+#endif
