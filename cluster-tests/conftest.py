@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("STRAIT_BIN", ROOT / "build/release/bin"))
 COMMAND_SECONDS = 180
+BROKEN = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:",
+          "assertion failed")
 SOURCE, DESTINATION = "ap-southeast-1", "cn-hongkong"
 
 
@@ -134,6 +136,10 @@ def cluster(tmp_path):
     yield made
     if made.folder.exists():
         made.down()
+        for log in made.folder.glob("*/log"):
+            text = log.read_text(errors="replace")
+            found = next((word for word in BROKEN if word in text), None)
+            assert not found, f"{log}: {text[max(0, text.index(found) - 300):][:6000]}"
 
 
 @pytest.fixture
