@@ -74,6 +74,13 @@
 #define TASK_WRONG_BYTES_TRIES  3
 #define TASKS_PER_PROJECT       128
 
+/* CSV and the client */
+#define LIMIT_CSV_MARK_BYTES    16 /* a delimiter, the null indicator */
+#define LIMIT_CSV_PATTERN_BYTES 64
+#define LIMIT_CSV_RECORD_BYTES                                                                     \
+    (64 * MIB(1)) /* as ROW_GROUP_BYTES_MAX: a row must fit a row group */
+#define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
+
 /* operators */
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
 #define HISTORY_MS          (24 * 3600 * 1000)
