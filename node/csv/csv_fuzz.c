@@ -23,6 +23,7 @@ static struct digest file_split(const struct csv_dialect *dialect, struct span f
     struct csv_split split;
     struct digest_state state;
     size_t at = 0, end = 0;
+    bytes_reserve(&copy, file.len + 1); /* never NULL */
     bytes_append_span(&copy, file);
     csv_split_init(&split, dialect);
     digest_init(&state, DOMAIN_STATEMENT);
