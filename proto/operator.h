@@ -190,7 +190,7 @@ struct operator_counter {
     struct span labels; /* `peer="cn-hongkong"`; may be empty */
     struct span help;
     enum counter_kind kind;
-    double value;
+    uint64_t value;
 };
 
 struct operator_status {
