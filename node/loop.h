@@ -1,7 +1,7 @@
 /* The loop thread: it owns tasks, leases, schedules and peers, and runs their state machines.
  *
  * Other threads hand it work with loop_post; it alone starts and cancels timers. A function on the
- * loop never blocks: what takes time goes to a pool and posts its result back. Time is
+ * loop never blocks: what takes time goes to workers and posts its result back. Time is
  * CLOCK_MONOTONIC, in ms.
  */
 #ifndef NODE_LOOP_H

@@ -6,8 +6,8 @@
  *
  * A request or reply is an envelope header (at most LIMIT_HEADER_BYTES) and a raw body: here pairs
  * of `header` and `body`. A request that fails is answered with an error in place of the reply
- * (operator_error_encode in the reply's header, status = 1); a statement that was taken and failed
- * later is a result with state FAILED.
+ * (transport carries its code and message); a statement that was taken and failed later is a result
+ * with state FAILED.
  *
  * Invariants: 1. An id names one statement, load or export of one principal; sent again it answers
  * the same and does nothing twice. 2. A cursor is the number of the block wanted; asking for the
@@ -39,9 +39,6 @@ enum operator_method {
     OPERATOR_PEERS = 13,      /* nothing -> operator_peers */
 };
 #define OPERATOR_METHOD_COUNT 14
-
-#define OPERATOR_STATUS_OK    0
-#define OPERATOR_STATUS_ERROR 1 /* header is operator_error_encode's, the body is empty */
 
 enum operator_state {
     OPERATOR_RUNNING = 1, /* ask again */
@@ -218,7 +215,6 @@ struct operator_peers {
 };
 
 /* Encoders append to header and body (body may be NULL where the comment above names none). */
-void operator_error_encode(const struct err *error, struct bytes *header);
 void operator_execute_encode(const struct operator_execute *m, struct bytes *header,
                              struct bytes *body);
 void operator_fetch_encode(const struct operator_fetch *m, struct bytes *header);
@@ -240,8 +236,6 @@ void operator_cancel_encode(const struct operator_cancel *m, struct bytes *heade
 void operator_status_encode(const struct operator_status *m, struct bytes *body);
 void operator_peers_encode(const struct operator_peers *m, struct bytes *body);
 
-/* The peer's error becomes ret_error; the return value tells whether the bytes were readable. */
-enum err_code operator_error_decode(struct span header, struct err *ret_error, struct err *err);
 enum err_code operator_execute_decode(struct span header, struct span body, struct arena *arena,
                                       struct operator_execute *ret, struct err *err);
 enum err_code operator_fetch_decode(struct span header, struct operator_fetch *ret,

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "node/pool.h"
+#include "node/workers.h"
 
 static atomic_int ran;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -26,29 +26,29 @@ static void gate_wait(void *argument)
     atomic_fetch_add(&ran, 1);
 }
 
-static struct pool *pool_of(size_t workers, size_t jobs)
+static struct workers *workers_of(size_t count, size_t jobs)
 {
-    struct pool *pool;
+    struct workers *workers;
     struct err err;
-    const struct pool_options options = {"test", workers, jobs};
-    assert_int_equal(pool_start(&options, &pool, &err), ERR_OK);
-    return pool;
+    const struct workers_options options = {"test", count, jobs};
+    assert_int_equal(workers_start(&options, &workers, &err), ERR_OK);
+    return workers;
 }
 
 static void a_full_mailbox_refuses_and_does_not_block(void **state)
 {
     (void)state;
     atomic_store(&ran, 0);
-    struct pool *pool = pool_of(1, 2);
+    struct workers *workers = workers_of(1, 2);
     pthread_mutex_lock(&gate);
     struct err err;
     int taken = 0;
-    while (pool_post(pool, gate_wait, NULL, &err) == ERR_OK)
+    while (workers_post(workers, gate_wait, NULL, &err) == ERR_OK)
         taken++;
     assert_int_equal(err.code, ERR_BUSY);
     assert_in_range(taken, 2, 3); /* two wait, one may be in hand */
     pthread_mutex_unlock(&gate);
-    pool_stop(pool);
+    workers_stop(workers);
     assert_int_equal(atomic_load(&ran), taken);
 }
 
@@ -56,10 +56,10 @@ static void stop_runs_what_waits(void **state)
 {
     (void)state;
     atomic_store(&ran, 0);
-    struct pool *pool = pool_of(3, 1000);
+    struct workers *workers = workers_of(3, 1000);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(pool_post(pool, count_run, NULL, NULL), ERR_OK);
-    pool_stop(pool);
+        assert_int_equal(workers_post(workers, count_run, NULL, NULL), ERR_OK);
+    workers_stop(workers);
     assert_int_equal(atomic_load(&ran), 1000);
 }
 
