@@ -82,11 +82,26 @@
 #define TASK_WRONG_BYTES_TRIES  3
 #define TASKS_PER_PROJECT       128
 
+/* CSV and the client */
+#define LIMIT_CSV_MARK_BYTES    16 /* a delimiter, the null indicator */
+#define LIMIT_CSV_PATTERN_BYTES 64
+#define LIMIT_CSV_RECORD_BYTES                                                                     \
+    (64 * MIB(1)) /* as ROW_GROUP_BYTES_MAX: a row must fit a row group */
+#define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
+
 /* operators */
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
 #define HISTORY_MS          (24 * 3600 * 1000)
 #define LOAD_IDLE_MS        3600000
 #define CURSOR_IDLE_MS      60000
 #define EXECUTE_WAIT_MAX_MS 10000
+#define LIMIT_SETTINGS      64
+#define LIMIT_SETTING_BYTES 1024
+#define LIMIT_TOKEN_BYTES   2048
+#define LIMIT_COLUMNS_BYTES (2 * MIB(1)) /* the message of a result's columns */
+#define LIMIT_DISPLAY_BYTES (4 * MIB(1))
+#define LIMIT_LISTED_TASKS  4096
+#define LIMIT_COUNTERS      4096
+#define LIMIT_PEERS         256
 
 #endif
