@@ -30,6 +30,10 @@
 #define STATISTICS_TEXT_BYTES      32
 #define LEAF_ENTRY_COLUMNS         32
 
+/* batches in memory and as blocks (docs/FORMATS.md) */
+#define LIMIT_VECTOR_TEXT_BYTES UINT32_MAX
+#define LIMIT_BATCH_ROWS        (1u << 24)
+
 /* manifest tree */
 #define LIMIT_PAGE_BYTES         KIB(32) /* a page is cut at the latest here, by its entries' bytes */
 #define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
