@@ -40,6 +40,7 @@
 #define PAGE_BYTES_MIN           KIB(1)  /* and never before, but for the last of a level */
 #define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
 #define LIMIT_ENTRY_BYTES        KIB(24) /* one entry of a page */
+#define LIMIT_VERSION_BYTES      MIB(2) /* the record: mostly schema */
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
 
