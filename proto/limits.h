@@ -40,7 +40,8 @@
 #define PAGE_BYTES_MIN           KIB(1)  /* and never before, but for the last of a level */
 #define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
 #define LIMIT_ENTRY_BYTES        KIB(24) /* one entry of a page */
-#define LIMIT_VERSION_BYTES      MIB(2) /* the record: mostly schema */
+#define LIMIT_SCHEMA_BYTES       (2 * MIB(1) - KIB(1))
+#define LIMIT_VERSION_BYTES      (2 * MIB(1)) /* the record: mostly schema */
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
 
@@ -90,6 +91,7 @@
 #define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
 
 /* operators */
+#define LIMIT_OUTCOME_BYTES KIB(16)
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
 #define HISTORY_MS          (24 * 3600 * 1000)
 #define LOAD_IDLE_MS        3600000
