@@ -39,6 +39,8 @@
 #define PAGE_BYTES_MIN           KIB(1)  /* and never before, but for the last of a level */
 #define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
 #define LIMIT_ENTRY_BYTES        KIB(24) /* one entry of a page */
+#define LIMIT_SCHEMA_BYTES       (2 * MIB(1) - KIB(1))
+#define LIMIT_VERSION_BYTES      (2 * MIB(1)) /* the record: mostly schema */
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
 
@@ -79,6 +81,13 @@
 #define TASK_RETRY_TOTAL_MS     (6 * 3600 * 1000)
 #define TASK_WRONG_BYTES_TRIES  3
 #define TASKS_PER_PROJECT       128
+
+/* CSV and the client */
+#define LIMIT_CSV_MARK_BYTES    16 /* a delimiter, the null indicator */
+#define LIMIT_CSV_PATTERN_BYTES 64
+#define LIMIT_CSV_RECORD_BYTES                                                                     \
+    (64 * MIB(1)) /* as ROW_GROUP_BYTES_MAX: a row must fit a row group */
+#define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
 
 /* operators */
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)

@@ -7,7 +7,7 @@
  * Leaf keys of a manifest tree (P = partition key, proto/key.h; empty without partitions):
  *     P                                             partition entry
  *     P | u32 segment | u32 row group | u32 column  row group entry: columns [column, column + 32)
- * and of an attribute tree: P -> attribute entry. The key fixes what may stand under it.
+ * and of an attribute tree: P -> attribute entry.
  *
  * Invariants, all checked by page_decode: 1. the bytes are what encoding the decoded page gives.
  * 2. Keys ascend strictly, above place.after and, where given, up to place.last exactly. 3. The
@@ -51,9 +51,8 @@ struct page_totals { /* of a subtree; zero in attribute trees */
     uint64_t partitions;
 };
 
-/* Min and max of one column in one row group, in the byte form of store/column.h, at most
- * STATISTICS_TEXT_BYTES each. */
-struct column_statistics {
+/* Min and max of one column in one row group, in the stored form of store/statistics.h. */
+struct page_statistics {
     bool has_min;
     bool has_max;
     struct span min;
@@ -68,10 +67,11 @@ struct page_file {
 
 struct page_column {
     uint32_t column_id;
-    uint32_t file; /* index into the row group entry's files */
-    uint32_t slot; /* which one in a shared file, in order of column id; else 0 */
+    uint32_t file;   /* index into the row group entry's files */
+    uint32_t offset; /* where in the file the column begins: 0 unless it is shared */
+    uint32_t bytes;  /* of the column there: all of the file unless it is shared */
     uint64_t null_count;
-    struct column_statistics statistics;
+    struct page_statistics statistics;
 };
 
 struct page_row_group {
@@ -140,6 +140,9 @@ struct page_place page_place_root(enum tree_kind tree);
 /* The place of child `index` of an inner page that stands at `place`. Borrows from both. */
 struct page_place page_place_child(const struct page *page, const struct page_place *place,
                                    size_t index);
+
+/* What an entry adds to the totals of its page. */
+struct page_totals page_entry_totals(const struct page_entry *entry);
 
 struct digest page_digest(struct span encoded); /* DOMAIN_PAGE */
 
