@@ -72,6 +72,18 @@
 #define SILENCE_MAX_MS                    30000
 #define CONNECTION_LIFE_MS                3600000
 #define CONNECTION_LIFE_BYTES             (UINT64_C(1) << 40)
+#define LIMIT_CONNECTIONS                 512 /* of one listener */
+#define LIMIT_REQUESTS_IN_FLIGHT          32  /* of one connection, at the serving end */
+#define LIMIT_PEER_REQUEST_BYTES          MIB(1)
+#define LIMIT_LINK_QUEUE                  4096 /* requests of one link, sent and waiting */
+#define LIMIT_REPLY_PARTS                 LIMIT_REQUEST_ITEMS
+#define LINK_DATA_CONNECTIONS_DEFAULT     4
+#define LINK_DIALS_MAX                    2 /* handshakes of one link under way */
+#define LINK_DIAL_PAUSE_MIN_MS            100
+#define LINK_DIAL_PAUSE_MAX_MS            5000
+#define LINK_SILENT_CLOSES_MAX            3
+#define LINK_DATA_IDLE_MS                 60000
+#define ACCEPT_PAUSE_MS                   100
 
 /* tasks and leases */
 #define LEASE_MS                (15 * 60 * 1000)
