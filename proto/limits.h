@@ -111,7 +111,7 @@
 #define EXECUTE_WAIT_MAX_MS 10000
 #define LIMIT_SETTINGS      64
 #define LIMIT_SETTING_BYTES 1024
-#define LIMIT_TOKEN_BYTES   2048
+#define LIMIT_STATEMENT_TOKEN_BYTES   2048
 #define LIMIT_COLUMNS_BYTES (2 * MIB(1)) /* the message of a result's columns */
 #define LIMIT_DISPLAY_BYTES (4 * MIB(1))
 #define LIMIT_LISTED_TASKS  4096
