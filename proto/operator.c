@@ -291,7 +291,7 @@ enum err_code operator_execute_decode(struct span header, struct span body, stru
     m.setting_count = message->n_setting;
     TRY(pairs_get(message->setting, message->n_setting, arena, &m.settings, err));
     m.token = message_span(message->token);
-    if (m.token.len > LIMIT_TOKEN_BYTES)
+    if (m.token.len > LIMIT_STATEMENT_TOKEN_BYTES)
         return err_set(err, ERR_BAD_DATA, "token: %zu bytes", m.token.len);
     m.wait_ms = message->wait_ms;
     TRY(wait_check(m.wait_ms, err));
