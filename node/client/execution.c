@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-#define FIRST_WAIT_MS    300  /* soon enough to know a task's id when Ctrl-C comes */
-#define TERMINAL_WAIT_MS 500  /* between two looks at the progress */
-#define PIPE_WAIT_MS     5000 /* the same where nobody looks */
+#define FIRST_WAIT_MS      300  /* soon enough to know a task's id when Ctrl-C comes */
+#define TERMINAL_WAIT_MS   500  /* between two looks at the progress */
+#define PIPE_WAIT_MS       5000 /* the same where nobody looks */
 #define ANSWER_ARENA_BYTES (16 * MIB(1))
 
 /* A result on its way: the answers so far, and where the rows go. */
@@ -28,8 +28,7 @@ struct course {
 static void course_init(struct course *course, struct remote *remote, struct statement_id id,
                         const struct execution_sink *sink, struct progress *progress)
 {
-    *course = (struct course){
-        .remote = remote, .id = id, .sink = sink, .progress = progress};
+    *course = (struct course){.remote = remote, .id = id, .sink = sink, .progress = progress};
     arena_init(&course->columns_arena, ANSWER_ARENA_BYTES);
     arena_init(&course->arena, ANSWER_ARENA_BYTES);
 }
@@ -47,8 +46,7 @@ static void course_deinit(struct course *course)
 /* The columns that come with the first block. */
 static enum err_code columns_take(struct course *course, struct err *err)
 {
-    struct schema given =
-        operator_schema(course->result.columns, course->result.column_count);
+    struct schema given = operator_schema(course->result.columns, course->result.column_count);
     struct schema kept = schema_copy(&given, &course->columns_arena);
     if (course->columns_arena.exhausted)
         return err_set(err, ERR_LIMIT, "too many result columns");
@@ -66,8 +64,7 @@ static enum err_code rows_take(struct course *course, struct err *err)
     batch_clear(&course->batch);
     if (batch_decode(course->result.rows, &course->batch, err) != ERR_OK)
         return err_wrap(err, "rows from the node");
-    return course->sink->rows(course->sink->context, &course->batch, &course->result.progress,
-                              err);
+    return course->sink->rows(course->sink->context, &course->batch, &course->result.progress, err);
 }
 
 /* One request and its answer, taken to where it belongs. */
@@ -77,9 +74,8 @@ static enum err_code course_step(struct course *course, enum operator_method met
 {
     TRY(remote_call(course->remote, method, header, body, wait_ms, &course->answer, err));
     arena_reset(&course->arena);
-    TRY(operator_result_decode(bytes_span(&course->answer.header),
-                               bytes_span(&course->answer.body), &course->arena, &course->result,
-                               err));
+    TRY(operator_result_decode(bytes_span(&course->answer.header), bytes_span(&course->answer.body),
+                               &course->arena, &course->result, err));
     if (course->result.progress.has_task)
         course->task = (struct execution_task){true, course->result.progress.task};
     if (course->result.state == OPERATOR_FAILED)
@@ -109,8 +105,7 @@ static enum err_code blocks_fetch(struct course *course, struct err *err)
         struct operator_fetch fetch = {
             .id = course->id, .cursor = course->result.cursor, .wait_ms = PIPE_WAIT_MS};
         operator_fetch_encode(&fetch, &header);
-        enum err_code code =
-            course_step(course, OPERATOR_FETCH, &header, NULL, PIPE_WAIT_MS, err);
+        enum err_code code = course_step(course, OPERATOR_FETCH, &header, NULL, PIPE_WAIT_MS, err);
         if (code != ERR_OK) {
             if (remote_failure(course->remote) != REMOTE_REFUSED)
                 course_close(course);
@@ -178,9 +173,9 @@ static enum err_code screen_rows(void *context, const struct batch *batch,
 
 /* Every answer to one statement, DONE or not. display_taken: the screen shows the node's own frame
  * in place of rows. */
-static enum err_code statement_follow(struct course *course,
-                                      const struct operator_execute *request, bool wants_display,
-                                      struct bytes *display, struct bytes *notice, struct err *err)
+static enum err_code statement_follow(struct course *course, const struct operator_execute *request,
+                                      bool wants_display, struct bytes *display,
+                                      struct bytes *notice, struct err *err)
 {
     bool first = true;
     do {
@@ -223,8 +218,7 @@ enum err_code execution_run(struct remote *remote, const struct operator_execute
     struct course course COURSE_CLEANUP;
     course_init(&course, remote, request->id, &to, &progress);
     bool wants_display = screen->format == &format_table;
-    enum err_code code =
-        statement_follow(&course, request, wants_display, &display, &notice, err);
+    enum err_code code = statement_follow(&course, request, wants_display, &display, &notice, err);
     progress_clear(&progress);
     *ret_task = course.task;
     /* What came before an error is shown too: it was true when it was read. */

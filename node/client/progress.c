@@ -76,7 +76,8 @@ void progress_show(struct progress *progress, const struct operator_progress *st
         return;
     uint64_t elapsed_ms = state->elapsed_ms > 0 ? state->elapsed_ms : now - progress->begun_ms;
     progress_format(state, elapsed_ms, &line);
-    fprintf(stderr, "\r\x1b[K%.*s", (int)(line.len < LINE_COLUMNS_MAX ? line.len : LINE_COLUMNS_MAX),
+    fprintf(stderr, "\r\x1b[K%.*s",
+            (int)(line.len < LINE_COLUMNS_MAX ? line.len : LINE_COLUMNS_MAX),
             (const char *)line.data);
     fflush(stderr);
     progress->shown = true;

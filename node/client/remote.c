@@ -10,8 +10,8 @@
 #include "node/client/interrupt.h"
 #include "transport/link.h"
 
-#define WORK_MS       60000 /* the node's time for one request beside what it was told to wait */
-#define POLL_MS       100   /* how often a wait looks for Ctrl-C */
+#define WORK_MS        60000 /* the node's time for one request beside what it was told to wait */
+#define POLL_MS        100   /* how often a wait looks for Ctrl-C */
 #define RETRY_PAUSE_MS 200
 
 struct remote {
@@ -70,11 +70,8 @@ enum err_code remote_open(const struct client_config *config, struct remote **re
         return code;
     }
     struct remote *remote = mem_calloc(1, sizeof *remote);
-    *remote = (struct remote){.config = config,
-                              .identity = identity,
-                              .node_key = node_key,
-                              .pool = pool,
-                              .link = link};
+    *remote = (struct remote){
+        .config = config, .identity = identity, .node_key = node_key, .pool = pool, .link = link};
     identity = NULL;
     pthread_mutex_init(&remote->mutex, NULL);
     pthread_condattr_t attributes;
@@ -146,8 +143,8 @@ struct remote_call *remote_post(struct remote *remote, enum operator_method meth
                                 struct bytes *header, struct bytes *body, uint32_t wait_ms)
 {
     struct remote_call *call = mem_calloc(1, sizeof *call);
-    *call = (struct remote_call){
-        .remote = remote, .method = method, .deadline_ms = WORK_MS + wait_ms};
+    *call =
+        (struct remote_call){.remote = remote, .method = method, .deadline_ms = WORK_MS + wait_ms};
     if (header != NULL)
         call->header = *header;
     if (body != NULL)
