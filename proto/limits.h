@@ -30,9 +30,17 @@
 #define STATISTICS_TEXT_BYTES      32
 #define LEAF_ENTRY_COLUMNS         32
 
+/* batches in memory and as blocks (docs/FORMATS.md) */
+#define LIMIT_VECTOR_TEXT_BYTES UINT32_MAX
+#define LIMIT_BATCH_ROWS        (1u << 24)
+
 /* manifest tree */
-#define LIMIT_PAGE_BYTES         KIB(32) /* a page is cut at the latest here, by its entries' bytes */
+#define LIMIT_PAGE_BYTES         KIB(32) /* a page ends after the entry that reaches this */
+#define PAGE_BYTES_MIN           KIB(1)  /* and never before, but for the last of a level */
 #define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
+#define LIMIT_ENTRY_BYTES        KIB(24) /* one entry of a page */
+#define LIMIT_SCHEMA_BYTES       (2 * MIB(1) - KIB(1))
+#define LIMIT_VERSION_BYTES      (2 * MIB(1)) /* the record: mostly schema */
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
 
@@ -44,7 +52,7 @@
 #define CATALOG_COMMIT_BYTES_MAX KIB(64)
 
 /* messages */
-#define LIMIT_MESSAGE_ARENA_FACTOR 24 /* arena budget per wire byte, plus one KiB */
+#define LIMIT_MESSAGE_ARENA_FACTOR 64 /* arena budget per wire byte, plus 4 KiB */
 #define LIMIT_HEADER_BYTES         KIB(64)
 #define LIMIT_BODY_BYTES           LIMIT_FILE_BYTES
 #define LIMIT_REQUEST_ITEMS        4096
@@ -75,6 +83,7 @@
 #define TASKS_PER_PROJECT       128
 
 /* operators */
+#define LIMIT_OUTCOME_BYTES KIB(16)
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
 #define HISTORY_MS          (24 * 3600 * 1000)
 #define LOAD_IDLE_MS        3600000
