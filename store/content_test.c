@@ -63,7 +63,8 @@ static int bench_teardown(void **state)
 static struct digest file_make(uint64_t n, size_t len, struct bytes *ret_file)
 {
     bytes_resize(ret_file, len);
-    memset(ret_file->data, (int)(n & 0xFF), len);
+    if (len > 0)
+        memset(ret_file->data, (int)(n & 0xFF), len);
     for (size_t at = 0; at + 8 <= len; at += 1024)
         store_u64(ret_file->data + at, n ^ at << 20);
     return digest_of(DOMAIN_FILE, bytes_span(ret_file));
