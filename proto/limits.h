@@ -89,6 +89,7 @@
 #define TASKS_PER_PROJECT       128
 
 /* operators */
+#define LIMIT_OUTCOME_BYTES KIB(16)
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
 #define HISTORY_MS          (24 * 3600 * 1000)
 #define LOAD_IDLE_MS        3600000
