@@ -30,7 +30,8 @@ void collect_mark_file(struct collect_mark *mark, const struct digest *digest);
 struct collect_tree {
     void *context;
     /* Marks the root pages of all that the catalog names: tables, history, snapshots, leases,
-     * tasks (root and attribute root). Staged pages are walked without it. */
+     * tasks (root and attribute root), all read through one catalog view that is opened in the
+     * call. Staged pages and what open contents have pinned are walked without it. */
     enum err_code (*roots)(void *context, struct store *store, struct collect_mark *mark,
                            struct err *err);
     /* Marks what this page names. *ret_level: 0 for a page that names files, else more than the

@@ -17,8 +17,9 @@
  *
  * Invariants: 1. a file is indexed only when its pack is synced and in the database. 2. A page goes
  * to `pages` only after every file and page that was added before it.
- * After any error but ERR_NO_SPACE of an add the content can only be closed. What was added and
- * not committed may be in the store or not; clean-up takes it.
+ * A refused file (ERR_LIMIT, ERR_CORRUPT of an add) changes nothing. After any other error the
+ * content can only be closed; what was added may be in the store or not: adding it again to another
+ * content finds what is, and clean-up takes the rest.
  * Threads: content_add_file, content_rely_file and content_rely_page from any thread at once; the
  * others from one, while no other call is under way. The store outlives its contents.
  */
@@ -45,7 +46,7 @@ enum content_hash {
 };
 
 /* At most LIMIT_FILE_BYTES (else ERR_LIMIT). The bytes are borrowed for the call and go from there
- * into the pack. ERR_NO_SPACE leaves the content usable. */
+ * into the pack. */
 enum err_code content_add_file(struct content *content, const struct digest *digest,
                                struct span file, enum content_hash hash, struct err *err);
 
@@ -68,8 +69,8 @@ enum err_code content_rely_page(struct content *content, const struct digest *di
  * below it stay until content_close. */
 void content_pin_page(struct content *content, const struct digest *digest);
 
-/* All that was added is durable and indexed, in batches of at most 4 MiB; again (after more adds,
- * or after ERR_NO_SPACE) is fine. */
+/* All that was added is durable and indexed, in batches of at most 4 MiB; again, after more
+ * adds, is fine. */
 enum err_code content_commit(struct content *content, struct err *err);
 
 struct content_counts {

@@ -82,17 +82,19 @@ void db_iter_close_pointer(struct db_iter **iter);
 
 /* ---- writing ---- */
 
+/* Changes to be written as one. Zeroed is valid and empty; copies what it is given. */
 struct db_batch {
-    void *batch;  /* the library's; NULL until the first change */
-    size_t count; /* changes */
-    size_t bytes; /* keys and values in it */
+    struct bytes steps; /* family u8 | put u8 | key u32+bytes | value u32+bytes (puts), repeated */
+    size_t count;
 };
 
 void db_batch_deinit(struct db_batch *batch);
-void db_batch_clear(struct db_batch *batch);
-void db_batch_put(struct db_batch *batch, enum family family, struct span key, struct span value,
-                  struct db *db);
-void db_batch_delete(struct db_batch *batch, enum family family, struct span key, struct db *db);
+void db_batch_clear(struct db_batch *batch); /* keeps the memory */
+void db_batch_put(struct db_batch *batch, enum family family, struct span key, struct span value);
+/* The value in two parts. */
+void db_batch_put_parts(struct db_batch *batch, enum family family, struct span key,
+                        struct span head, struct span tail);
+void db_batch_delete(struct db_batch *batch, enum family family, struct span key);
 #define DB_BATCH_CLEANUP __attribute__((cleanup(db_batch_deinit)))
 
 /* All or nothing. sync: durable on return, together with everything written before. An empty batch
