@@ -102,6 +102,7 @@
 #define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
 
 /* operators */
+#define LIMIT_OUTCOME_BYTES KIB(16)
 #define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
 #define HISTORY_MS          (24 * 3600 * 1000)
 #define LOAD_IDLE_MS        3600000
