@@ -15,6 +15,7 @@
 #define LIMIT_PARTITION_LEVELS      6
 #define LIMIT_PARTITION_VALUE_BYTES 128
 #define LIMIT_EXPRESSION_DEPTH      256
+#define LIMIT_OPTIONS               64
 #define LIMIT_SCREEN_ROWS           10000
 
 /* column files and row groups (design.md, section 3) */

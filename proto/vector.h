@@ -36,6 +36,9 @@ void vector_deinit(struct vector *vector);
 void vector_clear(struct vector *vector);                      /* keeps the memory */
 void vector_append(struct vector *vector, struct value value); /* copies text */
 void vector_append_range(struct vector *vector, const struct vector *from, size_t at, size_t rows);
+/* Rows of `from` in the order given, repeated or not. */
+void vector_append_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
+                        size_t count);
 struct value vector_value(const struct vector *vector, size_t row); /* text borrows */
 void vector_reserve(struct vector *vector, size_t more_rows);
 /* Of one row: 8, DECIMAL 16, STRING 4 and its bytes; the same for NULL. Row groups are cut by it.

@@ -193,6 +193,7 @@ enum number_suffix {
     NUMBER_BD,
     NUMBER_F,
     NUMBER_D,
+    NUMBER_BAD, /* runs into letters that are no suffix: an id, or a mistake; text has them all */
 };
 
 struct token {
@@ -228,8 +229,8 @@ enum err_code lexer_next(struct lexer *lexer, struct token *ret_token, struct er
 /* Reads again from `at` as a bare word of letters, digits, '_', '-', '.': unquoted region names
  * inside OPTIONS. False where there is none. */
 bool lexer_bare_word(struct lexer *lexer, uint32_t at, struct token *ret_token);
-/* The rest of the statement from `at`, without blanks and comments around it, up to ';' or the end:
- * the value of SET. */
+/* The rest of the statement from `at`, without blanks and comments around it, up to ';', a
+ * comment or the end: the value of SET. One pair of quotes around it is removed. */
 enum err_code lexer_rest(struct lexer *lexer, uint32_t at, struct span *ret_rest, struct err *err);
 
 const char *keyword_text(enum keyword keyword); /* "SELECT" */
