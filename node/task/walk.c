@@ -1,6 +1,7 @@
 #include "node/task/walk.h"
 
 #define WALK_PAGE_REPLY_BYTES_MIN LIMIT_PAGE_MESSAGE_BYTES
+#define WALK_BATCH_PLACE_BYTES    KIB(256) /* of one request's places, which name the keys */
 #define WALK_BUCKETS_MIN          256
 
 struct walk_limits walk_limits_default(void)
@@ -366,11 +367,13 @@ static size_t batch_size(const struct walk *walk, enum walk_kind kind, size_t *r
     const struct walk_limits *limits = &walk->limits;
     size_t count = 0;
     size_t bytes = 0;
+    size_t place_bytes = 0;
     struct walk_item *item;
     TAILQ_FOREACH(item, &walk->pending[kind], link)
     {
         size_t more = kind == WALK_PAGE ? WALK_PAGE_REPLY_BYTES_MIN : (size_t)item->bytes;
-        if (count == limits->batch_items)
+        place_bytes += item->place_bytes;
+        if (count == limits->batch_items || (count > 0 && place_bytes > WALK_BATCH_PLACE_BYTES))
             break;
         if (kind == WALK_FILE && count > 0 && bytes + more > limits->batch_bytes)
             break;
