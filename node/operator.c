@@ -50,8 +50,7 @@ static void call_run(const struct operator_services *services, const struct meth
     struct bytes body = {0};
     struct operator_call call = {
         .services = services,
-        .principal =
-            principals_find_noise(services->principals, &request_session(request)->key),
+        .principal = principals_find_noise(services->principals, &request_session(request)->key),
         .request = request,
     };
     if (call.principal == NULL) /* dropped since the handshake */

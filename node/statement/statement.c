@@ -16,6 +16,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_XCOPY] = statement_xcopy,
     [STATEMENT_CANCEL_TASK] = statement_cancel_task,
     [STATEMENT_CREATE_PROJECT] = statement_create_project,
+    [STATEMENT_ALTER_PROJECT_XCOPY] = statement_alter_project,
     [STATEMENT_SHOW] = statement_show,
     [STATEMENT_DESC] = statement_desc,
     [STATEMENT_USE] = statement_use,
@@ -23,15 +24,24 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_WHOAMI] = statement_whoami,
 };
 
-/* True: the answer is the remembered one. */
+/* True: it was done before, and the answer is the remembered one. */
 static enum err_code outcome_replay(const struct statement_call *call, struct answer *answer,
                                     bool *ret_replayed, struct err *err)
 {
-    OUTCOME_CLEANUP struct outcome outcome = {0};
-    TRY(outcome_find(call->services->store, call->principal->name, &call->id, &call->content,
-                     &outcome, ret_replayed, err));
-    if (*ret_replayed && outcome.notice.len > 0)
-        answer_set_notice(answer, "%.*s", SPAN_PRINTF(bytes_span(&outcome.notice)));
+    struct outcome_record record;
+    struct outcome outcome;
+    struct err local;
+    enum err_code code = outcome_find(call->services->store, span_text(call->principal->name),
+                                      &call->id, call->arena, &record, &local);
+    *ret_replayed = false;
+    if (code == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", local.message);
+    TRY(outcome_decode(record.outcome, &call->content, &outcome, err));
+    if (outcome.notice.len > 0)
+        answer_set_notice(answer, "%.*s", SPAN_PRINTF(outcome.notice));
+    *ret_replayed = true;
     return ERR_OK;
 }
 
@@ -64,18 +74,6 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
     return function_run(function, call, answer, err);
 }
 
-enum err_code statement_project(const struct statement_call *call, struct span project,
-                                struct span *ret_project, struct err *err)
-{
-    if (project.len == 0)
-        project = call->project;
-    if (project.len == 0)
-        return err_set(err, ERR_SEMANTIC,
-                       "no project is chosen: write project.name, or USE project first");
-    *ret_project = project;
-    return ERR_OK;
-}
-
 uint64_t statement_now_ms(void)
 {
     struct timespec now;
@@ -83,8 +81,27 @@ uint64_t statement_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void statement_remember(const struct statement_call *call, struct catalog_change *change)
+enum err_code statement_copy(const struct statement_call *call, struct span content,
+                             struct span *ret_copy, struct err *err)
 {
-    const struct outcome outcome = {.content = call->content, .time_ms = statement_now_ms()};
-    outcome_remember(change, call->principal->name, &call->id, &outcome);
+    struct span copy = arena_copy(call->arena, content);
+    if (copy.data == NULL)
+        return err_set(err, ERR_LIMIT, "the statement needs more memory than it may");
+    *ret_copy = copy;
+    return ERR_OK;
+}
+
+struct change_note statement_note(const struct statement_call *call)
+{
+    const struct outcome outcome = {.content = call->content};
+    BYTES_CLEANUP struct bytes encoded = {0};
+    outcome_encode(&outcome, &encoded);
+    struct span copy = arena_copy(call->arena, bytes_span(&encoded));
+    ASSERT(copy.data != NULL); /* under 200 bytes: the arena's budget leaves room for it */
+    return (struct change_note){
+        .now_ms = statement_now_ms(),
+        .principal = span_text(call->principal->name),
+        .statement = &call->id,
+        .outcome = copy,
+    };
 }

@@ -17,6 +17,7 @@
 #include "node/outcome.h"
 #include "node/peers.h"
 #include "node/sql/parser.h"
+#include "store/project.h"
 #include "store/store.h"
 
 #define STATEMENT_CONFLICT_TRIES 8
@@ -29,7 +30,9 @@ struct statement_services {
     const struct principals *principals;
     struct peers *peers;
     struct tasks *tasks;
+    const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
+    bool gates; /* new projects are not on the allow-list */
     size_t load_memory_bytes;
 };
 
@@ -56,12 +59,12 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
 
 /* ---- for the statements ---- */
 
-/* The project a name means: its own, else the current one. ERR_SEMANTIC when there is none. */
-enum err_code statement_project(const struct statement_call *call, struct span project,
-                                struct span *ret_project, struct err *err);
-/* Adds the outcome to a change. */
-void statement_remember(const struct statement_call *call, struct catalog_change *change);
+/* Time, principal and outcome for the commit of a change; its parts live in the call's arena. */
+struct change_note statement_note(const struct statement_call *call);
 uint64_t statement_now_ms(void); /* since 1970 */
+/* A copy in the call's arena; ERR_LIMIT. */
+enum err_code statement_copy(const struct statement_call *call, struct span content,
+                             struct span *ret_copy, struct err *err);
 
 /* ---- the statements, one file a group ---- */
 
@@ -69,6 +72,7 @@ statement_function statement_use;
 statement_function statement_set;
 statement_function statement_whoami;
 statement_function statement_create_project;
+statement_function statement_alter_project;
 statement_function statement_create_table;
 statement_function statement_drop_table;
 statement_function statement_add_partitions;
