@@ -6,7 +6,7 @@
  * Roots: tables, history, snapshots, and root records (leases, tasks). Versions of open readers and
  * contents are pinned in the store itself.
  *
- * Also the other direction, for a walk: is a page whole here, and its promotion from `staged`.
+ * Also the other direction, for a walk: what of a page is missing here, and promotion from `staged`.
  */
 #ifndef STORE_ROOTS_H
 #define STORE_ROOTS_H
