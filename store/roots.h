@@ -52,9 +52,10 @@ enum err_code page_missing_each(struct content *content, const struct page *page
                                 struct err *err) MUST_USE;
 
 /* Moves what is complete of the tree under root from the task's staged pages to `pages`, children
- * first. *ret_complete: the root is there now. A subtree of which something is missing stays staged;
- * an error is only what is broken. */
+ * first. A subtree of which something is missing stays staged; an error is only what is broken
+ * (ERR_BAD_DATA: a staged page that breaks a rule). */
 struct promote_counts {
+    bool is_complete; /* the root, and all below it, is in `pages` now */
     uint64_t pages_promoted;
     uint64_t pages_missing;
     uint64_t files_missing;
