@@ -33,7 +33,11 @@ static int seed_setup(void **state)
 
 /* ---- a model: sorted array of small attribute or partition entries ---- */
 
-#define KEYS_MAX 4096
+#define KEYS_MAX       4096
+#define KEY_TEXT_BYTES 700
+
+/* Bytes that pad each key: long keys make deep trees of few entries a page. */
+static size_t key_pad;
 
 struct model {
     uint64_t value[KEYS_MAX]; /* by key number; 0: absent */
@@ -41,10 +45,12 @@ struct model {
 };
 
 /* "p" partition number "k": so prefixes of two letters cover runs of keys. */
-static struct span key_of(size_t n, char text[24])
+static struct span key_of(size_t n, char text[KEY_TEXT_BYTES])
 {
-    int len = snprintf(text, 24, "p%03zu/%03zu%s", n / 16, n % 16, n % 7 == 0 ? "-longer" : "");
-    return span_of(text, (size_t)len);
+    int len = snprintf(text, KEY_TEXT_BYTES, "p%03zu/%03zu%s", n / 16, n % 16,
+                       n % 7 == 0 ? "-longer" : "");
+    memset(text + len, 'x', key_pad);
+    return span_of(text, (size_t)len + key_pad);
 }
 
 static struct page_entry entry_of(struct span key, uint64_t value)
@@ -61,7 +67,7 @@ static struct page_entry entry_of(struct span key, uint64_t value)
 struct model_edits {
     const struct model *model;
     size_t at;
-    char text[24];
+    char text[KEY_TEXT_BYTES];
     struct page_entry entry;
 };
 
@@ -88,6 +94,7 @@ static struct page_sink sink;
 static int memory_setup(void **state)
 {
     seed_setup(state);
+    key_pad = 0;
     source = page_memory_source(&memory);
     sink = page_memory_sink(&memory);
     return 0;
@@ -134,7 +141,7 @@ static void check_equal(struct tree tree, const struct model *model)
 {
     struct tree_cursor *cursor = tree_cursor_new(&tree);
     struct err err = {0};
-    char text[24];
+    char text[KEY_TEXT_BYTES];
     for (size_t n = 0; n < model->universe; n++) {
         if (model->value[n] == 0)
             continue;
@@ -155,8 +162,8 @@ static void check_equal(struct tree tree, const struct model *model)
 struct change {
     struct tree_edit edits[KEYS_MAX + 1];
     struct page_entry entries[KEYS_MAX];
-    char text[KEYS_MAX][24];
-    char prefix[24];
+    char text[KEYS_MAX][KEY_TEXT_BYTES];
+    char prefix[KEY_TEXT_BYTES];
     size_t count;
 };
 
@@ -199,7 +206,7 @@ static void change_prefix(struct model *model)
     size_t pick = below(model->universe);
     static const size_t lengths[] = {0, 1, 2, 3, 4, 5};
     size_t len = lengths[below(ARRAY_COUNT(lengths))];
-    char whole[24];
+    char whole[KEY_TEXT_BYTES];
     key_of(pick, whole);
     memcpy(change.prefix, whole, len);
     struct span prefix = span_of(change.prefix, len);
@@ -230,7 +237,8 @@ static void test_same_content_gives_the_same_root_whatever_the_history(void **st
     (void)state;
     static struct model model;
     static const size_t universes[] = {3, 40, 300, 1500, KEYS_MAX};
-    for (size_t history = 0; history < 60; history++) {
+    for (size_t history = 0; history < 120; history++) {
+        key_pad = history % 3 == 0 ? 600 : history % 3 == 1 ? 100 : 0;
         memset(&model, 0, sizeof(model));
         model.universe = universes[history % ARRAY_COUNT(universes)];
         struct tree tree = empty_tree();
@@ -328,6 +336,33 @@ static void fill(struct model *model, size_t universe, unsigned percent)
         model->value[n] = below(100) < percent ? 1 + next_random() % 1000000 : 0;
 }
 
+/* What a deep tree goes back to must not keep a root with one child. */
+static void test_deep_tree_shrinks_to_the_lowest_level_with_one_page(void **state)
+{
+    (void)state;
+    static struct model model;
+    key_pad = 600;
+    fill(&model, KEYS_MAX, 100);
+    struct tree tree = build(&model);
+    TREE_PAGE_CLEANUP struct tree_page root = {0};
+    struct page_place place = page_place_root(TREE_MANIFEST);
+    assert_int_equal(tree_page_read(&source, &tree.root, &place, &root, NULL), ERR_OK);
+    assert_true(root.page.level >= 3);
+    /* All but a few of the last go: these stand in the last page of every level. */
+    for (size_t keep = 1; keep < 40; keep++) {
+        struct model few = model;
+        change.count = 0;
+        for (size_t n = 0; n < few.universe - keep; n++) {
+            few.value[n] = 0;
+            change.edits[change.count++] =
+                (struct tree_edit){.kind = TREE_DELETE, .key = key_of(n, change.text[n])};
+        }
+        struct tree shrunk = apply_change(tree);
+        struct tree fresh = build(&few);
+        assert_true(digest_equal(&shrunk.root, &fresh.root));
+    }
+}
+
 static void test_get_finds_exactly_the_keys_that_are_there(void **state)
 {
     (void)state;
@@ -335,7 +370,7 @@ static void test_get_finds_exactly_the_keys_that_are_there(void **state)
     fill(&model, 3000, 50);
     struct tree tree = build(&model);
     TREE_PAGE_CLEANUP struct tree_page page = {0};
-    char text[24];
+    char text[KEY_TEXT_BYTES];
     for (size_t n = 0; n < model.universe; n++) {
         const struct page_entry *entry = NULL;
         enum err_code code = tree_get(&tree, key_of(n, text), &page, &entry, NULL);
@@ -350,10 +385,11 @@ static void test_seek_lands_on_the_first_key_not_before(void **state)
 {
     (void)state;
     static struct model model;
+    key_pad = 300;
     fill(&model, 3000, 60);
     struct tree tree = build(&model);
     struct tree_cursor *cursor = tree_cursor_new(&tree);
-    char text[24];
+    char text[KEY_TEXT_BYTES];
     for (size_t i = 0; i < 2000; i++) {
         size_t n = below(model.universe);
         bool past = below(3) == 0;
@@ -387,14 +423,12 @@ struct diff_seen {
     size_t count;
 };
 
-static enum err_code diff_differ(void *context, const struct page_entry *old,
-                                 const struct page_entry *new, struct err *err)
+static void diff_differs(struct diff_seen *seen, const struct page_entry *old,
+                         const struct page_entry *new)
 {
-    (void)err;
-    struct diff_seen *seen = context;
     while (seen->old->value[seen->at] == seen->new->value[seen->at])
         seen->at++;
-    char text[24];
+    char text[KEY_TEXT_BYTES];
     uint64_t old_value = seen->old->value[seen->at];
     uint64_t new_value = seen->new->value[seen->at];
     struct span key = key_of(seen->at, text);
@@ -406,7 +440,6 @@ static enum err_code diff_differ(void *context, const struct page_entry *old,
         assert_true(span_equal(new->key, key) && new->partition.byte_count == new_value);
     seen->at++;
     seen->count++;
-    return ERR_OK;
 }
 
 static void test_diff_tells_what_differs_and_nothing_else(void **state)
@@ -415,6 +448,7 @@ static void test_diff_tells_what_differs_and_nothing_else(void **state)
     static struct model old_model;
     static struct model new_model;
     for (size_t round = 0; round < 40; round++) {
+        key_pad = round % 2 == 0 ? 600 : 0;
         fill(&old_model, 1 + below(KEYS_MAX - 1), (unsigned)below(101));
         new_model = old_model;
         struct tree old = build(&old_model);
@@ -427,9 +461,15 @@ static void test_diff_tells_what_differs_and_nothing_else(void **state)
         for (size_t n = 0; n < old_model.universe; n++)
             expected += old_model.value[n] != new_model.value[n];
         struct diff_seen seen = {.old = &old_model, .new = &new_model};
-        struct tree_diff_sink differ = {.differ = diff_differ, .context = &seen};
-        uint64_t pages = 0;
-        assert_int_equal(tree_diff(&old, &new, &differ, &pages, NULL), ERR_OK);
+        TREE_DIFF_CLEANUP struct tree_diff *diff = tree_diff_new(&old, &new);
+        for (;;) {
+            const struct page_entry *a = NULL;
+            const struct page_entry *b = NULL;
+            assert_int_equal(tree_diff_next(diff, &a, &b, NULL), ERR_OK);
+            if (a == NULL && b == NULL)
+                break;
+            diff_differs(&seen, a, b);
+        }
         assert_int_equal(seen.count, expected);
         page_memory_deinit(&memory);
     }
@@ -515,6 +555,8 @@ int main(void)
                                         memory_teardown),
         cmocka_unit_test_setup_teardown(test_edits_out_of_order_are_refused, memory_setup,
                                         memory_teardown),
+        cmocka_unit_test_setup_teardown(test_deep_tree_shrinks_to_the_lowest_level_with_one_page,
+                                        memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_get_finds_exactly_the_keys_that_are_there,
                                         memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_seek_lands_on_the_first_key_not_before, memory_setup,
