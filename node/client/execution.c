@@ -93,8 +93,7 @@ static void course_close(struct course *course)
 {
     struct bytes header BYTES_CLEANUP = {0};
     operator_close_encode(&(struct operator_close){.id = course->id}, &header);
-    struct remote_call *call = remote_post(course->remote, OPERATOR_CLOSE, &header, NULL, 0);
-    remote_forget(course->remote, call);
+    remote_farewell(course->remote, OPERATOR_CLOSE, &header);
 }
 
 /* Fetches until there is no cursor. */
