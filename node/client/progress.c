@@ -44,6 +44,12 @@ void bytes_append_duration(struct bytes *out, uint64_t duration_ms)
 
 void progress_format(const struct operator_progress *state, uint64_t elapsed_ms, struct bytes *out)
 {
+    if (state->bytes_done == 0 && state->bytes_total == 0 && state->files_total == 0) {
+        bytes_append_span(out, state->phase.len > 0 ? state->phase : span_text("running"));
+        bytes_append_text(out, ", ");
+        bytes_append_duration(out, elapsed_ms);
+        return;
+    }
     if (state->phase.len > 0)
         bytes_printf(out, "%.*s: ", SPAN_PRINTF(state->phase));
     bytes_append_amount(out, state->bytes_done);

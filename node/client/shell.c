@@ -107,6 +107,8 @@ static void history_keep(struct shell *shell, struct span statement)
 {
     struct bytes line BYTES_CLEANUP = {0};
     HistEvent event;
+    while (statement.len > 0 && memchr(" \t\r\n", statement.data[statement.len - 1], 4) != NULL)
+        statement.len--;
     bytes_append_span(&line, statement);
     bytes_append_text(&line, ";");
     for (size_t i = 0; i < line.len; i++)
@@ -163,7 +165,7 @@ static void shell_open(struct shell *shell)
     el_set(shell->edit, EL_EDITOR, "emacs");
     el_set(shell->edit, EL_SIGNAL, 0);
     el_set(shell->edit, EL_HIST, history, shell->history);
-    el_set(shell->edit, EL_ADDFN, "complete", "complete the word", word_complete);
+    el_wset(shell->edit, EL_ADDFN, L"complete", L"complete the word", word_complete);
     el_set(shell->edit, EL_BIND, "^I", "complete", NULL);
     el_set(shell->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(shell->edit, NULL);
