@@ -32,7 +32,8 @@ enum err_code delegation_sign(const struct delegation *delegation, const struct 
         return err_set(err, ERR_SEMANTIC, "XCOPY needs OPTIONS(src_region=\"...\")");
     struct token grant = {
         .kind = TOKEN_ONCE,
-        .rights = TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES,
+        .rights =
+            (uint16_t)(TOKEN_DESCRIBE | TOKEN_PAGES | (delegation->looks_only ? 0 : TOKEN_FILES)),
         .signer = identity_public(signer)->sign,
         .issued_s = delegation->now_s,
         .not_after_s = delegation->now_s + TOKEN_ONCE_LIFE_S,

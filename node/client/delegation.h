@@ -15,6 +15,7 @@ enum err_code node_region_find(struct remote *remote, struct bytes *ret_region, 
 
 struct delegation {
     const struct xcopy *xcopy;
+    bool looks_only;                 /* EXPLAIN: no right to the files */
     struct span project;             /* current one, for an unqualified destination; or empty */
     struct span region;              /* destination's */
     struct identity_key destination; /* its node's key */

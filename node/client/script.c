@@ -58,14 +58,27 @@ static void statement_apply(struct script *script, const struct statement *state
     }
 }
 
-static enum err_code xcopy_sign(struct script *script, const struct xcopy *xcopy,
-                                struct bytes *token, struct err *err)
+/* The XCOPY in a statement; NULL: it has none. */
+static const struct xcopy *xcopy_of(const struct statement *statement)
 {
+    if (statement->kind == STATEMENT_EXPLAIN)
+        statement = statement->explained;
+    return statement->kind == STATEMENT_XCOPY ? &statement->xcopy : NULL;
+}
+
+/* Signs where there is an XCOPY to sign. */
+static enum err_code statement_sign(struct script *script, const struct statement *statement,
+                                    struct bytes *token, struct err *err)
+{
+    const struct xcopy *xcopy = xcopy_of(statement);
+    if (xcopy == NULL)
+        return ERR_OK;
     struct remote *remote = script->client->remote;
     struct bytes region BYTES_CLEANUP = {0};
     TRY(node_region_find(remote, &region, err));
     struct delegation delegation = {
         .xcopy = xcopy,
+        .looks_only = statement->kind == STATEMENT_EXPLAIN,
         .project = bytes_span(&script->project),
         .region = bytes_span(&region),
         .destination = remote_node_key(remote)->sign,
@@ -105,8 +118,7 @@ enum exit_code script_statement(struct script *script, struct span text)
     arena_init(&arena, STATEMENT_ARENA_BYTES);
     /* A statement that is not understood here is the node's to judge: it may be newer. */
     bool parsed = statement_parse(text, &arena, &statement, &err) == ERR_OK;
-    if (parsed && statement->kind == STATEMENT_XCOPY &&
-        xcopy_sign(script, &statement->xcopy, &token, &err) != ERR_OK)
+    if (parsed && statement_sign(script, statement, &token, &err) != ERR_OK)
         return client_fail(client, NULL, &err);
     struct operator_execute request = {
         .id = script->fresh_ids ? statement_id_random()

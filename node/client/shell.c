@@ -16,6 +16,7 @@
 
 #define HISTORY_LINES 2000
 #define WORD_BYTES    128
+#define NAMES_MAX     10000
 
 struct shell {
     struct script *script;
@@ -23,6 +24,9 @@ struct shell {
     History *history;
     struct bytes pending; /* statement typed so far */
     char prompt[WORD_BYTES + 16];
+    char **names; /* of tables, for completion */
+    size_t name_count;
+    bool names_known;
 };
 
 static char *prompt_show(EditLine *edit)
@@ -44,40 +48,104 @@ static bool is_word(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Tab: the keyword that the word at the cursor begins; in small letters if it was begun so. */
+/* ---- completion ---- */
+
+static void names_drop(struct shell *shell)
+{
+    for (size_t i = 0; i < shell->name_count; i++)
+        mem_free(shell->names[i]);
+    mem_free(shell->names);
+    shell->names = NULL;
+    shell->name_count = 0;
+    shell->names_known = false;
+}
+
+static enum err_code names_columns(void *context, const struct column *columns, size_t count,
+                                   struct err *err)
+{
+    (void)context;
+    (void)count;
+    return columns[0].type.kind == TYPE_STRING ? ERR_OK : err_set(err, ERR_PEER, "no names");
+}
+
+static enum err_code names_rows(void *context, const struct batch *batch,
+                                const struct operator_progress *progress, struct err *err)
+{
+    struct shell *shell = context;
+    (void)progress;
+    (void)err;
+    for (size_t row = 0; row < batch->rows && shell->name_count < NAMES_MAX; row++) {
+        shell->names = mem_realloc(shell->names, shell->name_count + 1, sizeof *shell->names);
+        shell->names[shell->name_count++] = mem_strndup(vector_value(&batch->vectors[0], row).text);
+    }
+    return ERR_OK;
+}
+
+/* The current project's tables, asked for at the first Tab after a statement. */
+static void names_ask(struct shell *shell)
+{
+    struct execution_sink sink = {names_columns, names_rows, shell};
+    struct operator_execute request = {.id = statement_id_random(),
+                                       .project = bytes_span(&shell->script->project),
+                                       .text = span_text("SHOW TABLES")};
+    if (!shell->names_known && shell->script->project.len > 0)
+        (void)execution_rows(shell->script->client->remote, &request, &sink, NULL);
+    shell->names_known = true; /* a node that does not answer is not asked at each Tab */
+}
+
+/* What the words that begin like `start` have in common. */
+struct candidates {
+    const char *start;
+    size_t len;
+    char found[WORD_BYTES];
+    size_t found_len;
+};
+
+static void candidate_take(struct candidates *candidates, const char *text, bool keyword)
+{
+    size_t same = 0;
+    if (strncasecmp(text, candidates->start, candidates->len) != 0)
+        return;
+    if (candidates->found_len == 0) {
+        snprintf(candidates->found, sizeof candidates->found, "%s%s", text, keyword ? " " : "");
+        candidates->found_len = strlen(candidates->found);
+        char last = candidates->start[candidates->len - 1];
+        for (char *c = candidates->found; keyword && last >= 'a' && last <= 'z' && *c != 0; c++)
+            *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+        return;
+    }
+    while (same < candidates->found_len &&
+           strncasecmp(&text[same], &candidates->found[same], 1) == 0)
+        same++;
+    candidates->found_len = same;
+}
+
+/* Tab: the rest of the keyword or table name that the word at the cursor begins, as far as all such
+ * agree; keywords in small letters if they were begun so. */
 static unsigned char word_complete(EditLine *edit, int character)
 {
     const LineInfo *line = el_line(edit);
-    const char *start = line->cursor;
+    struct shell *shell = NULL;
+    struct candidates candidates = {.start = line->cursor};
     (void)character;
-    while (start > line->buffer && is_word(start[-1]))
-        start--;
-    size_t len = (size_t)(line->cursor - start), found_len = 0;
-    char found[WORD_BYTES] = {0};
-    if (len == 0 || len >= WORD_BYTES)
+    el_get(edit, EL_CLIENTDATA, &shell);
+    while (candidates.start > line->buffer && is_word(candidates.start[-1]))
+        candidates.start--;
+    candidates.len = (size_t)(line->cursor - candidates.start);
+    if (candidates.len == 0 || candidates.len >= WORD_BYTES)
         return CC_REFRESH_BEEP;
-    for (enum keyword keyword = KEYWORD_NONE + 1; keyword < KEYWORD_COUNT; keyword++) {
-        const char *text = keyword_text(keyword);
-        if (strncasecmp(text, start, len) != 0)
-            continue;
-        if (found_len == 0) {
-            snprintf(found, sizeof found, "%s ", text);
-            found_len = strlen(found);
-            continue;
-        }
-        size_t same = 0; /* several: as far as they agree */
-        while (same < found_len && text[same] == found[same])
-            same++;
-        found_len = same;
-    }
-    if (found_len <= len)
+    names_ask(shell);
+    for (size_t i = 0; i < shell->name_count; i++)
+        candidate_take(&candidates, shell->names[i], false);
+    for (enum keyword keyword = KEYWORD_NONE + 1; keyword < KEYWORD_COUNT; keyword++)
+        candidate_take(&candidates, keyword_text(keyword), true);
+    if (candidates.found_len <= candidates.len)
         return CC_REFRESH_BEEP;
-    found[found_len] = 0;
-    bool small = start[len - 1] >= 'a' && start[len - 1] <= 'z';
-    for (char *c = found; small && *c != 0; c++)
-        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-    return el_insertstr(edit, found + len) == 0 ? CC_REFRESH : CC_ERROR;
+    candidates.found[candidates.found_len] = 0;
+    return el_insertstr(edit, candidates.found + candidates.len) == 0 ? CC_REFRESH : CC_ERROR;
 }
+
+/* ---- history ---- */
 
 static void folder_make(char *path)
 {
@@ -118,6 +186,8 @@ static void history_keep(struct shell *shell, struct span statement)
     history(shell->history, &event, H_ENTER, (const char *)line.data);
 }
 
+/* ---- lines ---- */
+
 /* Runs every complete statement of what was typed; the rest stays. */
 static void pending_run(struct shell *shell)
 {
@@ -133,6 +203,7 @@ static void pending_run(struct shell *shell)
         }
         history_keep(shell, statement);
         enum exit_code code = script_statement(shell->script, statement);
+        names_drop(shell);
         interrupt_clear();
         if (code != EXIT_DONE)
             break; /* what was typed behind it on the line is dropped */
@@ -212,6 +283,7 @@ enum exit_code shell_run(struct script *script)
     }
     el_end(shell.edit);
     history_end(shell.history);
+    names_drop(&shell);
     bytes_deinit(&shell.pending);
     return EXIT_DONE;
 }
