@@ -70,20 +70,3 @@ const struct principal *principals_find_signer(const struct principals *principa
     }
     return NULL;
 }
-
-enum err_code account_find(const struct principals *principals, struct span name,
-                           struct account_id *ret_account, struct err *err)
-{
-    (void)principals;
-    if (name.len != strlen(ROOT_ACCOUNT_NAME) ||
-        strncasecmp((const char *)name.data, ROOT_ACCOUNT_NAME, name.len) != 0)
-        return err_set(err, ERR_NOT_FOUND, "account %.*s does not exist", SPAN_PRINTF(name));
-    *ret_account = (struct account_id){ROOT_ACCOUNT_ID};
-    return ERR_OK;
-}
-
-const char *account_name(const struct principals *principals, struct account_id account)
-{
-    (void)principals;
-    return account.n == ROOT_ACCOUNT_ID ? ROOT_ACCOUNT_NAME : "?";
-}

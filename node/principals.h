@@ -34,10 +34,4 @@ const struct principal *principals_find_noise(const struct principals *principal
 const struct principal *principals_find_signer(const struct principals *principals,
                                                const struct identity_key *key);
 
-/* The account with this name; ERR_NOT_FOUND. */
-enum err_code account_find(const struct principals *principals, struct span name,
-                           struct account_id *ret_account, struct err *err);
-/* Its name for users; "?" for none that is known. */
-const char *account_name(const struct principals *principals, struct account_id account);
-
 #endif

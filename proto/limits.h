@@ -45,6 +45,12 @@
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
 
+/* loads */
+#define LOAD_MEMORY_BYTES_DEFAULT (256 * MIB(1))
+#define LOAD_MEMORY_BYTES_MIN     MIB(1)
+#define LIMIT_LOAD_PARTITIONS     1000000
+#define SPILL_BLOCK_BYTES         MIB(1) /* about: rows are gathered until they pass it */
+
 /* store */
 #define PACK_BYTES_MAX           (64 * MIB(1))
 #define SMALL_COMMIT_BYTES_MAX   MIB(1) /* a commit below this goes to `small` */

@@ -408,9 +408,9 @@ enum err_code operator_load_begin_decode(struct span header, struct arena *arena
     m.partition_count = message->n_partition;
     TRY(pairs_get(message->partition, message->n_partition, arena, &m.partition, err));
     m.auto_partition = message->auto_partition;
-    if (message->mode < LOAD_APPEND || message->mode > LOAD_REPLACE_TABLE)
+    if (message->mode < UPLOAD_APPEND || message->mode > UPLOAD_REPLACE_TABLE)
         return err_set(err, ERR_BAD_DATA, "load mode %u is unknown", message->mode);
-    m.mode = (enum load_mode)message->mode;
+    m.mode = (enum upload_mode)message->mode;
     *ret = m;
     return ERR_OK;
 }

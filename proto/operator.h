@@ -46,10 +46,10 @@ enum operator_state {
     OPERATOR_FAILED = 3,
 };
 
-enum load_mode {
-    LOAD_APPEND = 1,        /* a new segment in each partition named by the data */
-    LOAD_OVERWRITE = 2,     /* replaces the partitions that the data names */
-    LOAD_REPLACE_TABLE = 3, /* also drops those it does not name */
+enum upload_mode {
+    UPLOAD_APPEND = 1,        /* a new segment in each partition named by the data */
+    UPLOAD_OVERWRITE = 2,     /* replaces the partitions that the data names */
+    UPLOAD_REPLACE_TABLE = 3, /* also drops those it does not name */
 };
 
 struct operator_pair {
@@ -104,7 +104,7 @@ struct operator_load_begin {
     struct operator_pair *partition; /* column = text of its value; the whole load goes there */
     size_t partition_count;
     bool auto_partition; /* partition columns come with the data, after the others */
-    enum load_mode mode;
+    enum upload_mode mode;
 };
 
 struct operator_load_state {

@@ -177,7 +177,7 @@ static void loads_come_back(void **state)
                                         .partition = &day,
                                         .partition_count = 1,
                                         .auto_partition = true,
-                                        .mode = LOAD_REPLACE_TABLE};
+                                        .mode = UPLOAD_REPLACE_TABLE};
     BYTES_CLEANUP struct bytes header = {0};
     operator_load_begin_encode(&begin, &header);
     ARENA_CLEANUP struct arena arena = arena_for_test();
@@ -185,7 +185,7 @@ static void loads_come_back(void **state)
     assert_int_equal(operator_load_begin_decode(bytes_span(&header), &arena, &begun, NULL), ERR_OK);
     assert_true(span_equal(begun.partition[0].value, day.value));
     assert_true(begun.auto_partition);
-    assert_int_equal(begun.mode, LOAD_REPLACE_TABLE);
+    assert_int_equal(begun.mode, UPLOAD_REPLACE_TABLE);
 
     bytes_clear(&header);
     struct operator_load_outcome outcome = {

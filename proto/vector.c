@@ -48,6 +48,11 @@ void vector_reserve(struct vector *vector, size_t more_rows)
     vector->capacity = capacity;
 }
 
+size_t vector_memory_bytes(const struct vector *vector)
+{
+    return vector->capacity * (1 + slot_bytes(vector->type)) + vector->text.capacity;
+}
+
 static void append_text(struct vector *vector, struct span text)
 {
     ASSERT(text.len <= LIMIT_VECTOR_TEXT_BYTES - vector->text.len);
@@ -238,6 +243,14 @@ void batch_clear(struct batch *batch)
     for (size_t i = 0; i < batch->vector_count; i++)
         vector_clear(&batch->vectors[i]);
     batch->rows = 0;
+}
+
+size_t batch_memory_bytes(const struct batch *batch)
+{
+    size_t bytes = batch->vector_count * sizeof(struct vector);
+    for (size_t i = 0; i < batch->vector_count; i++)
+        bytes += vector_memory_bytes(&batch->vectors[i]);
+    return bytes;
 }
 
 void batch_append_range(struct batch *batch, const struct batch *from, size_t at, size_t rows)

@@ -57,11 +57,6 @@ void column_encode(struct column_codec *codec, const struct vector *vector, size
 enum err_code column_header_decode(struct span encoded, struct column_header *ret_header,
                                    struct err *err);
 
-/* Column `slot` of a column file, which is a row of columns; only what is asked for is walked.
- * Borrows. ERR_CORRUPT, ERR_VERSION. */
-enum err_code column_slot_find(struct span file, size_t slot, struct span *ret_column,
-                               struct err *err);
-
 /* Appends the column's rows to `vector`, whose type must be the stored one. On failure the vector
  * is as it was. ERR_CORRUPT, ERR_VERSION. */
 enum err_code column_decode(struct column_codec *codec, struct span encoded, struct vector *vector,

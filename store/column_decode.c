@@ -78,27 +78,6 @@ enum err_code column_header_decode(struct span encoded, struct column_header *re
     return ERR_OK;
 }
 
-enum err_code column_slot_find(struct span file, size_t slot, struct span *ret_column,
-                               struct err *err)
-{
-    struct reader reader = reader_of(file);
-    for (size_t i = 0;; i++) {
-        struct span start = reader.left;
-        struct column_header header;
-        if (start.len == 0)
-            return err_set(err, ERR_CORRUPT, "column file: %zu columns, asked for slot %zu", i,
-                           slot);
-        TRY(header_read(&reader, &header, err));
-        if (header.stored_bytes > reader.left.len)
-            return err_set(err, ERR_CORRUPT, "column file: slot %zu is cut off", i);
-        reader_span(&reader, header.stored_bytes);
-        if (i == slot) {
-            *ret_column = span_slice(start, 0, start.len - reader.left.len);
-            return ERR_OK;
-        }
-    }
-}
-
 /* ---- payload ---- */
 
 static bool decompress(struct column_codec *codec, const struct column_header *header,

@@ -371,33 +371,6 @@ static void test_values_beyond_their_type_are_refused(void **state)
     assert_int_equal(decode_forged(&forged, bytes_span(&payload), TYPE_DOUBLE), ERR_CORRUPT);
 }
 
-static void test_columns_of_a_shared_file_are_found_by_slot(void **state)
-{
-    (void)state;
-    COLUMN_CODEC_CLEANUP struct column_codec *codec = column_codec_new();
-    BYTES_CLEANUP struct bytes file = {0};
-    size_t ends[3];
-    for (int i = 0; i < 3; i++) {
-        VECTOR_CLEANUP struct vector vector;
-        vector_init(&vector, (struct type){.kind = TYPE_INT});
-        vector_append(&vector, (struct value){.i64 = i});
-        column_encode(codec, &vector, 0, 1, &file);
-        ends[i] = file.len;
-    }
-    for (size_t i = 0; i < 3; i++) {
-        struct span column;
-        VECTOR_CLEANUP struct vector back;
-        vector_init(&back, (struct type){.kind = TYPE_INT});
-        assert_int_equal(column_slot_find(bytes_span(&file), i, &column, NULL), ERR_OK);
-        assert_int_equal(column_decode(codec, column, &back, NULL), ERR_OK);
-        assert_int_equal(back.i64[0], i);
-        struct span cut = span_of(file.data, ends[i] - 1);
-        assert_int_equal(column_slot_find(cut, i, &column, NULL), ERR_CORRUPT);
-    }
-    struct span column;
-    assert_int_equal(column_slot_find(bytes_span(&file), 3, &column, NULL), ERR_CORRUPT);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,7 +386,6 @@ int main(void)
         cmocka_unit_test(test_a_dictionary_that_would_unfold_to_gigabytes_is_refused),
         cmocka_unit_test(test_forged_headers_are_refused),
         cmocka_unit_test(test_values_beyond_their_type_are_refused),
-        cmocka_unit_test(test_columns_of_a_shared_file_are_found_by_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

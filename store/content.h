@@ -67,7 +67,8 @@ enum err_code content_rely_page(struct content *content, const struct digest *di
 /* Pins a page whatever the account: a version that is read, or the base of a change. The caller has
  * found it named in the catalog, and looks there again after the call: if it still is, it and all
  * below it stay until content_close. */
-void content_pin_page(struct content *content, const struct digest *digest);
+enum err_code content_pin_page(struct content *content, const struct digest *digest,
+                               struct err *err);
 
 /* All that was added is durable and indexed, in batches of at most 4 MiB; again, after more
  * adds, is fine. */

@@ -44,6 +44,13 @@ void held_key_encode(const struct digest *digest, struct account_id account,
     store_u64(ret_key + DIGEST_BYTES, account.n);
 }
 
+void staged_key_encode(const struct task_id *task, const struct digest *digest,
+                       uint8_t ret_key[STAGED_KEY_BYTES])
+{
+    memcpy(ret_key, task->b, sizeof(task->b));
+    memcpy(ret_key + sizeof(task->b), digest->b, DIGEST_BYTES);
+}
+
 enum family pack_family(struct pack_id pack)
 {
     return (enum family)(pack.n / PACK_FAMILY_RUN % DB_PACK_FAMILIES);

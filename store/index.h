@@ -41,12 +41,15 @@ struct file_record {
 #define PACK_KEY_BYTES    12
 #define HELD_KEY_BYTES    (DIGEST_BYTES + 8)
 #define PAGE_STAMP_BYTES  8
+#define STAGED_KEY_BYTES  (16 + DIGEST_BYTES)
 
 void file_record_encode(const struct file_record *record, uint8_t ret_raw[FILE_RECORD_BYTES]);
 enum err_code file_record_decode(struct span raw, struct file_record *ret_record, struct err *err);
 void pack_key_encode(struct pack_id pack, uint32_t slot, uint8_t ret_key[PACK_KEY_BYTES]);
 void held_key_encode(const struct digest *digest, struct account_id account,
                      uint8_t ret_key[HELD_KEY_BYTES]);
+void staged_key_encode(const struct task_id *task, const struct digest *digest,
+                       uint8_t ret_key[STAGED_KEY_BYTES]);
 enum family pack_family(struct pack_id pack);
 
 enum pack_state {

@@ -86,13 +86,20 @@ static bool row_fits(struct row_group_cutter *cutter, const struct batch *batch,
     return true;
 }
 
+void row_group_cutter_reset(struct row_group_cutter *cutter)
+{
+    memset(cutter->column_bytes, 0, cutter->column_count * sizeof(size_t));
+    cutter->bytes = 0;
+    cutter->rows = 0;
+}
+
 size_t row_group_take(struct row_group_cutter *cutter, const struct batch *batch,
-                      const uint64_t *hashes, size_t at, bool *ret_ended)
+                      const uint64_t *hashes, size_t at, size_t rows, bool *ret_ended)
 {
     const uint64_t mask = (UINT64_C(1) << ROW_GROUP_CUT_ZERO_BITS) - 1;
     size_t taken = 0;
     bool ended = false;
-    while (!ended && at + taken < batch->rows) {
+    while (!ended && taken < rows) {
         if (!row_fits(cutter, batch, at + taken)) {
             ended = true;
             break;
@@ -101,11 +108,8 @@ size_t row_group_take(struct row_group_cutter *cutter, const struct batch *batch
         ended = cut || cutter->rows == ROW_GROUP_ROWS_MAX;
         taken++;
     }
-    if (ended) {
-        memset(cutter->column_bytes, 0, cutter->column_count * sizeof(size_t));
-        cutter->bytes = 0;
-        cutter->rows = 0;
-    }
+    if (ended)
+        row_group_cutter_reset(cutter);
     *ret_ended = ended;
     return taken;
 }

@@ -28,10 +28,12 @@ void row_group_cutter_deinit(struct row_group_cutter *cutter);
 void row_hashes(const struct batch *batch, const struct column *columns, size_t column_count,
                 size_t at, size_t rows, uint64_t *ret_hashes);
 
-/* How many of the rows from `at` on belong to the open group: all up to batch->rows, or fewer, and
- * then (or when the last one ends it) *ret_ended is true and the next call begins a new group.
- * hashes[0] is row `at`'s. May be 0 with *ret_ended true. */
+/* How many of the rows at .. at + rows belong to the open group: all, or fewer, and then (or when
+ * the last one ends it) *ret_ended is true and the next call begins a new group. hashes[0] is row
+ * `at`'s. May be 0 with *ret_ended true. */
 size_t row_group_take(struct row_group_cutter *cutter, const struct batch *batch,
-                      const uint64_t *hashes, size_t at, bool *ret_ended);
+                      const uint64_t *hashes, size_t at, size_t rows, bool *ret_ended);
+/* The next row begins a new group, whatever the rows say: a segment ends. */
+void row_group_cutter_reset(struct row_group_cutter *cutter);
 
 #endif

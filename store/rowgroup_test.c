@@ -30,7 +30,7 @@ static size_t group_ends(const struct batch *batch, size_t column_count, size_t 
         row_hashes(&piece, columns, column_count, 0, rows, hashes);
         for (size_t at = 0; at < rows;) {
             bool ended;
-            at += row_group_take(&cutter, &piece, hashes + at, at, &ended);
+            at += row_group_take(&cutter, &piece, hashes + at, at, rows - at, &ended);
             if (!ended)
                 break;
             assert_true(count < ENDS_MAX);
@@ -59,7 +59,7 @@ static size_t numbers_ends(const struct batch *batch, size_t *ret_ends)
     size_t count = 0;
     for (size_t at = 0; at < batch->rows;) {
         bool ended;
-        at += row_group_take(&cutter, batch, hashes + at, at, &ended);
+        at += row_group_take(&cutter, batch, hashes + at, at, batch->rows - at, &ended);
         if (ended)
             ret_ends[count++] = at;
     }
