@@ -153,7 +153,7 @@ static enum exit_code upload(struct stage *stage, const char *path)
     struct tunnel_options options = {.upload = true,
                                      .dialect = csv_dialect_default(),
                                      .times = csv_times_default(),
-                                     .mode = LOAD_APPEND,
+                                     .mode = UPLOAD_APPEND,
                                      .path = path};
     struct tunnel_target target = {.table = span_text("t")};
     return upload_run(&stage->client, &options, &target);

@@ -192,8 +192,8 @@ static enum err_code take_overwrite(struct tunnel_options *options, const char *
 {
     (void)value;
     (void)err;
-    if (options->mode != LOAD_REPLACE_TABLE)
-        options->mode = LOAD_OVERWRITE;
+    if (options->mode != UPLOAD_REPLACE_TABLE)
+        options->mode = UPLOAD_OVERWRITE;
     return ERR_OK;
 }
 
@@ -202,7 +202,7 @@ static enum err_code take_replace(struct tunnel_options *options, const char *va
 {
     (void)value;
     (void)err;
-    options->mode = LOAD_REPLACE_TABLE;
+    options->mode = UPLOAD_REPLACE_TABLE;
     return ERR_OK;
 }
 
@@ -280,7 +280,7 @@ enum exit_code tunnel_options_read(struct client *client, int argc, char **argv,
                                      .dialect = csv_dialect_default(),
                                      .times = csv_times_default(),
                                      .bad_max = BAD_DEFAULT,
-                                     .mode = LOAD_APPEND};
+                                     .mode = UPLOAD_APPEND};
     for (size_t i = 0; i < ARRAY_COUNT(rules); i++)
         table[i] = (struct option){rules[i].name, rules[i].bare ? no_argument : required_argument,
                                    NULL, (int)i};

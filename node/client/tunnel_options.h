@@ -27,7 +27,7 @@ struct tunnel_options {
     const char *names;   /* -cn; NULL: all; borrows from argv */
     const char *indexes; /* -ci; NULL: all */
     enum csv_doubles doubles;
-    enum load_mode mode;
+    enum upload_mode mode;
     const char *project; /* --project; or NULL */
     bool has_id;
     struct statement_id id;

@@ -66,7 +66,7 @@ static void modes_and_the_rest_are_understood(void **state)
                                      "-s=only", "-threads=9", "-cp=true", "-bs=64", "-", "t"),
                                 &options),
                      EXIT_DONE);
-    assert_int_equal(options.mode, LOAD_OVERWRITE);
+    assert_int_equal(options.mode, UPLOAD_OVERWRITE);
     assert_true(options.discard_bad && options.loose_schema && options.scan_only);
     assert_int_equal(options.bad_max, 7);
     assert_int_equal(options.threads, 9);
