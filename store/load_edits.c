@@ -9,7 +9,6 @@ void load_edits_init(struct load_edits *edits, struct load *load, const struct t
 void load_edits_deinit(struct load_edits *edits)
 {
     bytes_deinit(&edits->key);
-    bytes_deinit(&edits->partition_keys);
 }
 
 /* The entry that the partition has before the load; all zero when it has none. */
@@ -43,8 +42,6 @@ static enum err_code put_partition(struct load_edits *edits, struct err *err)
         .kind = PAGE_ENTRY_PARTITION, .key = edits->partition->key, .partition = content};
     edits->rows += segment->row_count;
     edits->partition_count++;
-    bytes_append_u32(&edits->partition_keys, (uint32_t)edits->partition->key.len);
-    bytes_append_span(&edits->partition_keys, edits->partition->key);
     edits->partition_given = true;
     edits->entry_at = 0;
     return ERR_OK;
@@ -62,24 +59,37 @@ static void put_row_group(struct load_edits *edits)
         .kind = PAGE_ENTRY_ROW_GROUP, .key = bytes_span(&edits->key), .row_group = entry->content};
 }
 
+static struct tree_edit delete_under(struct span key)
+{
+    return (struct tree_edit){.kind = TREE_DELETE_PREFIX, .key = key};
+}
+
+/* The next partition of the load, NULL at the end. */
+static enum err_code next_partition(struct load_edits *edits, struct err *err)
+{
+    edits->partition_given = false;
+    return load_next(edits->load, &edits->partition, err);
+}
+
 static enum err_code edits_next(void *context, struct tree_edit *ret_edit, bool *ret_end,
                                 struct err *err)
 {
     struct load_edits *edits = context;
-    if (edits->partition != NULL && edits->partition_given &&
-        edits->entry_at == edits->partition->segment.entry_count)
-        edits->partition = NULL;
-    if (edits->partition == NULL) {
-        TRY(load_next(edits->load, &edits->partition, err));
-        edits->partition_given = false;
-        if (edits->partition == NULL) {
-            *ret_end = true;
+    *ret_end = false;
+    if (edits->mode == LOAD_REPLACE && !edits->cleared) {
+        edits->cleared = true;
+        *ret_edit = delete_under(span_of(NULL, 0));
+        return ERR_OK;
+    }
+    bool done = edits->partition != NULL && edits->partition_given &&
+                edits->entry_at == edits->partition->segment.entry_count;
+    if (edits->partition == NULL || done) {
+        TRY(next_partition(edits, err));
+        *ret_end = edits->partition == NULL;
+        if (edits->partition == NULL)
             return ERR_OK;
-        }
         if (edits->mode == LOAD_OVERWRITE) {
-            *ret_edit =
-                (struct tree_edit){.kind = TREE_DELETE_PREFIX, .key = edits->partition->key};
-            *ret_end = false;
+            *ret_edit = delete_under(edits->partition->key);
             return ERR_OK;
         }
     }
@@ -88,7 +98,6 @@ static enum err_code edits_next(void *context, struct tree_edit *ret_edit, bool 
     else
         TRY(put_partition(edits, err));
     *ret_edit = (struct tree_edit){.kind = TREE_PUT, .entry = &edits->entry};
-    *ret_end = false;
     return ERR_OK;
 }
 

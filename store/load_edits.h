@@ -3,9 +3,9 @@
  *
  *     into       put P (old counts and the new), put P | n | ... (n: segments P had)
  *     overwrite  delete everything under P, put P, put P | 0 | ...
+ *     replace    delete everything, put P, put P | 0 | ...: other partitions go
  *
- * A table that is replaced as a whole is an overwrite applied to the empty tree. A partition that
- * gets no rows has no segment.
+ * A partition that gets no rows has no segment.
  * One thread at a time; blocks as load_next and the tree's source do.
  */
 #ifndef STORE_LOAD_EDITS_H
@@ -17,6 +17,7 @@
 enum load_mode {
     LOAD_INTO,
     LOAD_OVERWRITE,
+    LOAD_REPLACE,
 };
 
 struct load_edits {
@@ -24,6 +25,7 @@ struct load_edits {
     const struct tree *base; /* what the edits are applied to; borrows */
     enum load_mode mode;
 
+    bool cleared;                           /* LOAD_REPLACE: the first edit was given */
     const struct load_partition *partition; /* whose edits are given, NULL between two */
     size_t entry_at;                        /* of its segment, the next to give */
     bool partition_given;
@@ -31,10 +33,8 @@ struct load_edits {
     struct page_entry entry;
     struct bytes key;
 
-    /* what the edits did, for attribute trees and answers */
-    uint64_t rows;
+    uint64_t rows; /* loaded, so far */
     uint64_t partition_count;
-    struct bytes partition_keys; /* u32 length and bytes each, ascending */
 };
 
 void load_edits_init(struct load_edits *edits, struct load *load, const struct tree *base,
