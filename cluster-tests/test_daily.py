@@ -13,6 +13,8 @@ MOVED = [380, 2, 2, 2, 7, 326]
 TABLE = """CREATE TABLE covid (Country STRING, Confirmed BIGINT, Recovered BIGINT, Deaths BIGINT)
            PARTITIONED BY (Date STRING);"""
 
+SALES = "CREATE TABLE t (id BIGINT, amount DECIMAL(12,2), region STRING, note STRING) PARTITIONED BY (order_date DATE);"
+
 
 def real_files(folder):
     data = os.environ.get("STRAIT_TEST_DATA")
@@ -22,8 +24,10 @@ def real_files(folder):
 
 
 def twin_files(folder):
-    command(BIN / "strait-sales", "--covid-twin", folder)
-    return sorted(folder.glob("*.csv"))
+    paths = [folder / f"twin-{version}.csv" for version in range(len(DAYS))]
+    for version, path in enumerate(paths):
+        path.write_text(command(BIN / "strait-sales", "--covid-twin", version))
+    return paths
 
 
 def plain_rows(path):
@@ -83,8 +87,7 @@ def test_equal_partitions_and_older_content_move_nothing(pair, tmp_path):
 
 def test_same_rows_again_give_the_same_version(pair, tmp_path):
     source, _ = pair
-    source.sql("CREATE TABLE t (id BIGINT, order_date DATE, amount DECIMAL(12,2), region STRING, note STRING) "
-               "PARTITIONED BY (day STRING);")
+    source.sql(SALES)
     (tmp_path / "t.csv").write_text(command(BIN / "strait-sales", "--days", 20, "--rows", 1000))
     versions = []
     for name in ("a", "b"):
@@ -96,8 +99,7 @@ def test_same_rows_again_give_the_same_version(pair, tmp_path):
 
 def test_restored_and_copied_back_moves_nothing(pair, tmp_path):
     source, destination = pair
-    source.sql("CREATE TABLE t (id BIGINT, order_date DATE, amount DECIMAL(12,2), region STRING, note STRING) "
-               "PARTITIONED BY (day STRING);")
+    source.sql(SALES)
     (tmp_path / "t.csv").write_text(command(BIN / "strait-sales", "--days", 10, "--rows", 2000))
     source.upload(tmp_path / "t.csv", "t", "-acp=true", "-h=true")
     source.sql("CREATE SNAPSHOT TABLE s CLONE t;")

@@ -15,8 +15,8 @@ BIN = ROOT / "build/release/bin"
 SOURCE, DESTINATION = "ap-southeast-1", "cn-hongkong"
 DAYS, ROWS_A_DAY, REVISED_DAYS = 60, 5000, (7, 31, 58)
 TABLE = """CREATE TABLE IF NOT EXISTS demo.sales (
-    id BIGINT NOT NULL, order_date DATE, amount DECIMAL(12,2), region STRING, note STRING COMMENT 'free text')
-    COMMENT 'sample sales' PARTITIONED BY (day STRING);"""
+    id BIGINT NOT NULL, amount DECIMAL(12,2), region STRING, note STRING COMMENT 'free text')
+    COMMENT 'sample sales' PARTITIONED BY (order_date DATE);"""
 
 
 def call(*words, quiet=False):
@@ -47,8 +47,8 @@ class Region:
 
 def sample(path, revised):
     words = [BIN / "strait-sales", "--days", DAYS, "--rows", ROWS_A_DAY]
-    for day in revised:
-        words += ["--revise", day]
+    if revised:
+        words += ["--revise", ",".join(map(str, revised))]
     path.write_text(call(*words))
     return path
 

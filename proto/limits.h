@@ -109,19 +109,19 @@
 #define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
 
 /* operators */
-#define LIMIT_OUTCOME_BYTES KIB(16)
-#define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
-#define HISTORY_MS          (24 * 3600 * 1000)
-#define LOAD_IDLE_MS        3600000
-#define CURSOR_IDLE_MS      60000
-#define EXECUTE_WAIT_MAX_MS 10000
-#define LIMIT_SETTINGS      64
-#define LIMIT_SETTING_BYTES 1024
-#define LIMIT_STATEMENT_TOKEN_BYTES   2048
-#define LIMIT_COLUMNS_BYTES (2 * MIB(1)) /* the message of a result's columns */
-#define LIMIT_DISPLAY_BYTES (4 * MIB(1))
-#define LIMIT_LISTED_TASKS  4096
-#define LIMIT_COUNTERS      4096
-#define LIMIT_PEERS         256
+#define LIMIT_OUTCOME_BYTES         KIB(16)
+#define STATEMENT_MEMORY_MS         (24 * 3600 * 1000)
+#define HISTORY_MS                  (24 * 3600 * 1000)
+#define LOAD_IDLE_MS                3600000
+#define CURSOR_IDLE_MS              60000
+#define EXECUTE_WAIT_MAX_MS         10000
+#define LIMIT_SETTINGS              64
+#define LIMIT_SETTING_BYTES         1024
+#define LIMIT_STATEMENT_TOKEN_BYTES 2048
+#define LIMIT_COLUMNS_BYTES         (2 * MIB(1)) /* the message of a result's columns */
+#define LIMIT_DISPLAY_BYTES         (4 * MIB(1))
+#define LIMIT_LISTED_TASKS          4096
+#define LIMIT_COUNTERS              4096
+#define LIMIT_PEERS                 256
 
 #endif
