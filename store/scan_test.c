@@ -339,6 +339,38 @@ static void test_a_tree_that_says_other_than_the_file_is_found_out(void **state)
     assert_non_null(strstr(err.message, "wrong length"));
 }
 
+static enum err_code lost_file(void *context, const struct digest *digest, struct bytes *ret_file,
+                               struct err *err)
+{
+    (void)digest;
+    (void)ret_file;
+    const enum err_code *code = context;
+    return err_set(err, *code, "gone");
+}
+
+static void test_a_missing_file_is_damage_and_a_passing_trouble_is_not(void **state)
+{
+    struct table *table = *state;
+    static const size_t wanted[] = {0};
+    static const enum err_code codes[][2] = {
+        {ERR_NOT_FOUND, ERR_CORRUPT}, {ERR_CORRUPT, ERR_CORRUPT}, {ERR_BUSY, ERR_BUSY}};
+    for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
+        enum err_code thrown = codes[i][0];
+        struct scan_options options = {
+            .schema = &schema,
+            .tree = {.source = &table->source, .kind = TREE_MANIFEST, .root = table->root},
+            .files = {.read = lost_file, .context = &thrown},
+            .wanted = wanted,
+            .wanted_count = 1};
+        struct scan *scan SCAN_CLEANUP = NULL;
+        const struct batch *batch;
+        struct err err = {0};
+        assert_int_equal(scan_open(&options, &scan, &err), ERR_OK);
+        assert_int_equal(scan_next(scan, &batch, &err), codes[i][1]);
+        assert_int_equal(strstr(err.message, "column file ") != NULL, codes[i][1] == ERR_CORRUPT);
+    }
+}
+
 static void test_a_default_of_another_type_is_refused(void **state)
 {
     struct table *table = *state;
@@ -367,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_a_shared_file_is_read_once_a_row_group),
         cmocka_unit_test(test_a_damaged_file_is_named),
         cmocka_unit_test(test_a_tree_that_says_other_than_the_file_is_found_out),
+        cmocka_unit_test(test_a_missing_file_is_damage_and_a_passing_trouble_is_not),
         cmocka_unit_test(test_a_default_of_another_type_is_refused),
     };
     return cmocka_run_group_tests(tests, table_setup, table_teardown);
