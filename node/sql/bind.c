@@ -153,7 +153,7 @@ static enum err_code qualifier_check(const struct binder *binder, struct span qu
 static enum err_code column_node(struct binder *binder, size_t column, uint32_t at,
                                  struct node **ret_node, struct err *err)
 {
-    struct node *node;
+    struct node *node = NULL;
     TRY(node_new(binder, NODE_COLUMN, at, 0, &node, err));
     node->column = column;
     node->type = query_column(binder->schema, column)->type;
@@ -372,7 +372,8 @@ static enum err_code sum_type(struct binder *binder, const struct expr *expr, st
 static enum err_code decimal_average(struct binder *binder, struct node **node, struct err *err)
 {
     struct node *sum = *node;
-    struct node *count, *division;
+    struct node *count = NULL;
+    struct node *division = NULL;
     sum->aggregate = AGGREGATE_SUM;
     TRY(node_new(binder, NODE_AGGREGATE, sum->at, 1, &count, err));
     count->aggregate = AGGREGATE_COUNT;
@@ -395,7 +396,7 @@ static enum err_code bind_aggregate(struct binder *binder, const struct expr *ex
                                     enum aggregate aggregate, struct node **ret_node,
                                     struct err *err)
 {
-    struct node *node;
+    struct node *node = NULL;
     bool star = expr->arg_count == 1 && expr->args[0]->kind == EXPR_STAR;
     TRY(aggregate_place(binder, expr, err));
     if (expr->arg_count != 1 || (star && aggregate != AGGREGATE_COUNT))
@@ -438,7 +439,7 @@ static enum err_code bind_call(struct binder *binder, const struct expr *expr,
 static enum err_code bind_expr(struct binder *binder, const struct expr *expr,
                                struct node **ret_node, struct err *err)
 {
-    struct node *node;
+    struct node *node = NULL;
     if (expr->kind == EXPR_LITERAL)
         return literal_bind(binder, &expr->literal, ret_node, err);
     if (expr->kind == EXPR_COLUMN)

@@ -219,7 +219,7 @@ static enum err_code program_intern(struct printer *printer, struct node *node, 
 static enum err_code program_print(struct printer *printer, struct node *node, unsigned depth,
                                    struct err *err)
 {
-    size_t number;
+    size_t number = 0;
     TRY(program_intern(printer, node, &number, err));
     const struct program program = *printed_program(printer->out, number);
     bytes_printf(printer->sql, "\"evaluate\"(%zu", number);
