@@ -358,7 +358,7 @@ static enum err_code row_group_read(struct scan *scan, uint64_t rows, struct err
 enum err_code scan_next(struct scan *scan, const struct batch **ret_batch, struct err *err)
 {
     for (;;) {
-        uint64_t rows;
+        uint64_t rows = 0;
         TRY(row_group_find(scan, err));
         if (scan->ended) {
             *ret_batch = NULL;

@@ -109,7 +109,7 @@ struct partition_spec {
     uint32_t at;
 };
 
-struct partition_list {
+struct partition_specs {
     struct partition_spec *specs;
     size_t count;
 };
@@ -229,7 +229,7 @@ struct drop_object { /* DROP_TABLE, DROP_SNAPSHOT */
 struct alter_partitions { /* ADD_PARTITIONS, DROP_PARTITIONS */
     struct name table;
     bool if_exists; /* DROP IF EXISTS; ADD IF NOT EXISTS */
-    struct partition_list partitions;
+    struct partition_specs partitions;
 };
 
 struct insert {
@@ -267,7 +267,7 @@ enum clone_existing {
 struct clone_table {
     struct name source;
     struct name destination;
-    struct partition_list partitions; /* count 0: the whole table */
+    struct partition_specs partitions; /* count 0: the whole table */
     enum clone_existing existing;
 };
 

@@ -67,7 +67,7 @@ struct literal parser_literal(struct parser *parser);
 struct type parser_type(struct parser *parser);
 struct partition_spec parser_partition(struct parser *parser); /* from PARTITION on */
 /* One or more of them, with or without commas between. */
-struct partition_list parser_partitions(struct parser *parser);
+struct partition_specs parser_partitions(struct parser *parser);
 /* `known`: keys allowed, ended by NULL; NULL: any, and keys may be strings. From '(' on. */
 struct option_list parser_options(struct parser *parser, const char *const *known);
 struct expr *parser_expr(struct parser *parser);

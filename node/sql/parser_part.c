@@ -287,9 +287,9 @@ struct partition_spec parser_partition(struct parser *parser)
     return spec;
 }
 
-struct partition_list parser_partitions(struct parser *parser)
+struct partition_specs parser_partitions(struct parser *parser)
 {
-    struct partition_list list = {0};
+    struct partition_specs list = {0};
     BYTES_CLEANUP struct bytes specs = {0};
     do {
         struct partition_spec spec = parser_partition(parser);
