@@ -41,7 +41,7 @@ static enum err_code load_begin(struct upload *upload, const struct tunnel_targe
         .table = target->table,
         .partition = (struct operator_pair *)(uintptr_t)target->partition,
         .partition_count = target->partition_count,
-        .auto_partition = upload->options->auto_partition && target->partition_count == 0,
+        .auto_partition = upload->options->auto_partition,
         .mode = upload->options->mode,
     };
     if (begin.project.len == 0)
