@@ -70,6 +70,15 @@ struct db_sst {
  * waits for it. */
 static _Thread_local unsigned thread_uses;
 
+#ifdef __SANITIZE_THREAD__
+/* The library is not built with TSan: it cannot see how its threads synchronise. Ours it sees. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:librocksdb\nrace:libstdc++\ncalled_from_lib:librocksdb\n";
+}
+#endif
+
 /* ---- names and errors ---- */
 
 static const char *const pack_family_names[DB_PACK_FAMILIES] = {

@@ -326,6 +326,14 @@ static void sort_forget(struct load *load)
     load->place_ends = NULL;
 }
 
+/* Rows of the chunk that are about a block. */
+static size_t block_rows(const struct load_chunk *chunk, size_t rows_max)
+{
+    size_t row_bytes = chunk_memory(chunk) / chunk->batch.rows + 1;
+    size_t rows = SPILL_BLOCK_BYTES / row_bytes;
+    return rows < 1 ? 1 : rows < rows_max ? rows : rows_max;
+}
+
 /* Copies rows from place `at` on, at most to `end`, to load->gathered; returns how many: about
  * SPILL_BLOCK_BYTES of them. */
 static size_t gather_places(struct load *load, size_t at, size_t end)
@@ -336,8 +344,8 @@ static size_t gather_places(struct load *load, size_t at, size_t end)
     size_t bytes = 0;
     while (at < end && bytes < SPILL_BLOCK_BYTES) {
         uint32_t chunk = load->places[at].chunk;
-        size_t count = 0;
-        while (at < end && count < ARRAY_COUNT(rows) && load->places[at].chunk == chunk)
+        size_t count = 0, count_max = block_rows(&load->chunks[chunk], ARRAY_COUNT(rows));
+        while (at < end && count < count_max && load->places[at].chunk == chunk)
             rows[count++] = load->places[at++].row;
         bytes = 0;
         for (size_t i = 0; i < load->gathered.vector_count; i++) {
