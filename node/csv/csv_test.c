@@ -137,6 +137,8 @@ static void errors_name_line_column_text_and_type(void **state)
     struct csv_read_options options = options_make(false);
     expect_error("1,2,\"a\nb\"\n2,12x,c\n", &options,
                  "line 3: column amount: \"12x\" is not a DECIMAL(10,2)");
+    expect_error("id,amount,note\n", &options,
+                 "\"id\" is not a BIGINT (is it a header? then -h=true)");
     expect_error("1,2\n", &options, "line 1: column mismatch, expected 3 columns, 2 columns found");
     expect_error("1,2,a\n1,2,\xff\n", &options, "line 2: column note: a text that is not valid");
     expect_error("1,2,\"a\n", &options, "line 1: field 3: the quote that opens it is never closed");
