@@ -40,6 +40,8 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
 #define X(name) bytes_append_u64(out, record->counters.name);
     COUNTERS(X)
 #undef X
+    bytes_append_span(out, digest_span(&record->version));
+    bytes_append_span(out, digest_span(&record->root));
     append_span(out, record->principal);
     append_span(out, record->statement);
     append_span(out, record->token);
@@ -69,6 +71,8 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
 #define X(name) record.counters.name = reader_u64(&reader);
     COUNTERS(X)
 #undef X
+    reader_copy(&reader, record.version.b, DIGEST_BYTES);
+    reader_copy(&reader, record.root.b, DIGEST_BYTES);
     record.principal = read_span(&reader);
     record.statement = read_span(&reader);
     record.token = read_span(&reader);

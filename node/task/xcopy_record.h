@@ -22,10 +22,11 @@ struct xcopy_record {
     uint64_t started_ms;
     uint64_t ended_ms; /* 0: not yet; the receipt may still be on its way */
     struct task_counters counters;
-    struct span principal; /* who started it */
-    struct span statement; /* text */
-    struct span token;     /* signed bytes: names, regions, keys */
-    struct span message;   /* state FAILED */
+    struct digest version, root; /* published: for the receipt */
+    struct span principal;       /* who started it */
+    struct span statement;       /* text */
+    struct span token;           /* signed bytes: names, regions, keys */
+    struct span message;         /* state FAILED */
 };
 
 #define XCOPY_KEY_BYTES 17
