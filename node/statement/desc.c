@@ -139,9 +139,10 @@ static void frame_columns(struct description *d)
     frame_line(frame, span_text("Native Columns:"));
     frame_rule(frame);
     frame_line(frame,
-               span_text(d->extended ? "Field           | Type           | Nullable | DefaultValue | "
-                                       "Comment"
-                                     : "Field           | Type           | Label | Comment"));
+               span_text(d->extended
+                             ? "Field           | Type           | Nullable | DefaultValue | "
+                               "Comment"
+                             : "Field           | Type           | Label | Comment"));
     frame_rule(frame);
     for (size_t i = 0; i < schema->column_count; i++)
         frame_column(d, &schema->columns[i], false);
