@@ -177,23 +177,42 @@ static enum err_code check_nulls(const struct load *load, const struct batch *ba
     return ERR_OK;
 }
 
-static enum err_code row_key(struct load *load, const struct batch *batch, size_t row,
-                             struct err *err)
+static enum err_code check_partition_texts(const struct load *load, const struct column *column,
+                                           const struct vector *vector, struct err *err)
+{
+    for (size_t row = 0; row < vector->rows; row++) {
+        size_t len = vector_value(vector, row).text.len;
+        if (len == 0 || len > LIMIT_PARTITION_VALUE_BYTES)
+            return err_set(err, ERR_BAD_DATA,
+                           "row %" PRIu64 ": partition column %.*s has %zu bytes, 1 to %d allowed",
+                           load->counts.rows + row + 1, SPAN_PRINTF(column->name), len,
+                           LIMIT_PARTITION_VALUE_BYTES);
+    }
+    return ERR_OK;
+}
+
+/* All of the batch, before any of it is taken. */
+static enum err_code check_rows(const struct load *load, const struct batch *batch, struct err *err)
+{
+    const struct schema *schema = &load->schema;
+    TRY(check_nulls(load, batch, err));
+    for (size_t i = 0; i < schema->partition_column_count; i++) {
+        const struct column *column = &schema->partition_columns[i];
+        if (column->type.kind == TYPE_STRING)
+            TRY(check_partition_texts(load, column, &batch->vectors[schema->column_count + i],
+                                      err));
+    }
+    return ERR_OK;
+}
+
+static void row_key(struct load *load, const struct batch *batch, size_t row)
 {
     const struct schema *schema = &load->schema;
     bytes_clear(&load->key);
     for (size_t i = 0; i < schema->partition_column_count; i++) {
-        const struct column *column = &schema->partition_columns[i];
         struct value value = vector_value(&batch->vectors[schema->column_count + i], row);
-        if (column->type.kind == TYPE_STRING &&
-            (value.text.len == 0 || value.text.len > LIMIT_PARTITION_VALUE_BYTES))
-            return err_set(err, ERR_BAD_DATA,
-                           "row %" PRIu64 ": partition column %.*s has %zu bytes, 1 to %d allowed",
-                           load->counts.rows + row + 1, SPAN_PRINTF(column->name), value.text.len,
-                           LIMIT_PARTITION_VALUE_BYTES);
-        key_append_value(&load->key, column->type, value);
+        key_append_value(&load->key, schema->partition_columns[i].type, value);
     }
-    return ERR_OK;
 }
 
 static enum err_code find_partition(struct load *load, uint32_t *ret_partition, struct err *err)
@@ -220,7 +239,7 @@ static enum err_code find_partitions(struct load *load, const struct batch *batc
         load->row_capacity = batch->rows;
     }
     for (size_t row = 0; row < batch->rows; row++) {
-        TRY(row_key(load, batch, row, err));
+        row_key(load, batch, row);
         TRY(find_partition(load, &load->row_partitions[row], err));
     }
     return ERR_OK;
@@ -405,7 +424,7 @@ enum err_code load_append(struct load *load, const struct batch *batch, struct e
 {
     ASSERT(!load->finished &&
            batch->vector_count == load->schema.column_count + load->schema.partition_column_count);
-    TRY(check_nulls(load, batch, err));
+    TRY(check_rows(load, batch, err));
     TRY(find_partitions(load, batch, err));
     size_t at = 0;
     if (batch->rows > 0 && load->head == NO_PARTITION)

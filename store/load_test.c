@@ -318,7 +318,15 @@ static void test_bad_rows_are_named_and_take_nothing(void **state)
     vector_clear(&batch.vectors[5]);
     vector_append(&batch.vectors[5], (struct value){.text = span_text("")});
     assert_int_equal(load_append(load, &batch, &err), ERR_BAD_DATA);
+    batch_clear(&batch);
+    append_row(&batch, 2, 100); /* a new partition, before the bad row */
+    append_row(&batch, 3, 1);
+    vector_clear(&batch.vectors[5]);
+    vector_append(&batch.vectors[5], (struct value){.text = span_text("r100")});
+    vector_append(&batch.vectors[5], (struct value){.text = span_text("")});
+    assert_int_equal(load_append(load, &batch, &err), ERR_BAD_DATA);
     assert_int_equal(load_counts(load).rows, 1);
+    assert_int_equal(load_counts(load).partitions, 1);
 }
 
 static void test_a_touched_partition_exists_without_rows(void **state)
