@@ -13,6 +13,7 @@
 #include "node/peers.h"
 #include "node/run.h"
 #include "node/statement/statement.h"
+#include "node/watches.h"
 #include "node/workers.h"
 
 /* All that handlers use; constant once the listener is open. Borrowed. */
@@ -20,11 +21,12 @@ struct operator_services {
     struct statement_services *statements;
     struct runs *runs;
     struct loads *loads;
+    struct watches *watches;
     struct workers *workers;
     const struct principals *principals;
     struct peers *peers;
-    struct listener *const *listeners; /* for counters; filled after the listeners opened */
-    size_t listener_count;
+    struct listener *const *listeners; /* for counters; 0 until all are open */
+    atomic_size_t listener_count;
     const char *region;
     const struct identity *identity;
     uint64_t started_ms; /* loop_now_ms() of the start */

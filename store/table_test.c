@@ -244,9 +244,10 @@ static void names_are_found_without_regard_to_case_and_kept(void **state)
     struct table_id id = make_table("Sales", true);
     struct project_record project;
     struct table_record table;
-    char other_case[16];
-    snprintf(other_case, sizeof(other_case), "dEMO%s", bench.project_name + 4);
-    ok(project_find(bench.store, NULL, span_text(other_case), &bench.arena, &project, &bench.err));
+    BYTES_CLEANUP struct bytes other_case = {0};
+    bytes_printf(&other_case, "dEMO%s", bench.project_name + 4);
+    ok(project_find(bench.store, NULL, bytes_span(&other_case), &bench.arena, &project,
+                    &bench.err));
     assert_true(span_equal(project.name, span_text(bench.project_name)));
     ok(table_find(bench.store, NULL, project.id, span_text("sALES"), &bench.arena, &table,
                   &bench.err));
@@ -254,7 +255,7 @@ static void names_are_found_without_regard_to_case_and_kept(void **state)
     assert_true(span_equal(table.name, span_text("Sales")));
     struct table_spec again = {.project = bench.project, .name = span_text("SALES")};
     struct change_note made = note();
-    struct project_spec twice = {.name = span_text(other_case), .owner = bench.account};
+    struct project_spec twice = {.name = bytes_span(&other_case), .owner = bench.account};
     struct project_id ignored;
     assert_int_equal(project_create(bench.store, &twice, &made, &ignored, &bench.err), ERR_EXISTS);
     struct table_id snapshot_id = snapshot(id, "Snap", false);
