@@ -15,6 +15,7 @@
 #define LIMIT_PARTITION_LEVELS      6
 #define LIMIT_PARTITION_VALUE_BYTES 128
 #define LIMIT_EXPRESSION_DEPTH      256
+#define LIMIT_OPTIONS               64
 #define LIMIT_SCREEN_ROWS           10000
 
 /* column files and row groups (design.md, section 3) */
@@ -44,6 +45,12 @@
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
 
+/* loads */
+#define LOAD_MEMORY_BYTES_DEFAULT (256 * MIB(1))
+#define LOAD_MEMORY_BYTES_MIN     MIB(1)
+#define LIMIT_LOAD_PARTITIONS     1000000
+#define SPILL_BLOCK_BYTES         MIB(1) /* about: rows are gathered until they pass it */
+
 /* store */
 #define PACK_BYTES_MAX           (64 * MIB(1))
 #define SMALL_COMMIT_BYTES_MAX   MIB(1) /* a commit below this goes to `small` */
@@ -72,6 +79,18 @@
 #define SILENCE_MAX_MS                    30000
 #define CONNECTION_LIFE_MS                3600000
 #define CONNECTION_LIFE_BYTES             (UINT64_C(1) << 40)
+#define LIMIT_CONNECTIONS                 512 /* of one listener */
+#define LIMIT_REQUESTS_IN_FLIGHT          32  /* of one connection, at the serving end */
+#define LIMIT_PEER_REQUEST_BYTES          MIB(1)
+#define LIMIT_LINK_QUEUE                  4096 /* requests of one link, sent and waiting */
+#define LIMIT_REPLY_PARTS                 LIMIT_REQUEST_ITEMS
+#define LINK_DATA_CONNECTIONS_DEFAULT     4
+#define LINK_DIALS_MAX                    2 /* handshakes of one link under way */
+#define LINK_DIAL_PAUSE_MIN_MS            100
+#define LINK_DIAL_PAUSE_MAX_MS            5000
+#define LINK_SILENT_CLOSES_MAX            3
+#define LINK_DATA_IDLE_MS                 60000
+#define ACCEPT_PAUSE_MS                   100
 
 /* tasks and leases */
 #define LEASE_MS                (15 * 60 * 1000)
@@ -82,12 +101,27 @@
 #define TASK_WRONG_BYTES_TRIES  3
 #define TASKS_PER_PROJECT       128
 
+/* CSV and the client */
+#define LIMIT_CSV_MARK_BYTES    16 /* a delimiter, the null indicator */
+#define LIMIT_CSV_PATTERN_BYTES 64
+#define LIMIT_CSV_RECORD_BYTES                                                                     \
+    (64 * MIB(1)) /* as ROW_GROUP_BYTES_MAX: a row must fit a row group */
+#define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
+
 /* operators */
-#define LIMIT_OUTCOME_BYTES KIB(16)
-#define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
-#define HISTORY_MS          (24 * 3600 * 1000)
-#define LOAD_IDLE_MS        3600000
-#define CURSOR_IDLE_MS      60000
-#define EXECUTE_WAIT_MAX_MS 10000
+#define LIMIT_OUTCOME_BYTES         KIB(16)
+#define STATEMENT_MEMORY_MS         (24 * 3600 * 1000)
+#define HISTORY_MS                  (24 * 3600 * 1000)
+#define LOAD_IDLE_MS                3600000
+#define CURSOR_IDLE_MS              60000
+#define EXECUTE_WAIT_MAX_MS         10000
+#define LIMIT_SETTINGS              64
+#define LIMIT_SETTING_BYTES         1024
+#define LIMIT_STATEMENT_TOKEN_BYTES 2048
+#define LIMIT_COLUMNS_BYTES         (2 * MIB(1)) /* the message of a result's columns */
+#define LIMIT_DISPLAY_BYTES         (4 * MIB(1))
+#define LIMIT_LISTED_TASKS          4096
+#define LIMIT_COUNTERS              4096
+#define LIMIT_PEERS                 256
 
 #endif

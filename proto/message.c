@@ -40,6 +40,10 @@ static enum err_code scan_refuse(const struct scan *scan, const char *what, stru
 static bool scan_varint(struct reader *reader, uint64_t *ret_value)
 {
     uint64_t value = 0;
+    if (reader->left.len > 0 && reader->left.data[0] < 0x80) { /* nearly all of them */
+        *ret_value = reader_u8(reader);
+        return true;
+    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte = reader_u8(reader);
         if (!reader_ok(reader) || (shift == 63 && byte > 1) || (shift > 0 && byte == 0))

@@ -48,6 +48,11 @@ void vector_reserve(struct vector *vector, size_t more_rows)
     vector->capacity = capacity;
 }
 
+size_t vector_memory_bytes(const struct vector *vector)
+{
+    return vector->capacity * (1 + slot_bytes(vector->type)) + vector->text.capacity;
+}
+
 static void append_text(struct vector *vector, struct span text)
 {
     ASSERT(text.len <= LIMIT_VECTOR_TEXT_BYTES - vector->text.len);
@@ -128,6 +133,44 @@ void vector_append_range(struct vector *vector, const struct vector *from, size_
     vector->rows += rows;
 }
 
+static void append_text_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t start = text_start(from, rows[i]);
+        uint32_t len = from->text_end[rows[i]] - start;
+        ASSERT(len <= LIMIT_VECTOR_TEXT_BYTES - vector->text.len);
+        if (len > 0)
+            bytes_append(&vector->text, from->text.data + start, len);
+        vector->text_end[vector->rows + i] = (uint32_t)vector->text.len;
+    }
+}
+
+void vector_append_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
+                        size_t count)
+{
+    ASSERT(type_equal(vector->type, from->type) && vector != from);
+    vector_reserve(vector, count);
+    size_t ones = 0;
+    for (size_t i = 0; i < count; i++) {
+        ASSERT(rows[i] < from->rows);
+        uint8_t valid = from->valid[rows[i]];
+        vector->valid[vector->rows + i] = valid;
+        ones += valid;
+    }
+    if (vector->type.kind == TYPE_STRING) {
+        append_text_rows(vector, from, rows, count);
+    } else if (vector->type.kind == TYPE_DECIMAL) {
+        for (size_t i = 0; i < count; i++)
+            vector->decimal[vector->rows + i] = from->decimal[rows[i]];
+    } else {
+        for (size_t i = 0; i < count; i++)
+            memcpy(&vector->i64[vector->rows + i], &from->i64[rows[i]], sizeof(int64_t));
+    }
+    vector->null_count += count - ones;
+    vector->rows += count;
+}
+
 struct value vector_value(const struct vector *vector, size_t row)
 {
     ASSERT(row < vector->rows);
@@ -200,6 +243,14 @@ void batch_clear(struct batch *batch)
     for (size_t i = 0; i < batch->vector_count; i++)
         vector_clear(&batch->vectors[i]);
     batch->rows = 0;
+}
+
+size_t batch_memory_bytes(const struct batch *batch)
+{
+    size_t bytes = batch->vector_count * sizeof(struct vector);
+    for (size_t i = 0; i < batch->vector_count; i++)
+        bytes += vector_memory_bytes(&batch->vectors[i]);
+    return bytes;
 }
 
 void batch_append_range(struct batch *batch, const struct batch *from, size_t at, size_t rows)

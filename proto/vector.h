@@ -36,7 +36,11 @@ void vector_deinit(struct vector *vector);
 void vector_clear(struct vector *vector);                      /* keeps the memory */
 void vector_append(struct vector *vector, struct value value); /* copies text */
 void vector_append_range(struct vector *vector, const struct vector *from, size_t at, size_t rows);
+/* Rows of `from` in the order given, repeated or not. */
+void vector_append_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
+                        size_t count);
 struct value vector_value(const struct vector *vector, size_t row); /* text borrows */
+size_t vector_memory_bytes(const struct vector *vector);            /* allocated */
 void vector_reserve(struct vector *vector, size_t more_rows);
 /* Of one row: 8, DECIMAL 16, STRING 4 and its bytes; the same for NULL. Row groups are cut by it.
  */
@@ -48,6 +52,7 @@ void batch_init_all(struct batch *batch, const struct schema *schema);
 void batch_init_types(struct batch *batch, const struct type *types, size_t count);
 void batch_deinit(struct batch *batch);
 void batch_clear(struct batch *batch);
+size_t batch_memory_bytes(const struct batch *batch); /* allocated */
 #define VECTOR_CLEANUP __attribute__((cleanup(vector_deinit)))
 #define BATCH_CLEANUP  __attribute__((cleanup(batch_deinit)))
 /* Rows at .. at + rows of `from`, whose vectors have the same types. */

@@ -460,7 +460,7 @@ enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t
             break;
     }
     for (size_t i = 0; i < count; i++) {
-        bool done;
+        bool done = false;
         TRY(pack_done(packs, list[i], &done, err));
         ASSERT(done);
     }

@@ -133,16 +133,17 @@ struct tree_edit_source tree_edit_array_source(struct tree_edit_array *array);
 
 /* ---- difference of two trees of one kind ---- */
 
-struct tree_diff_sink {
-    /* One of them NULL: only in the other tree. Both: the entry differs. Keys ascend. */
-    enum err_code (*differ)(void *context, const struct page_entry *old,
-                            const struct page_entry *new, struct err *err);
-    void *context;
-};
-/* Subtrees of equal digest are not read. ret_pages_read may be NULL. */
-enum err_code tree_diff(const struct tree *old, const struct tree *new,
-                        const struct tree_diff_sink *sink, uint64_t *ret_pages_read,
-                        struct err *err) MUST_USE;
+struct tree_diff;
+/* Borrows the trees' sources; copies the rest. */
+struct tree_diff *tree_diff_new(const struct tree *old, const struct tree *new);
+void tree_diff_free(struct tree_diff *diff); /* NULL is fine */
+void tree_diff_free_pointer(struct tree_diff **diff);
+#define TREE_DIFF_CLEANUP __attribute__((cleanup(tree_diff_free_pointer)))
+/* The next key at which they differ: an entry is NULL where the other tree alone has the key; both
+ * NULL is the end. Keys ascend. Valid until the next call. Subtrees of equal digest are not read. */
+enum err_code tree_diff_next(struct tree_diff *diff, const struct page_entry **ret_old,
+                             const struct page_entry **ret_new, struct err *err) MUST_USE;
+uint64_t tree_diff_pages(const struct tree_diff *diff); /* read so far */
 
 /* ---- mark: everything under a root, for clean-up and fsck ---- */
 

@@ -423,11 +423,9 @@ struct diff_seen {
     size_t count;
 };
 
-static enum err_code diff_differ(void *context, const struct page_entry *old,
-                                 const struct page_entry *new, struct err *err)
+static void diff_differs(struct diff_seen *seen, const struct page_entry *old,
+                         const struct page_entry *new)
 {
-    (void)err;
-    struct diff_seen *seen = context;
     while (seen->old->value[seen->at] == seen->new->value[seen->at])
         seen->at++;
     char text[KEY_TEXT_BYTES];
@@ -442,7 +440,6 @@ static enum err_code diff_differ(void *context, const struct page_entry *old,
         assert_true(span_equal(new->key, key) && new->partition.byte_count == new_value);
     seen->at++;
     seen->count++;
-    return ERR_OK;
 }
 
 static void test_diff_tells_what_differs_and_nothing_else(void **state)
@@ -464,9 +461,15 @@ static void test_diff_tells_what_differs_and_nothing_else(void **state)
         for (size_t n = 0; n < old_model.universe; n++)
             expected += old_model.value[n] != new_model.value[n];
         struct diff_seen seen = {.old = &old_model, .new = &new_model};
-        struct tree_diff_sink differ = {.differ = diff_differ, .context = &seen};
-        uint64_t pages = 0;
-        assert_int_equal(tree_diff(&old, &new, &differ, &pages, NULL), ERR_OK);
+        TREE_DIFF_CLEANUP struct tree_diff *diff = tree_diff_new(&old, &new);
+        for (;;) {
+            const struct page_entry *a = NULL;
+            const struct page_entry *b = NULL;
+            assert_int_equal(tree_diff_next(diff, &a, &b, NULL), ERR_OK);
+            if (a == NULL && b == NULL)
+                break;
+            diff_differs(&seen, a, b);
+        }
         assert_int_equal(seen.count, expected);
         page_memory_deinit(&memory);
     }

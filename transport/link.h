@@ -1,0 +1,97 @@
+/* The asking end: one peer, a control connection, and data connections as they are needed.
+ *
+ *     link_open -> link_post(request) ... on_reply(code, header, body) -> link_close
+ *
+ * Connections are dialled when the first request wants one and again, with growing pauses, when
+ * they are lost. The peer must hold the key that the link was opened with. Nothing is sent twice by
+ * the link: when a connection is lost its requests end with ERR_LOST and the caller, who knows what
+ * is idempotent, asks again.
+ *
+ * Codes that on_reply brings beside the peer's own answer: ERR_LOST (the connection went; the peer
+ * may have done it), ERR_UNREACHABLE (no address answered; nothing was sent), ERR_TIMEOUT
+ * (deadline), ERR_PEER (the peer broke the protocol: the connection is closed), ERR_PEER_KEY (it
+ * proved another key, or closed LINK_SILENT_CLOSES_MAX handshakes without a byte: it has another
+ * key than ours of it, or does not know ours), ERR_CANCELLED (link_close).
+ *
+ * Threads: functions from any thread unless said otherwise; on_reply runs on a link worker or on
+ * the reaper, never under a lock; it must not block and not close the link.
+ */
+#ifndef TRANSPORT_LINK_H
+#define TRANSPORT_LINK_H
+
+#include "transport/listener.h"
+
+struct link;
+
+struct link_options {
+    enum listener_kind kind;      /* which listener of the peer */
+    const char *const *addresses; /* "host:port"; copied; tried in turn */
+    size_t address_count;
+    const struct identity *identity; /* ours; borrows until link_close */
+    struct noise_key peer_key;       /* the one it must prove */
+    uint32_t data_connections_max;   /* 0: LINK_DATA_CONNECTIONS_DEFAULT; may be set later */
+    struct bucket *bucket;           /* replies on data connections, takes a reference; or NULL */
+};
+
+struct link_reply {
+    struct err err;      /* code ERR_OK: an answer. Else who said so: */
+    bool from_peer;      /* the peer answered with this error (the message is its own) */
+    struct span header;  /* until the callback returns */
+    struct span body;    /* in the reservation if there was one, else until the callback returns */
+    uint64_t wire_bytes; /* sealed bytes of request and reply, framing included */
+};
+
+typedef void link_callback(void *context, const struct link_reply *reply);
+
+struct link_request {
+    uint8_t method;
+    bool bulk;          /* over a data connection; else over the control connection */
+    struct span header; /* copied */
+    struct span body;   /* borrowed until on_reply */
+    /* Memory for the reply's body, in use until on_reply. With reply_body NULL the link allocates
+     * what comes, up to reply_body_bytes. A longer body is ERR_PEER. */
+    uint8_t *reply_body;
+    uint32_t reply_body_bytes;
+    bool reply_exact;     /* a successful reply of any other length is ERR_PEER */
+    uint32_t deadline_ms; /* from now, at least 1: for queueing, the peer's work and the reply */
+    link_callback *on_reply;
+    void *context;
+};
+
+/* Dials nothing yet. ERR_CONFIG: no address, or not one. */
+enum err_code link_open(struct pool *pool, const struct link_options *options,
+                        struct link **ret_link, struct err *err);
+/* Ends every request with ERR_CANCELLED, waits until no callback runs or will run. Not from a
+ * callback. NULL is allowed. */
+void link_close(struct link *link);
+
+/* on_reply is called exactly once, possibly before this returns, on another thread. Requests beyond
+ * what the connections take wait in order; beyond LIMIT_LINK_QUEUE of them: ERR_BUSY (by callback).
+ */
+void link_post(struct link *link, const struct link_request *request);
+
+/* The same, waiting: on_reply and context of the request are ignored. Header and body are appended
+ * copies (either may be NULL: dropped; with a reservation the body is only there). Never on a link
+ * worker. Returns the reply's code. */
+enum err_code link_call(struct link *link, const struct link_request *request,
+                        struct bytes *ret_header, struct bytes *ret_body, struct err *err);
+
+void link_set_data_connections(struct link *link, uint32_t data_connections_max);
+
+struct link_status {
+    bool connected;              /* the control connection is up */
+    uint32_t data_connections;   /* up */
+    uint32_t requests_in_flight; /* sent and queued */
+    uint32_t round_trip_us;      /* last ping; 0: none yet */
+    uint64_t sent_bytes;         /* sealed, since link_open */
+    uint64_t received_bytes;
+    uint64_t dials;
+    uint64_t lost_connections;
+    uint8_t boot_id[16]; /* of the peer's process; zero before the first connection */
+    int64_t
+        clock_difference_ms; /* peer's clock minus ours when last connected: shown, never trusted */
+    struct err last_error;   /* code ERR_OK: none since the last success */
+};
+void link_status(struct link *link, struct link_status *ret_status);
+
+#endif
