@@ -222,14 +222,13 @@ static enum err_code fsck_version(struct fsck *fsck, const struct version_ref *r
     if (!digest_equal(&names.version, &ref->version))
         return err_set(err, ERR_CORRUPT, "the version record has another version");
     struct tree manifest = reader_tree(reader);
-    struct tree attributes = reader_attributes(reader);
     struct page_totals totals;
     TRY(tree_totals(&manifest, &totals, err));
     if (totals.rows != ref->totals.rows || totals.bytes != ref->totals.bytes ||
         totals.partitions != ref->totals.partitions)
         return err_set(err, ERR_CORRUPT, "the catalog's counts are not the tree's");
     TRY(tree_check(&manifest, err));
-    return tree_check(&attributes, err);
+    return fsck_attributes(reader, err);
 }
 
 static bool fsck_seen(struct fsck *fsck, const struct version_ref *ref)
