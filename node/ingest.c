@@ -167,8 +167,7 @@ static enum err_code apply(struct ingest *ingest, struct table_write *write,
     edits.source = load_edits_source(&edits.edits);
     const struct tree_edit_source source = {.next = edits_next, .context = &edits};
     struct version_ref version;
-    enum err_code code =
-        table_write_apply(write, &source, commit->operation, &note, &version, err);
+    enum err_code code = table_write_apply(write, &source, commit->operation, &note, &version, err);
     load_edits_deinit(&edits.edits);
     if (code == ERR_OK)
         outcome->version = version.version;

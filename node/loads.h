@@ -12,9 +12,7 @@
 #define NODE_LOADS_H
 
 #include "node/loop.h"
-#include "node/principals.h"
-#include "proto/operator.h"
-#include "store/store.h"
+#include "node/statement/statement.h"
 #include "transport/listener.h"
 
 #define LOADS_MAX       64
@@ -22,14 +20,8 @@
 
 struct loads;
 
-struct loads_options {
-    struct store *store;
-    struct loop *loop;
-    size_t load_memory_bytes; /* of each load before it spills */
-};
-
-enum err_code loads_new(const struct loads_options *options, struct loads **ret_loads,
-                        struct err *err);
+enum err_code loads_new(const struct statement_services *services, struct loop *loop,
+                        struct loads **ret_loads, struct err *err);
 /* First half of stopping: drops all loads, answers parked chunks, begins no more. */
 void loads_stop(struct loads *loads);
 void loads_free(struct loads *loads); /* NULL is fine */
@@ -39,11 +31,11 @@ size_t loads_count(struct loads *loads);
 enum err_code loads_begin(struct loads *loads, const struct principal *principal,
                           const struct operator_load_begin *begin, struct arena *arena,
                           struct operator_load_state *ret_state, struct err *err);
-/* Replies to the request, now or when its turn comes. */
+/* Replies to the request, now or when its turn comes. Works on the caller's thread. */
 void loads_chunk(struct loads *loads, const struct principal *principal, struct request *request);
-enum err_code loads_commit(struct loads *loads, const struct principal *principal,
-                           const struct operator_load_commit *commit,
-                           struct operator_load_outcome *ret_outcome, struct err *err);
+/* Replies to the request: with the outcome, or with RUNNING after wait_ms. Works on the caller's
+ * thread. */
+void loads_commit(struct loads *loads, const struct principal *principal, struct request *request);
 void loads_abort(struct loads *loads, const struct principal *principal,
                  const struct statement_id *id);
 

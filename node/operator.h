@@ -23,8 +23,8 @@ struct operator_services {
     struct workers *workers;
     const struct principals *principals;
     struct peers *peers;
-    struct listener *const *listeners; /* for counters; filled after the listeners opened */
-    size_t listener_count;
+    struct listener *const *listeners; /* for counters; 0 until all are open */
+    atomic_size_t listener_count;
     const char *region;
     const struct identity *identity;
     uint64_t started_ms; /* loop_now_ms() of the start */

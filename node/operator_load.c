@@ -28,12 +28,11 @@ enum err_code handle_load_chunk(struct operator_call *call, struct bytes *header
 enum err_code handle_load_commit(struct operator_call *call, struct bytes *header,
                                  struct bytes *body, struct err *err)
 {
+    (void)header;
     (void)body;
-    struct operator_load_commit commit;
-    struct operator_load_outcome outcome;
-    TRY(operator_load_commit_decode(request_header(call->request), &commit, err));
-    TRY(loads_commit(call->services->loads, call->principal, &commit, &outcome, err));
-    operator_load_outcome_encode(&outcome, header);
+    (void)err;
+    loads_commit(call->services->loads, call->principal, call->request);
+    call->request = NULL;
     return ERR_OK;
 }
 

@@ -19,7 +19,8 @@ struct outcome {
 };
 
 void outcome_encode(const struct outcome *outcome, struct bytes *out);
-/* ERR_CORRUPT; ERR_PARAMETER when the id belongs to other content. Borrows from encoded. */
+/* ERR_CORRUPT; ERR_PARAMETER when the id belongs to other content (NULL: not asked). Borrows from
+ * encoded. */
 enum err_code outcome_decode(struct span encoded, const struct digest *content,
                              struct outcome *ret_outcome, struct err *err);
 

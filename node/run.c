@@ -185,6 +185,10 @@ static struct request *waiter_take_locked(struct run *run, struct verdict *verdi
 
 static void verdict_reply(struct request *request, struct verdict *verdict)
 {
+    if (verdict->kind == VERDICT_BLOCK && verdict->body.len > request_reply_body_max(request)) {
+        verdict->kind = VERDICT_ERROR; /* one row of many long cells */
+        err_set(&verdict->err, ERR_LIMIT, "a row of the result is too large to be sent");
+    }
     if (verdict->kind == VERDICT_BLOCK)
         request_reply_bytes(request, bytes_span(&verdict->header), &verdict->body);
     else if (verdict->kind == VERDICT_FAILED)

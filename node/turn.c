@@ -10,7 +10,7 @@ static struct {
     struct turn {
         struct table_id table;
         struct turn *next;
-    } *turns;
+    } * turns;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .given = PTHREAD_COND_INITIALIZER};
 
 static struct turn **turn_find_locked(struct table_id table)

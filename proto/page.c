@@ -40,6 +40,18 @@ struct page_place page_place_root(enum tree_kind tree)
     return (struct page_place){.tree = tree, .is_root = true, .is_rightmost = true};
 }
 
+struct page_place page_place_any(enum tree_kind tree)
+{
+    return (struct page_place){.tree = tree, .is_any = true, .is_rightmost = true};
+}
+
+enum tree_kind page_tree_of(struct span encoded)
+{
+    bool is_attributes =
+        encoded.len >= 2 && encoded.data[0] == 0x08 && encoded.data[1] == TREE_ATTRIBUTES;
+    return is_attributes ? TREE_ATTRIBUTES : TREE_MANIFEST;
+}
+
 struct page_place page_place_child(const struct page *page, const struct page_place *place,
                                    size_t index)
 {
@@ -162,7 +174,7 @@ static enum err_code order_check(const struct page *page, const struct page_plac
         has_before = true;
         before = page->entries[i].key;
     }
-    if (!place->is_root && !span_equal(before, place->last))
+    if (!place->is_root && !place->is_any && !span_equal(before, place->last))
         return refuse(ERR_BAD_DATA, "last key is not the parent's", err);
     return ERR_OK;
 }
@@ -205,7 +217,7 @@ static enum err_code totals_check(struct page *page, const struct page_place *pl
     }
     if (page->tree == TREE_ATTRIBUTES && (totals.rows | totals.bytes | totals.partitions) != 0)
         return refuse(ERR_BAD_DATA, "counts in an attribute tree", err);
-    if (!place->is_root &&
+    if (!place->is_root && !place->is_any &&
         (totals.rows != place->totals.rows || totals.bytes != place->totals.bytes ||
          totals.partitions != place->totals.partitions))
         return refuse(ERR_BAD_DATA, "counts do not add up to the parent's", err);
@@ -220,7 +232,7 @@ static enum err_code head_take(const Strait__PageRecord *record, const struct pa
         return refuse(ERR_BAD_DATA, "a page of another kind of tree", err);
     if (record->level >= LIMIT_TREE_DEPTH)
         return refuse(ERR_BAD_DATA, "tree too deep", err);
-    if (!place->is_root && record->level != place->level)
+    if (!place->is_root && !place->is_any && record->level != place->level)
         return refuse(ERR_BAD_DATA, "not of the level below its parent's", err);
     page->tree = place->tree;
     page->level = record->level;
@@ -231,7 +243,8 @@ static enum err_code head_take(const Strait__PageRecord *record, const struct pa
 static enum err_code count_check(const struct page *page, const struct page_place *place,
                                  struct err *err)
 {
-    if (page->entry_count == 0 && !(place->is_root && page->level == 0))
+    bool may_be_root = place->is_root || place->is_any;
+    if (page->entry_count == 0 && !(may_be_root && page->level == 0))
         return refuse(ERR_BAD_DATA, "no entries", err);
     if (page->level > 0 && page->entry_count < 2 && (place->is_root || !place->is_rightmost))
         return refuse(ERR_BAD_DATA, "an inner page with one entry", err);

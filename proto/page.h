@@ -127,6 +127,7 @@ struct page {
 /* What the parent says of a page. For a root: tree and is_root, all else zero. */
 struct page_place {
     enum tree_kind tree;
+    bool is_any;  /* nothing is known of where it stands: clean-up, fsck */
     bool is_root; /* any level below LIMIT_TREE_DEPTH; is_rightmost is implied */
     bool is_rightmost;
     uint32_t level;
@@ -137,6 +138,10 @@ struct page_place {
 };
 
 struct page_place page_place_root(enum tree_kind tree);
+/* A page of which only its own bytes are known; page_decode checks what it can. */
+struct page_place page_place_any(enum tree_kind tree);
+/* The kind of tree that a page says it is of: TREE_MANIFEST unless it clearly says otherwise. */
+enum tree_kind page_tree_of(struct span encoded);
 /* The place of child `index` of an inner page that stands at `place`. Borrows from both. */
 struct page_place page_place_child(const struct page *page, const struct page_place *place,
                                    size_t index);

@@ -86,8 +86,13 @@ void peer_described_encode(const struct peer_described *described, struct bytes 
 {
     Strait__PeerDescribeReply record = STRAIT__PEER_DESCRIBE_REPLY__INIT;
     record.lease = message_data(digest_span(&described->lease.digest));
-    record.snapshot = message_data(described->snapshot);
     record.version = message_data(described->version);
+    record.claim = message_data(described->claim);
+    record.maker = message_data(span_of(described->maker.b, sizeof(described->maker.b)));
+    record.signature = message_data(span_of(described->signature, sizeof(described->signature)));
+    record.row_count = described->row_count;
+    record.byte_count = described->byte_count;
+    record.partition_count = described->partition_count;
     message_pack(&record.base, out);
 }
 
@@ -98,10 +103,15 @@ enum err_code peer_described_decode(struct span encoded, struct arena *arena,
     TRY(message_unpack(&strait__peer_describe_reply__descriptor, encoded,
                        LIMIT_PEER_DESCRIBED_BYTES, arena, &message, err));
     const Strait__PeerDescribeReply *record = (const Strait__PeerDescribeReply *)message;
-    struct peer_described described;
+    struct peer_described described = {.row_count = record->row_count,
+                                       .byte_count = record->byte_count,
+                                       .partition_count = record->partition_count};
     TRY(take_digest(record->lease, false, &described.lease.digest, err));
-    TRY(take_span(record->snapshot, LIMIT_PEER_SNAPSHOT_BYTES, "a snapshot's record",
-                  &described.snapshot, err));
+    TRY(take_exact(record->maker, described.maker.b, sizeof(described.maker.b), "a key", err));
+    TRY(take_exact(record->signature, described.signature, sizeof(described.signature),
+                   "a signature", err));
+    TRY(take_span(record->claim, LIMIT_PEER_SNAPSHOT_BYTES, "a snapshot's claim", &described.claim,
+                  err));
     TRY(take_span(record->version, LIMIT_PEER_DESCRIBED_BYTES, "a version's record",
                   &described.version, err));
     *ret_described = described;

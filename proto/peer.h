@@ -52,8 +52,13 @@ enum err_code peer_describe_decode(struct span encoded, struct arena *arena,
 
 struct peer_described {
     struct lease_id lease;
-    struct span snapshot; /* exact bytes and signature, opaque here */
-    struct span version;  /* version_encode of the store, opaque here */
+    struct span version; /* proto/version.h, opaque here */
+    struct span claim;   /* proto/catalog.h, opaque here; exact bytes */
+    struct identity_key maker;
+    uint8_t signature[64]; /* of the maker over the claim */
+    uint64_t row_count;    /* of the snapshot: for show until its root page is here */
+    uint64_t byte_count;
+    uint64_t partition_count;
 };
 
 void peer_described_encode(const struct peer_described *described, struct bytes *out);

@@ -35,14 +35,24 @@ static void test_described_and_lease_come_back(void **state)
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, MIB(1));
     struct peer_described described = {.lease = {digest_filled(3)},
-                                       .snapshot = span_text("snapshot"),
-                                       .version = span_text("version")};
+                                       .claim = span_text("claim"),
+                                       .version = span_text("version"),
+                                       .maker = {{8}},
+                                       .signature = {9},
+                                       .row_count = 10,
+                                       .byte_count = 11,
+                                       .partition_count = 12};
     BYTES_CLEANUP struct bytes encoded = {0};
     peer_described_encode(&described, &encoded);
     struct peer_described got;
     assert_int_equal(peer_described_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_OK);
     assert_true(digest_equal(&got.lease.digest, &described.lease.digest));
-    assert_true(span_equal(got.snapshot, described.snapshot));
+    assert_true(span_equal(got.claim, described.claim));
+    assert_memory_equal(got.maker.b, described.maker.b, 32);
+    assert_memory_equal(got.signature, described.signature, 64);
+    assert_int_equal(got.row_count, 10);
+    assert_int_equal(got.byte_count, 11);
+    assert_int_equal(got.partition_count, 12);
     assert_true(span_equal(got.version, described.version));
 
     struct peer_lease lease = {

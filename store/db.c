@@ -5,10 +5,13 @@
 #include <stdatomic.h>
 
 #include "proto/limits.h"
+#include "store/space.h"
 
-#define DB_MAX_OPEN_FILES       512
-#define DB_WAL_BYTES_MAX        (128 * MIB(1))
-#define DB_WRITE_BUFFER_BYTES   (64 * MIB(1))
+#define DB_MAX_OPEN_FILES     512
+#define DB_WAL_BYTES_MAX      (128 * MIB(1))
+#define DB_WRITE_BUFFER_BYTES (64 * MIB(1))
+/* Of one family. A log file takes 1.1 times this from the disk when it is begun. */
+#define DB_FAMILY_BUFFER_BYTES  (16 * MIB(1))
 #define DB_CACHE_BYTES          (64 * MIB(1))
 #define DB_MANIFEST_BYTES_MAX   (64 * MIB(1))
 #define DB_BLOCK_BYTES          KIB(4)
@@ -17,6 +20,7 @@
 #define DB_LOG_FATAL            4
 #define DB_RECOVERY_TAIL_ONLY   0
 #define DB_RECOVER_WAIT_SECONDS 30
+#define DB_RECOVER_BYTES        (24 * MIB(1)) /* a new log, a new manifest */
 
 /* How a family is kept. */
 enum family_kind {
@@ -69,6 +73,15 @@ struct db_sst {
 /* How many calls, iterators and views this thread has under way: it may go on while a reopening
  * waits for it. */
 static _Thread_local unsigned thread_uses;
+
+#ifdef __SANITIZE_THREAD__
+/* The library is not built with TSan: it cannot see how its threads synchronise. Ours it sees. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:librocksdb\nrace:libstdc++\ncalled_from_lib:librocksdb\n";
+}
+#endif
 
 /* ---- names and errors ---- */
 
@@ -156,6 +169,7 @@ static void family_options_make(struct db *db, enum family_kind kind)
     table_options_make(db, kind);
     rocksdb_options_set_block_based_table_factory(options, db->tables[kind]);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
+    rocksdb_options_set_write_buffer_size(options, DB_FAMILY_BUFFER_BYTES);
     if (kind == KIND_PACKS)
         rocksdb_options_set_disable_auto_compactions(options, 1);
     db->options[kind] = options;
@@ -289,7 +303,7 @@ void db_close(struct db *db)
 
 /* ---- the gate ---- */
 
-static enum err_code db_enter(struct db *db, struct err *err)
+static bool gate_enter(struct db *db)
 {
     pthread_mutex_lock(&db->gate);
     while (db->closing && thread_uses == 0)
@@ -298,10 +312,20 @@ static enum err_code db_enter(struct db *db, struct err *err)
     if (open)
         db->users++;
     pthread_mutex_unlock(&db->gate);
-    if (!open)
-        return err_set(err, ERR_IO, "the database is closed since a write failed");
-    thread_uses++;
-    return ERR_OK;
+    if (open)
+        thread_uses++;
+    return open;
+}
+
+/* A database that could not be opened again is tried anew. */
+static enum err_code db_enter(struct db *db, struct err *err)
+{
+    if (gate_enter(db))
+        return ERR_OK;
+    TRY(db_recover(db, err));
+    if (gate_enter(db))
+        return ERR_OK;
+    return err_set(err, ERR_IO, "the database is closed since a write failed");
 }
 
 static void db_leave(struct db *db)
@@ -334,12 +358,31 @@ static bool gate_drain_locked(struct db *db)
     return true;
 }
 
+/* Opening replays the log into files: a database that can still be read stays as it is until there
+ * is room for that. */
+static enum err_code recover_space_check(struct db *db, struct err *err)
+{
+    uint64_t bytes = DB_RECOVER_BYTES;
+    if (!gate_enter(db))
+        return ERR_OK; /* closed already: nothing to lose */
+    for (enum family family = FAMILY_SMALL; family < FAMILY_COUNT; family++) {
+        uint64_t buffered = 0;
+        if (rocksdb_property_int_cf(db->rocks, db->handles[family],
+                                    "rocksdb.cur-size-all-mem-tables", &buffered) == 0)
+            bytes += buffered;
+    }
+    db_leave(db);
+    const struct space space = {.path = db->path};
+    return space_check(&space, bytes, err);
+}
+
 enum err_code db_recover(struct db *db, struct err *err)
 {
     if (!db_latched(db))
         return ERR_OK;
     if (thread_uses > 0)
         return err_set(err, ERR_BUSY, "the database has to be opened again after a failed write");
+    TRY(recover_space_check(db, err));
     enum err_code code = ERR_OK;
     pthread_mutex_lock(&db->gate);
     while (db->closing)

@@ -6,7 +6,8 @@
  * 1. Every family exists and has the options of docs/FORMATS.md; a write is in the log before it is
  *    visible, and logs are replayed in order up to a torn tail, never past damage.
  * 2. After a failed write or ingest the database is taken as latched: the next write closes and
- *    opens it again, once all readers have left. Until that works everything fails with ERR_IO.
+ *    opens it again, once there is room for that and all readers have left. Until then it is read
+ *    only. Whether a failed write is there after that is open: as after a lost answer.
  * 3. An iterator or view is closed on the thread that opened it (that thread may go on reading while
  *    others wait for a reopening).
  * Threads: any; a batch and an iterator belong to one thread at a time.
@@ -129,7 +130,8 @@ enum err_code db_pack_files_each(struct db *db, db_on_file *on_file, void *conte
 /* ---- after a failure ---- */
 
 bool db_latched(struct db *db);
-/* Closes and opens again when latched; waits for readers. ERR_BUSY when this thread is one. */
+/* Closes and opens again when latched; waits for readers. ERR_BUSY when this thread is one.
+ * ERR_NO_SPACE when there is no room for it yet. */
 enum err_code db_recover(struct db *db, struct err *err);
 
 #endif

@@ -11,7 +11,7 @@
 typedef enum err_code on_history(void *context, const struct history_record *record, bool *ret_stop,
                                  struct err *err);
 enum err_code history_each(struct store *store, struct db_view *view, struct table_id table,
-                           on_history *on_history, void *context, struct err *err) MUST_USE;
+                           on_history *callback, void *context, struct err *err) MUST_USE;
 /* The version at that moment. ERR_NOT_FOUND: not kept, or before the table. */
 enum err_code history_at(struct store *store, struct table_id table, uint64_t time_ms,
                          struct arena *arena, struct history_record *ret_record,

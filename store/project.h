@@ -28,7 +28,7 @@ enum err_code outcome_find(struct store *store, struct span principal,
 /* A statement that changed nothing else. */
 enum err_code outcome_remember(struct store *store, const struct change_note *note,
                                struct err *err) MUST_USE;
-/* Forgets those older than before_ms; at most 1,000 a call, *ret_more says whether any are left. */
+/* Forgets those older than before_ms; some at a time, *ret_more says whether any are left. */
 enum err_code outcome_expire(struct store *store, uint64_t before_ms, bool *ret_more,
                              struct err *err) MUST_USE;
 
@@ -50,7 +50,7 @@ enum err_code account_find_key(struct store *store, const struct identity_key *i
                                struct err *err) MUST_USE;
 typedef enum err_code on_account(void *context, const struct account_record *account,
                                  struct err *err);
-enum err_code account_each(struct store *store, struct db_view *view, on_account *on_account,
+enum err_code account_each(struct store *store, struct db_view *view, on_account *callback,
                            void *context, struct err *err) MUST_USE;
 
 /* ---- projects ---- */
@@ -78,7 +78,7 @@ enum err_code project_xcopy_set(struct store *store, struct project_id id, bool 
 /* In order of folded names. */
 typedef enum err_code on_project(void *context, const struct project_record *project,
                                  struct err *err);
-enum err_code project_each(struct store *store, struct db_view *view, on_project *on_project,
+enum err_code project_each(struct store *store, struct db_view *view, on_project *callback,
                            void *context, struct err *err) MUST_USE;
 
 #endif

@@ -16,7 +16,7 @@
 #include "store/content.h"
 #include "store/project.h"
 #include "store/tree.h"
-#include "store/version.h"
+#include "proto/version.h"
 
 struct reader_handle;
 
@@ -45,7 +45,6 @@ struct partition_row {
 };
 typedef enum err_code on_partition(void *context, const struct partition_row *row, struct err *err);
 enum err_code reader_partitions(const struct reader_handle *reader, struct span from,
-                                on_partition *on_partition, void *context,
-                                struct err *err) MUST_USE;
+                                on_partition *callback, void *context, struct err *err) MUST_USE;
 
 #endif

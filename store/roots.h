@@ -6,7 +6,7 @@
  * Roots: tables, history, snapshots, and root records (leases, tasks). Versions of open readers and
  * contents are pinned in the store itself.
  *
- * Also the other direction, for a walk: is a page whole here, and its promotion from `staged`.
+ * Also the other direction, for a walk: what of a page is missing here, and promotion from `staged`.
  */
 #ifndef STORE_ROOTS_H
 #define STORE_ROOTS_H
@@ -52,9 +52,10 @@ enum err_code page_missing_each(struct content *content, const struct page *page
                                 struct err *err) MUST_USE;
 
 /* Moves what is complete of the tree under root from the task's staged pages to `pages`, children
- * first. *ret_complete: the root is there now. A subtree of which something is missing stays staged;
- * an error is only what is broken. */
+ * first. A subtree of which something is missing stays staged; an error is only what is broken
+ * (ERR_BAD_DATA: a staged page that breaks a rule). */
 struct promote_counts {
+    bool is_complete; /* the root, and all below it, is in `pages` now */
     uint64_t pages_promoted;
     uint64_t pages_missing;
     uint64_t files_missing;

@@ -64,7 +64,7 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
                                const struct change_note *note, struct table_id *ret_id,
                                struct table_id *ret_replaced, struct err *err) MUST_USE;
 
-/* Drops what has expired at now_ms; at most 1,000 a call. */
+/* Drops what has expired at now_ms, some at a time: again until *ret_dropped is 0. */
 enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,
                               struct err *err) MUST_USE;
 

@@ -15,27 +15,8 @@
 #ifndef STORE_TABLE_H
 #define STORE_TABLE_H
 
+#include "store/name.h"
 #include "store/reader.h"
-
-/* ---- names ---- */
-
-enum name_kind {
-    NAME_TABLE = 1,
-    NAME_SNAPSHOT = 2,
-};
-
-struct name_target {
-    enum name_kind kind;
-    struct table_id id;
-};
-
-/* What a name stands for: a table or a snapshot. ERR_TABLE_NOT_FOUND. */
-enum err_code name_find(struct store *store, struct db_view *view, struct project_id project,
-                        struct span name, struct name_target *ret_target, struct err *err) MUST_USE;
-/* In order of folded names. */
-typedef enum err_code on_name(void *context, struct name_target target, struct err *err);
-enum err_code name_each(struct store *store, struct db_view *view, struct project_id project,
-                        on_name *on_name, void *context, struct err *err) MUST_USE;
 
 /* ---- tables ---- */
 
@@ -44,7 +25,7 @@ struct table_spec {
     struct span name;
     struct span comment;
     uint32_t lifecycle_days;
-    const struct schema *schema; /* valid; not for table_clone */
+    const struct schema *schema; /* NULL with table_clone */
 };
 
 /* The content (see content.h) takes the empty trees and the version; it may be fresh. ERR_EXISTS. */

@@ -21,7 +21,7 @@ struct bucket;
 struct bucket *bucket_new(uint64_t bits_per_second);
 struct bucket *bucket_ref(struct bucket *bucket); /* NULL in, NULL out */
 void bucket_unref(struct bucket *bucket);         /* NULL is allowed */
-/* Takes effect at once, also for what is reserved but has not waited it out yet. */
+/* For reservations from now on; what is reserved already waits as it was told. */
 void bucket_set_rate(struct bucket *bucket, uint64_t bits_per_second);
 uint64_t bucket_rate(struct bucket *bucket);
 uint64_t bucket_bytes_total(struct bucket *bucket); /* reserved since the start */

@@ -1,5 +1,5 @@
-/* The threads of transport: link workers (handshake, sealing, opening), a clock (time limits,
- * pings, bandwidth) and a reaper (the only one that ends streams).
+/* The threads of transport: link workers (handshake, sealing, opening), a clock (time limits, pings,
+ * bandwidth) and a reaper (the only one that ends streams).
  *
  * One pool a process serves all its listeners and links. Callbacks that the other headers of this
  * folder name run on link workers unless said otherwise: they must not block.
@@ -8,7 +8,9 @@
 #ifndef TRANSPORT_POOL_H
 #define TRANSPORT_POOL_H
 
-#include "proto/err.h"
+#include <stdatomic.h>
+
+#include "proto/bytes.h"
 #include "proto/limits.h"
 
 /* A field that is 0 has the default of proto/limits.h. Tests shorten the times. */
@@ -25,11 +27,36 @@ struct pool;
 
 /* Threads and libsodium started. options may be NULL. */
 enum err_code pool_new(const struct pool_options *options, struct pool **ret_pool, struct err *err);
-/* Stops and waits. All listeners and links on it are closed by now. */
+/* Stops and waits. All listeners and links on it are closed by now. NULL is allowed. */
 void pool_free(struct pool *pool);
 
 /* Monotonic. */
 uint64_t pool_now_ms(void);
 uint64_t pool_now_us(void);
+
+/* --- for this folder --- */
+
+const struct pool_options *pool_options(const struct pool *pool); /* defaults filled in */
+const uint8_t *pool_boot_id(const struct pool *pool);             /* 16 random bytes */
+
+/* An actor runs its step on one link worker at a time, whenever it was poked since the step began or
+ * its time has come. When a step returns true the actor is over: it never runs again, and the reaper
+ * calls finish, which may free it. Pokes before finish are harmless whenever they come; after it
+ * nobody may hold the actor: its owner's references see to that. */
+struct actor {
+    struct actor *next; /* in one of the pool's queues */
+    struct pool *pool;
+    bool (*step)(struct actor *actor);
+    void (*finish)(struct actor *actor);
+    atomic_int state;
+    uint64_t due_us;   /* pool's lock; UINT64_MAX: none */
+    size_t heap_index; /* pool's lock; valid while due_us is set */
+};
+
+void actor_init(struct actor *actor, struct pool *pool, bool (*step)(struct actor *),
+                void (*finish)(struct actor *));
+void actor_poke(struct actor *actor);
+/* Pokes at due_us at the latest: the earliest of all times set since it last came counts. */
+void actor_wake_at(struct actor *actor, uint64_t due_us);
 
 #endif

@@ -93,8 +93,7 @@ static void course_close(struct course *course)
 {
     struct bytes header BYTES_CLEANUP = {0};
     operator_close_encode(&(struct operator_close){.id = course->id}, &header);
-    struct remote_call *call = remote_post(course->remote, OPERATOR_CLOSE, &header, NULL, 0);
-    remote_forget(course->remote, call);
+    remote_farewell(course->remote, OPERATOR_CLOSE, &header);
 }
 
 /* Fetches until there is no cursor. */
@@ -171,8 +170,8 @@ static enum err_code screen_rows(void *context, const struct batch *batch,
     return sink_flush(sink, err);
 }
 
-/* Every answer to one statement, DONE or not. display_taken: the screen shows the node's own frame
- * in place of rows. */
+/* Every answer to one statement, DONE or not. wants_display: the screen shows the node's own
+ * frame in place of rows. */
 static enum err_code statement_follow(struct course *course, const struct operator_execute *request,
                                       bool wants_display, struct bytes *display,
                                       struct bytes *notice, struct err *err)
@@ -233,7 +232,17 @@ enum err_code execution_run(struct remote *remote, const struct operator_execute
     return ERR_OK;
 }
 
-/* ---- exports ---- */
+/* ---- elsewhere ---- */
+
+enum err_code execution_rows(struct remote *remote, const struct operator_execute *request,
+                             const struct execution_sink *sink, struct err *err)
+{
+    struct progress off = {0};
+    struct bytes none BYTES_CLEANUP = {0};
+    struct course course COURSE_CLEANUP;
+    course_init(&course, remote, request->id, sink, &off);
+    return statement_follow(&course, request, false, &none, &none, err);
+}
 
 enum err_code execution_export(struct remote *remote, const struct operator_export *request,
                                const struct execution_sink *sink, struct err *err)

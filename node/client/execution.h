@@ -27,7 +27,7 @@ enum err_code execution_run(struct remote *remote, const struct operator_execute
                             const struct screen *screen, struct execution_task *ret_task,
                             struct err *err);
 
-/* The same for an export, whose blocks are handed on instead of shown. */
+/* Where the rows of a result go when it is not shown. */
 struct execution_sink {
     /* Once, before the first rows. */
     enum err_code (*columns)(void *context, const struct column *columns, size_t count,
@@ -36,6 +36,8 @@ struct execution_sink {
                           const struct operator_progress *progress, struct err *err);
     void *context;
 };
+enum err_code execution_rows(struct remote *remote, const struct operator_execute *request,
+                             const struct execution_sink *sink, struct err *err);
 enum err_code execution_export(struct remote *remote, const struct operator_export *request,
                                const struct execution_sink *sink, struct err *err);
 

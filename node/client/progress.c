@@ -44,6 +44,12 @@ void bytes_append_duration(struct bytes *out, uint64_t duration_ms)
 
 void progress_format(const struct operator_progress *state, uint64_t elapsed_ms, struct bytes *out)
 {
+    if (state->bytes_done == 0 && state->bytes_total == 0 && state->files_total == 0) {
+        bytes_append_span(out, state->phase.len > 0 ? state->phase : span_text("running"));
+        bytes_append_text(out, ", ");
+        bytes_append_duration(out, elapsed_ms);
+        return;
+    }
     if (state->phase.len > 0)
         bytes_printf(out, "%.*s: ", SPAN_PRINTF(state->phase));
     bytes_append_amount(out, state->bytes_done);
@@ -74,7 +80,7 @@ void progress_show(struct progress *progress, const struct operator_progress *st
     uint64_t now = now_ms();
     if (!progress->on || (progress->shown && now - progress->shown_ms < SHOW_EVERY_MS))
         return;
-    uint64_t elapsed_ms = state->elapsed_ms > 0 ? state->elapsed_ms : now - progress->begun_ms;
+    uint64_t elapsed_ms = state->elapsed_ms > 0 ? state->elapsed_ms : progress_elapsed_ms(progress);
     progress_format(state, elapsed_ms, &line);
     fprintf(stderr, "\r\x1b[K%.*s",
             (int)(line.len < LINE_COLUMNS_MAX ? line.len : LINE_COLUMNS_MAX),
@@ -82,6 +88,11 @@ void progress_show(struct progress *progress, const struct operator_progress *st
     fflush(stderr);
     progress->shown = true;
     progress->shown_ms = now;
+}
+
+uint64_t progress_elapsed_ms(const struct progress *progress)
+{
+    return now_ms() - progress->begun_ms;
 }
 
 void progress_clear(struct progress *progress)

@@ -19,6 +19,7 @@ struct progress {
 struct progress progress_begin(bool quiet);
 /* At most some times a second; elapsed_ms 0: since progress_begin. */
 void progress_show(struct progress *progress, const struct operator_progress *state);
+uint64_t progress_elapsed_ms(const struct progress *progress);
 void progress_clear(struct progress *progress); /* before anything else is written */
 
 /* "12.3 MB", appended; decimal units. */

@@ -39,11 +39,6 @@ struct remote_call {
     struct remote_answer answer;
 };
 
-static uint64_t now_ms(void)
-{
-    return pool_now_ms();
-}
-
 enum err_code remote_open(const struct client_config *config, struct remote **ret_remote,
                           struct err *err)
 {
@@ -157,19 +152,24 @@ struct remote_call *remote_post(struct remote *remote, enum operator_method meth
     return call;
 }
 
-/* Sleeps until the call is answered, at most until a time (0: none). False: it is not. */
+/* A look at the call's state after at most POLL_MS, under the mutex. */
+static void arrival_poll(struct remote *remote)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += POLL_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(&remote->arrived, &remote->mutex, &until);
+}
+
+/* Sleeps until the call is answered or somebody presses Ctrl-C. False: it is not answered. */
 static bool answer_await(struct remote_call *call)
 {
     struct remote *remote = call->remote;
     pthread_mutex_lock(&remote->mutex);
-    while (!call->answered && !interrupt_pending()) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += POLL_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        pthread_cond_timedwait(&remote->arrived, &remote->mutex, &until);
-    }
+    while (!call->answered && !interrupt_pending())
+        arrival_poll(remote);
     bool answered = call->answered;
     pthread_mutex_unlock(&remote->mutex);
     return answered;
@@ -181,12 +181,14 @@ static void pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-/* The connection failed under an unanswered call: may the same bytes go out again? */
+/* May the same bytes go out again? The connection failed under them, or the node is busy (a part of
+ * a load that overtook another, too much at once). */
 static bool may_retry(const struct remote *remote, const struct remote_call *call, uint64_t since)
 {
-    bool lost = call->err.code == ERR_LOST || call->err.code == ERR_UNREACHABLE;
-    return lost && !call->from_node && (remote->met || call->err.code == ERR_LOST) &&
-           now_ms() - since < REMOTE_RETRY_MS && !interrupt_pending();
+    bool lost = !call->from_node &&
+                (call->err.code == ERR_LOST || (call->err.code == ERR_UNREACHABLE && remote->met));
+    bool busy = call->from_node && call->err.code == ERR_BUSY;
+    return (lost || busy) && pool_now_ms() - since < REMOTE_RETRY_MS && !interrupt_pending();
 }
 
 static enum remote_failure failure_of(const struct remote_call *call, bool sent)
@@ -225,8 +227,8 @@ enum err_code remote_wait(struct remote *remote, struct remote_call *call,
             call_free(call);
             return ERR_OK;
         }
-        lost_since = lost_since == 0 ? now_ms() : lost_since;
-        sent = sent || call->err.code == ERR_LOST;
+        lost_since = lost_since == 0 ? pool_now_ms() : lost_since;
+        sent = sent || (!call->from_node && call->err.code == ERR_LOST);
         if (may_retry(remote, call, lost_since)) {
             pause_ms(RETRY_PAUSE_MS);
             call_send(call);
@@ -250,6 +252,17 @@ enum err_code remote_call(struct remote *remote, enum operator_method method, st
                           struct err *err)
 {
     return remote_wait(remote, remote_post(remote, method, header, body, wait_ms), answer, err);
+}
+
+void remote_farewell(struct remote *remote, enum operator_method method, struct bytes *header)
+{
+    uint64_t until = pool_now_ms() + REMOTE_FAREWELL_MS;
+    struct remote_call *call = remote_post(remote, method, header, NULL, 0);
+    pthread_mutex_lock(&remote->mutex);
+    while (!call->answered && pool_now_ms() < until)
+        arrival_poll(remote);
+    pthread_mutex_unlock(&remote->mutex);
+    remote_forget(remote, call);
 }
 
 enum remote_failure remote_failure(const struct remote *remote)

@@ -5,8 +5,8 @@
  *                 -> remote_close
  *
  * Every request of proto/operator.h may be sent again under its ids and is then answered, not done
- * twice. So a lost connection is nothing that the caller sees: the same bytes go out again for up
- * to REMOTE_RETRY_MS. What fails in the end is told apart by remote_failure: the node said no, it
+ * twice. So a lost connection, or a node that is busy, is nothing that the caller sees: the same
+ * bytes go out again for up to REMOTE_RETRY_MS. What fails in the end is told apart by remote_failure: the node said no, it
  * could not be reached (nothing was done), its answer was lost (it may have been done), or Ctrl-C.
  *
  * Threads: one caller; answers arrive on threads of the link.
@@ -18,7 +18,8 @@
 #include "proto/operator.h"
 #include "transport/identity.h"
 
-#define REMOTE_RETRY_MS 10000
+#define REMOTE_RETRY_MS    10000
+#define REMOTE_FAREWELL_MS 1000
 
 enum remote_failure {
     REMOTE_FINE,
@@ -53,6 +54,10 @@ enum err_code remote_call(struct remote *remote, enum operator_method method, st
                           struct err *err);
 /* Nobody waits for it any more. */
 void remote_forget(struct remote *remote, struct remote_call *call);
+
+/* Says something to which no answer is needed: waits at most REMOTE_FAREWELL_MS, Ctrl-C or not, and
+ * leaves remote_failure as it is. Takes the header. */
+void remote_farewell(struct remote *remote, enum operator_method method, struct bytes *header);
 
 /* Why the last remote_wait failed. */
 enum remote_failure remote_failure(const struct remote *remote);

@@ -35,6 +35,10 @@ static enum delimiter mark_at(const struct csv_mark *mark, const struct cursor *
                               enum delimiter kind)
 {
     size_t left = (size_t)(cursor->end - cursor->at);
+    if (*cursor->at != mark->data[0])
+        return DELIMITER_NONE;
+    if (mark->len == 1)
+        return kind;
     if (left >= mark->len)
         return memcmp(cursor->at, mark->data, mark->len) == 0 ? kind : DELIMITER_NONE;
     if (cursor->last || memcmp(cursor->at, mark->data, left) != 0)

@@ -17,6 +17,7 @@
 
 #include "node/sql/ast.h"
 #include "node/sql/lexer.h"
+#include "proto/limits.h"
 
 /* A budget in which every statement within LIMIT_STATEMENT_BYTES fits but freak ones. */
 #define STATEMENT_ARENA_BYTES (96 * MIB(1))

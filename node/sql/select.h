@@ -28,6 +28,19 @@ struct select_range {
     struct value value;
 };
 
+/* What is known of the values of a column in some rows: nothing but NULL and NaN lies outside. */
+struct select_bounds {
+    bool has_min;
+    bool has_max;
+    bool has_nan; /* NaN is greater than every number */
+    struct value min;
+    struct value max;
+};
+
+/* False: no row of those can satisfy the range. */
+bool select_range_possible(const struct select_range *range, struct type type,
+                           const struct select_bounds *bounds);
+
 /* What one pass over a table needs. Columns are counted over the data columns and, behind them, the
  * partition columns. Ranges on partition columns choose partitions; all are for pruning only. */
 struct select_scan {

@@ -17,7 +17,7 @@ struct row_plan {
         size_t at;          /* among the row's values; SIZE_MAX: always `value` */
         struct value value; /* constant of PARTITION(...), default, or NULL */
         bool is_partition;
-    } *sources;
+    } * sources;
     size_t width; /* values that a row must have */
 };
 
@@ -34,8 +34,8 @@ static size_t listed_at(const struct insert *insert, struct span name)
 {
     for (size_t i = 0; i < insert->column_count; i++) {
         if (insert->columns[i].len == name.len &&
-            strncasecmp((const char *)insert->columns[i].data, (const char *)name.data,
-                        name.len) == 0)
+            strncasecmp((const char *)insert->columns[i].data, (const char *)name.data, name.len) ==
+                0)
             return i;
     }
     return SIZE_MAX;

@@ -83,6 +83,8 @@ statement_function statement_drop_snapshot;
 statement_function statement_restore_table;
 statement_function statement_select;
 statement_function statement_show;
+statement_function statement_show_tasks;
+statement_function statement_show_create;
 statement_function statement_desc;
 statement_function statement_xcopy;
 statement_function statement_cancel_task;

@@ -58,8 +58,7 @@ void task_init(struct task *task, const struct task_settings *settings)
 void task_deinit(struct task *task)
 {
     walk_deinit(&task->walk);
-    mem_free(task->edges.slots);
-    task->edges = (struct task_edges){0};
+    marks_deinit(&task->edges);
 }
 
 void task_actions_clear(struct task_actions *actions)
@@ -94,46 +93,13 @@ static void control_start(struct task *task, enum task_action_kind kind,
 
 /* ---- partitions at leaves' edges, counted once ---- */
 
-static void edge_insert(struct task_edges *edges, uint64_t hash)
-{
-    size_t mask = edges->slot_count - 1;
-    size_t at = hash & mask;
-    while (edges->slots[at] != 0)
-        at = (at + 1) & mask;
-    edges->slots[at] = hash;
-    edges->used++;
-}
-
-static bool edge_known(const struct task_edges *edges, uint64_t hash)
-{
-    if (edges->slot_count == 0)
-        return false;
-    size_t mask = edges->slot_count - 1;
-    for (size_t at = hash & mask; edges->slots[at] != 0; at = (at + 1) & mask)
-        if (edges->slots[at] == hash)
-            return true;
-    return false;
-}
-
 static void edge_count(struct task *task, uint64_t hash)
 {
-    struct task_edges *edges = &task->edges;
-    if (hash == 0 || edge_known(edges, hash))
+    if (hash == 0 || marks_has(&task->edges, hash))
         return;
     task->counters.partitions_moved++;
-    if (edges->used >= TASK_EDGES_MAX)
-        return;
-    if (2 * (edges->used + 1) > edges->slot_count) {
-        struct task_edges old = *edges;
-        edges->slot_count = old.slot_count == 0 ? 64 : 2 * old.slot_count;
-        edges->slots = mem_calloc(edges->slot_count, sizeof(uint64_t));
-        edges->used = 0;
-        for (size_t i = 0; i < old.slot_count; i++)
-            if (old.slots[i] != 0)
-                edge_insert(edges, old.slots[i]);
-        mem_free(old.slots);
-    }
-    edge_insert(edges, hash);
+    if (task->edges.used < TASK_EDGES_MAX)
+        marks_add(&task->edges, hash);
 }
 
 /* ---- ends and troubles ---- */

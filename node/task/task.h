@@ -24,6 +24,7 @@
 #ifndef NODE_TASK_TASK_H
 #define NODE_TASK_TASK_H
 
+#include "node/task/marks.h"
 #include "node/task/walk.h"
 #include "proto/ids.h"
 
@@ -167,11 +168,6 @@ struct task_trouble {
     struct err err; /* the latest */
 };
 
-struct task_edges { /* hashes of the partitions at leaves' edges that were counted */
-    uint64_t *slots;
-    size_t slot_count, used;
-};
-
 struct task {
     struct task_settings settings;
     enum task_state state;
@@ -193,7 +189,7 @@ struct task {
     bool cancel_wanted;
     unsigned wrong_answers; /* to describe and renew */
     struct walk walk;
-    struct task_edges edges;
+    struct marks edges; /* partitions at leaves' edges that were counted */
 };
 
 void task_init(struct task *task, const struct task_settings *settings);

@@ -174,7 +174,7 @@ void walk_reset(struct walk *walk)
 void walk_begin(struct walk *walk)
 {
     ASSERT(!walk->begun);
-    static const struct walk_need top = {.kind = WALK_PAGE, .level = LIMIT_TREE_DEPTH};
+    static const struct walk_need top = {.kind = WALK_PAGE, .level = LIMIT_TREE_DEPTH + 1};
     struct walk_item *item = item_new(&top, NULL);
     item->state = WALK_TO_PLAN;
     TAILQ_INSERT_HEAD(&walk->to_plan[item->level], item, link);

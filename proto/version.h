@@ -8,8 +8,8 @@
  * Equal versions: equal layout and bytes. docs/FORMATS.md, "Version".
  * Memory: a decoded record borrows from the arena. No threads.
  */
-#ifndef STORE_VERSION_H
-#define STORE_VERSION_H
+#ifndef PROTO_VERSION_H
+#define PROTO_VERSION_H
 
 #include "proto/page.h"
 #include "proto/schema.h"

@@ -1,0 +1,678 @@
+#include "transport/link.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "transport/record.h"
+#include "transport/testbed.h"
+
+static void append_sizes(struct bytes *header, uint32_t bytes, uint32_t parts)
+{
+    bytes_append_u32(header, bytes);
+    bytes_append_u32(header, parts);
+}
+
+static void assert_pattern(struct span body)
+{
+    for (size_t i = 0; i < body.len; i++) {
+        if (body.data[i] != testbed_pattern(i))
+            fail_msg("byte %zu of %zu is wrong", i, body.len);
+    }
+}
+
+static void test_header_and_body_come_back(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request request = {.method = METHOD_ECHO,
+                                   .header = span_text("the header"),
+                                   .body = span_text("the body"),
+                                   .reply_body_bytes = 100};
+    for (int bulk = 0; bulk < 2; bulk++) {
+        request.bulk = bulk;
+        asked_post(&asked, link, &request);
+        asked_wait(&asked);
+        assert_int_equal(asked.err.code, ERR_OK);
+        assert_true(span_equal(bytes_span(&asked.header), span_text("the header")));
+        assert_true(span_equal(bytes_span(&asked.body), span_text("the body")));
+        assert_int_equal(asked.wire_bytes, 2 * (24 + 10 + 8 + RECORD_OVERHEAD));
+        assert_int_equal(bed.last_session.purpose, bulk ? PURPOSE_DATA : PURPOSE_CONTROL);
+        asked_deinit(&asked);
+    }
+    assert_int_equal(bed.last_session.entry, 42);
+    assert_true(noise_key_equal(&bed.last_session.key, &identity_public(bed.asker)->noise));
+    assert_string_equal(bed.last_session.name, "asker");
+    struct link_status status;
+    link_status(link, &status);
+    assert_true(status.connected);
+    assert_int_equal(status.data_connections, 1);
+    assert_int_equal(status.dials, 2);
+    assert_int_equal(status.requests_in_flight, 0);
+    assert_true(status.round_trip_us > 0);
+    assert_in_range(status.clock_difference_ms + 60000, 0, 120000);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+/* Sizes around every edge of records, in one and in many parts, to reserved and to link's memory. */
+static void test_bodies_of_all_sizes_and_parts_arrive_whole(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {0,      1,        65490,           65491,  65492,
+                                     65519,  65520,    131038,          262144, 1000000,
+                                     262145, 16777216, LIMIT_BODY_BYTES};
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 2);
+    uint8_t *memory = mem_alloc(LIMIT_BODY_BYTES);
+    for (size_t i = 0; i < ARRAY_COUNT(sizes) * 2; i++) {
+        struct asked asked;
+        BYTES_CLEANUP struct bytes header = {0};
+        uint32_t bytes = sizes[i / 2];
+        append_sizes(&header, bytes, i % 2 == 0 ? 1 : 37);
+        memset(memory, 0, bytes);
+        asked_post(&asked, link,
+                   &(struct link_request){.method = METHOD_BYTES,
+                                          .bulk = true,
+                                          .header = bytes_span(&header),
+                                          .reply_body = i % 2 == 0 ? memory : NULL,
+                                          .reply_body_bytes = bytes,
+                                          .reply_exact = true});
+        asked_wait(&asked);
+        assert_int_equal(asked.err.code, ERR_OK);
+        assert_int_equal(asked.body_bytes, bytes);
+        assert_pattern(bytes_span(&asked.body));
+        if (i % 2 == 0)
+            assert_pattern(span_of(memory, bytes));
+        asked_deinit(&asked);
+    }
+    mem_free(memory);
+    link_close(link);
+    testbed_close(&bed);
+    assert_int_equal(bed.released, ARRAY_COUNT(sizes) * 2);
+}
+
+static void test_large_requests_arrive_whole(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked;
+    testbed_open(&bed, NULL,
+                 &(struct listener_limits){.request_body_bytes = (uint32_t)LIMIT_BODY_BYTES});
+    struct link *link = testbed_link(&bed, NULL, 1);
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    bytes_resize(&header, LIMIT_HEADER_BYTES);
+    memset(header.data, 'h', header.len);
+    bytes_resize(&body, 9000000);
+    for (size_t i = 0; i < body.len; i++)
+        body.data[i] = testbed_pattern(i);
+    struct link_request request = {.method = METHOD_ECHO,
+                                   .header = bytes_span(&header),
+                                   .body = bytes_span(&body),
+                                   .reply_body_bytes = 9000000};
+    asked_post(&asked, link, &request);
+    asked_wait(&asked);
+    assert_int_equal(asked.err.code, ERR_OK);
+    assert_true(span_equal(bytes_span(&asked.header), bytes_span(&header)));
+    assert_true(span_equal(bytes_span(&asked.body), bytes_span(&body)));
+    asked_deinit(&asked);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_request_larger_than_the_peer_takes_is_not_sent(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked;
+    testbed_open(&bed, NULL, &(struct listener_limits){.request_body_bytes = 1000});
+    struct link *link = testbed_link(&bed, NULL, 1);
+    uint8_t body[1001] = {0};
+    struct link_request request = {
+        .method = METHOD_ECHO, .body = span_of(body, 1001), .reply_body_bytes = 1001};
+    asked_post(&asked, link, &request);
+    asked_wait(&asked);
+    assert_int_equal(asked.err.code, ERR_LIMIT);
+    asked_deinit(&asked);
+    request.body.len = 1000;
+    asked_post(&asked, link, &request);
+    asked_wait(&asked);
+    assert_int_equal(asked.err.code, ERR_OK);
+    asked_deinit(&asked);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_the_peers_error_comes_with_its_message(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct err err;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request request = {.method = METHOD_FAIL, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &request, NULL, NULL, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.message, "there is no 3 here");
+    request.method = METHOD_ECHO; /* and the connection goes on */
+    assert_int_equal(link_call(link, &request, NULL, NULL, &err), ERR_OK);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_reply_of_another_size_than_asked_is_the_peers_error(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    uint8_t memory[100];
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    for (uint32_t bytes = 99; bytes <= 101; bytes++) {
+        BYTES_CLEANUP struct bytes header = {0};
+        struct err err;
+        append_sizes(&header, bytes, 1);
+        struct link_request request = {.method = METHOD_BYTES,
+                                       .bulk = true,
+                                       .header = bytes_span(&header),
+                                       .reply_body = memory,
+                                       .reply_body_bytes = 100,
+                                       .deadline_ms = 60000};
+        /* up to the reservation without reply_exact, exactly it with */
+        assert_int_equal(link_call(link, &request, NULL, NULL, &err),
+                         bytes <= 100 ? ERR_OK : ERR_PEER);
+        request.reply_exact = true;
+        assert_int_equal(link_call(link, &request, NULL, NULL, &err),
+                         bytes == 100 ? ERR_OK : ERR_PEER);
+    }
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_many_requests_spread_over_the_data_connections(void **state)
+{
+    (void)state;
+    enum { COUNT = 400 };
+    static struct asked asked[COUNT];
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 5);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, 100000, 3);
+    for (int i = 0; i < COUNT; i++)
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_BYTES,
+                                          .bulk = true,
+                                          .header = bytes_span(&header),
+                                          .reply_body_bytes = 100000,
+                                          .reply_exact = true});
+    struct link_status status;
+    uint32_t most = 0;
+    for (int i = 0; i < COUNT; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        assert_pattern(bytes_span(&asked[i].body));
+        link_status(link, &status);
+        most = status.data_connections > most ? status.data_connections : most;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(asked[i].replies, 1);
+        asked_deinit(&asked[i]);
+    }
+    assert_int_equal(most, 5);
+    assert_false(status.connected); /* nothing needed the control connection */
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_data_connection_hands_out_one_request_at_a_time(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked[3];
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request hold = {.method = METHOD_HOLD, .bulk = true};
+    for (int i = 0; i < 3; i++)
+        asked_post(&asked[i], link, &hold);
+    for (int i = 0; i < 3; i++) {
+        testbed_wait_held(&bed, 1);
+        /* a control request that comes later is not behind them */
+        struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+        assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+        assert_int_equal(bed.held_count, 1);
+        testbed_let_go(&bed);
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_control_connection_hands_out_all_it_may(void **state)
+{
+    (void)state;
+    enum { COUNT = LIMIT_REQUESTS_IN_FLIGHT };
+    struct testbed bed;
+    struct asked asked[COUNT + 1];
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request hold = {.method = METHOD_HOLD};
+    for (int i = 0; i < COUNT + 1; i++)
+        asked_post(&asked[i], link, &hold);
+    testbed_wait_held(&bed, COUNT);
+    testbed_let_go(&bed);
+    testbed_wait_held(&bed, 1); /* the last one had to wait for its turn */
+    testbed_let_go(&bed);
+    for (int i = 0; i < COUNT + 1; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_deadline_ends_a_request_and_its_late_reply_is_dropped(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request hold = {.method = METHOD_HOLD, .deadline_ms = 30};
+    asked_post(&asked, link, &hold);
+    asked_wait(&asked);
+    assert_int_equal(asked.err.code, ERR_TIMEOUT);
+    assert_false(asked.from_peer);
+    testbed_wait_held(&bed, 1);
+    testbed_let_go(&bed);
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    assert_int_equal(asked.replies, 1);
+    asked_deinit(&asked);
+    struct link_status status;
+    link_status(link, &status);
+    assert_int_equal(status.lost_connections, 0);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_request_that_waited_past_its_deadline_is_not_handed_out(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked first;
+    struct asked second;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request hold = {.method = METHOD_HOLD, .bulk = true};
+    asked_post(&first, link, &hold);
+    testbed_wait_held(&bed, 1);
+    hold.deadline_ms = 30;
+    asked_post(&second, link, &hold);
+    asked_wait(&second);
+    assert_int_equal(second.err.code, ERR_TIMEOUT);
+    testbed_let_go(&bed);
+    asked_wait(&first);
+    struct link_request echo = {.method = METHOD_ECHO, .bulk = true, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    assert_int_equal(bed.handed_out, 2); /* the first and the echo */
+    asked_deinit(&first);
+    asked_deinit(&second);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_node_that_is_not_there_is_unreachable(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct err err;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, "127.0.0.1:1", 1);
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, &err), ERR_UNREACHABLE);
+    assert_non_null(strstr(err.message, "127.0.0.1:1"));
+    echo.bulk = true;
+    assert_int_equal(link_call(link, &echo, NULL, NULL, &err), ERR_UNREACHABLE);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_what_is_no_address_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "", "host", ":1", "host:", "host:x", "host:70000", "tcp://host:1", "host:1 "};
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        struct link *link = NULL;
+        struct link_options options = {
+            .kind = LISTENER_PEERS, .addresses = &wrong[i], .address_count = 1};
+        assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_CONFIG);
+        assert_null(link);
+    }
+    testbed_close(&bed);
+}
+
+static void test_a_peer_with_another_key_is_told_apart(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct err err;
+    testbed_open(&bed, NULL, NULL);
+    struct identity *expected = bed.node;
+    bed.node = identity_generate(); /* what the link will expect */
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, &err), ERR_PEER_KEY);
+    link_close(link);
+    identity_free(bed.node);
+    bed.node = expected;
+    testbed_close(&bed);
+}
+
+static void test_an_unknown_key_gets_no_byte(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct err err;
+    testbed_open(&bed, NULL, NULL);
+    bed.asker_unknown = true;
+    struct link *link = testbed_link(&bed, NULL, 1);
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, &err), ERR_PEER_KEY);
+    assert_int_equal(bed.handed_out, 0);
+    struct listener_status status;
+    listener_status(bed.listener, &status);
+    assert_true(status.refused_handshake >= LINK_SILENT_CLOSES_MAX);
+    assert_int_equal(status.connections, 0);
+    assert_int_equal(status.sent_bytes, 0);
+    pthread_mutex_lock(&bed.lock);
+    bed.asker_unknown = false;
+    pthread_mutex_unlock(&bed.lock);
+    assert_int_equal(link_call(link, &echo, NULL, NULL, &err), ERR_OK); /* and it comes back */
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_dropping_a_key_closes_its_connections_at_once(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked[2];
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    for (int bulk = 0; bulk < 2; bulk++)
+        asked_post(&asked[bulk], link,
+                   &(struct link_request){.method = METHOD_HOLD, .bulk = bulk != 0});
+    testbed_wait_held(&bed, 2);
+    struct noise_key other = identity_public(bed.node)->noise;
+    listener_drop_key(bed.listener, &other); /* not theirs */
+    assert_true(request_alive(bed.held[0]));
+    pthread_mutex_lock(&bed.lock);
+    bed.asker_unknown = true;
+    pthread_mutex_unlock(&bed.lock);
+    listener_drop_key(bed.listener, &identity_public(bed.asker)->noise);
+    for (int bulk = 0; bulk < 2; bulk++) {
+        asked_wait(&asked[bulk]);
+        assert_int_equal(asked[bulk].err.code, ERR_LOST);
+        asked_deinit(&asked[bulk]);
+    }
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_closing_the_listener_loses_what_is_in_flight(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked[2];
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    for (int bulk = 0; bulk < 2; bulk++)
+        asked_post(&asked[bulk], link,
+                   &(struct link_request){.method = METHOD_HOLD, .bulk = bulk != 0});
+    testbed_wait_held(&bed, 2);
+    uint16_t port = listener_port(bed.listener);
+    listener_close(bed.listener);
+    assert_false(request_alive(bed.held[0]));
+    testbed_let_go(&bed); /* into the void */
+    for (int bulk = 0; bulk < 2; bulk++) {
+        asked_wait(&asked[bulk]);
+        assert_int_equal(asked[bulk].err.code, ERR_LOST);
+        asked_deinit(&asked[bulk]);
+    }
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_UNREACHABLE);
+    testbed_listen(&bed, port, NULL); /* back again: the link finds it by itself */
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_closing_the_link_cancels_what_is_in_flight(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct asked asked[4];
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    for (int i = 0; i < 4; i++)
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_HOLD, .bulk = i % 2 != 0});
+    testbed_wait_held(&bed, 3);
+    link_close(link);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(asked[i].replies, 1); /* before link_close returned */
+        assert_int_equal(asked[i].err.code, ERR_CANCELLED);
+        asked_deinit(&asked[i]);
+    }
+    testbed_close(&bed);
+}
+
+static void test_a_peer_that_vanishes_in_mid_reply_loses_it_and_the_next_arrives(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct relay relay;
+    testbed_open(&bed, NULL, NULL);
+    relay_open(&relay, listener_port(bed.listener));
+    struct link *link = testbed_link(&bed, relay.address, 1);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, 5000000, 4);
+    for (int i = 0; i < 20; i++) {
+        struct asked asked;
+        struct link_request request = {.method = METHOD_BYTES,
+                                       .bulk = true,
+                                       .header = bytes_span(&header),
+                                       .reply_body_bytes = 5000000,
+                                       .reply_exact = true};
+        relay_set(&relay, false, 1000 + i * 200000);
+        asked_post(&asked, link, &request);
+        asked_wait(&asked);
+        assert_int_equal(asked.err.code, ERR_LOST);
+        asked_deinit(&asked);
+        if (i % 10 != 9)
+            continue; /* the pauses grow until something is answered */
+        relay_set(&relay, false, -1);
+        asked_post(&asked, link, &request);
+        asked_wait(&asked);
+        assert_int_equal(asked.err.code, ERR_OK);
+        assert_pattern(bytes_span(&asked.body));
+        asked_deinit(&asked);
+    }
+    link_close(link);
+    relay_close(&relay);
+    testbed_close(&bed);
+    assert_int_equal(bed.released, bed.handed_out);
+}
+
+static void test_a_silent_peer_is_given_up_and_pings_keep_a_quiet_one(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct relay relay;
+    struct asked asked;
+    testbed_open(&bed, &(struct pool_options){.ping_after_ms = 20, .silence_max_ms = 400}, NULL);
+    relay_open(&relay, listener_port(bed.listener));
+    struct link *link = testbed_link(&bed, relay.address, 1);
+    struct link_request hold = {.method = METHOD_HOLD};
+    asked_post(&asked, link, &hold);
+    testbed_wait_held(&bed, 1);
+    uint64_t started_ms = pool_now_ms();
+    struct link_request late = {.method = METHOD_HOLD, .bulk = true, .deadline_ms = 1000};
+    assert_int_equal(link_call(link, &late, NULL, NULL, NULL), ERR_TIMEOUT); /* a second passes */
+    assert_true(pool_now_ms() - started_ms >= 1000);
+    struct link_status status;
+    link_status(link, &status);
+    assert_int_equal(status.lost_connections, 0); /* longer than silence_max_ms, thanks to pings */
+    relay_set(&relay, true, -1);
+    asked_wait(&asked);
+    assert_int_equal(asked.err.code, ERR_LOST);
+    assert_non_null(strstr(asked.err.message, "nothing came"));
+    asked_deinit(&asked);
+    link_close(link);
+    relay_close(&relay);
+    testbed_close(&bed);
+}
+
+static void test_a_worn_connection_is_replaced_without_a_loss(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, &(struct pool_options){.connection_life_bytes = 300000}, NULL);
+    struct link *link = testbed_link(&bed, NULL, 2);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, 50000, 1);
+    for (int i = 0; i < 100; i++) {
+        struct link_request request = {.method = METHOD_BYTES,
+                                       .bulk = i % 3 != 0,
+                                       .header = bytes_span(&header),
+                                       .reply_body_bytes = 50000,
+                                       .deadline_ms = 60000};
+        assert_int_equal(link_call(link, &request, NULL, NULL, NULL), ERR_OK);
+    }
+    struct link_status status;
+    link_status(link, &status);
+    assert_true(status.dials >= 10);
+    assert_int_equal(status.lost_connections, 0);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void check_bandwidth(bool at_source)
+{
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct bucket *bucket = bucket_new(80000000); /* 10 MB/s */
+    bed.bucket = at_source ? bucket_ref(bucket) : NULL;
+    const char *addresses[] = {bed.address};
+    struct link_options options = {.kind = LISTENER_PEERS,
+                                   .addresses = addresses,
+                                   .address_count = 1,
+                                   .identity = bed.asker,
+                                   .peer_key = identity_public(bed.node)->noise,
+                                   .data_connections_max = 2,
+                                   .bucket = at_source ? NULL : bucket};
+    struct link *link;
+    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, 1000000, 1);
+    struct link_request request = {.method = METHOD_BYTES,
+                                   .bulk = true,
+                                   .header = bytes_span(&header),
+                                   .reply_body_bytes = 1000000};
+    struct asked asked[3];
+    uint64_t started_ms = pool_now_ms();
+    for (int i = 0; i < 3; i++)
+        asked_post(&asked[i], link, &request);
+    for (int i = 0; i < 3; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        assert_pattern(bytes_span(&asked[i].body));
+        asked_deinit(&asked[i]);
+    }
+    /* 300 ms at that rate, less a burst and what the receiver's buffers hold before it waits */
+    assert_true(pool_now_ms() - started_ms >= 150);
+    assert_true(bucket_bytes_total(bucket) >= 2000000);
+    link_close(link);
+    bucket_unref(bucket);
+    testbed_close(&bed);
+}
+
+static void test_bandwidth_is_limited_at_the_source(void **state)
+{
+    (void)state;
+    check_bandwidth(true);
+}
+
+static void test_bandwidth_is_limited_at_the_destination(void **state)
+{
+    (void)state;
+    check_bandwidth(false);
+}
+
+static void test_hundreds_of_links_leave_no_descriptor_behind(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    unsigned descriptors = 0;
+    testbed_open(&bed, NULL, &(struct listener_limits){.handshakes_per_second = 100000});
+    for (int i = 0; i < 220; i++) {
+        struct asked asked;
+        struct link *link = testbed_link(&bed, NULL, 1);
+        asked_post(&asked, link,
+                   &(struct link_request){.method = i % 3 == 0 ? METHOD_HOLD : METHOD_ECHO,
+                                          .bulk = i % 2 == 0});
+        if (i % 3 == 1)
+            asked_wait(&asked);
+        link_close(link); /* dialling, in the handshake, asked or idle: as it comes */
+        asked_wait(&asked);
+        asked_deinit(&asked);
+        testbed_let_go(&bed);
+        if (i == 20) /* the library has opened its own by now */
+            descriptors = testbed_descriptors();
+    }
+    listener_close(bed.listener); /* the serving ends close a moment later */
+    bed.listener = NULL;
+    assert_true(testbed_descriptors() <= descriptors);
+    testbed_close(&bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_header_and_body_come_back),
+        cmocka_unit_test(test_bodies_of_all_sizes_and_parts_arrive_whole),
+        cmocka_unit_test(test_large_requests_arrive_whole),
+        cmocka_unit_test(test_a_request_larger_than_the_peer_takes_is_not_sent),
+        cmocka_unit_test(test_the_peers_error_comes_with_its_message),
+        cmocka_unit_test(test_a_reply_of_another_size_than_asked_is_the_peers_error),
+        cmocka_unit_test(test_many_requests_spread_over_the_data_connections),
+        cmocka_unit_test(test_a_data_connection_hands_out_one_request_at_a_time),
+        cmocka_unit_test(test_a_control_connection_hands_out_all_it_may),
+        cmocka_unit_test(test_a_deadline_ends_a_request_and_its_late_reply_is_dropped),
+        cmocka_unit_test(test_a_request_that_waited_past_its_deadline_is_not_handed_out),
+        cmocka_unit_test(test_a_node_that_is_not_there_is_unreachable),
+        cmocka_unit_test(test_what_is_no_address_is_refused),
+        cmocka_unit_test(test_a_peer_with_another_key_is_told_apart),
+        cmocka_unit_test(test_an_unknown_key_gets_no_byte),
+        cmocka_unit_test(test_dropping_a_key_closes_its_connections_at_once),
+        cmocka_unit_test(test_closing_the_listener_loses_what_is_in_flight),
+        cmocka_unit_test(test_closing_the_link_cancels_what_is_in_flight),
+        cmocka_unit_test(test_a_peer_that_vanishes_in_mid_reply_loses_it_and_the_next_arrives),
+        cmocka_unit_test(test_a_silent_peer_is_given_up_and_pings_keep_a_quiet_one),
+        cmocka_unit_test(test_a_worn_connection_is_replaced_without_a_loss),
+        cmocka_unit_test(test_bandwidth_is_limited_at_the_source),
+        cmocka_unit_test(test_bandwidth_is_limited_at_the_destination),
+        cmocka_unit_test(test_hundreds_of_links_leave_no_descriptor_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
