@@ -42,13 +42,12 @@ enum err_code err_vset(struct err *err, enum err_code code, const char *format, 
     return code;
 }
 
-enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
+void err_set_message(struct err *err, enum err_code code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     err_vset(err, code, format, args);
     va_end(args);
-    return code;
 }
 
 enum err_code err_wrap(struct err *err, const char *format, ...)

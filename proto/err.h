@@ -82,8 +82,15 @@ struct err {
 
 #define MUST_USE __attribute__((warn_unused_result))
 
-/* Sets *err (if any) and returns code. A message that does not fit ends in "...". */
-enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
+/* Sets *err (if any) and gives code. A message that does not fit ends in "...". A macro, so that
+ * compiler and analyser see that the value is not ERR_OK. */
+#define err_set(err, code, ...)                                                                    \
+    __extension__({                                                                                \
+        enum err_code err_set_code_ = (code);                                                      \
+        err_set_message((err), err_set_code_, __VA_ARGS__);                                        \
+        err_set_code_;                                                                             \
+    })
+void err_set_message(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));
 enum err_code err_vset(struct err *err, enum err_code code, const char *format, va_list args)
     __attribute__((format(printf, 3, 0), cold));

@@ -23,4 +23,9 @@ void key_append_value(struct bytes *key, struct type type, struct value value);
 /* The value's text form is appended to `text`: what users see. Reader fails on malformed input. */
 bool reader_key_value_text(struct reader *reader, struct type type, struct bytes *text);
 
+/* The value itself, range and UTF-8 checked. A STRING is appended to `text` and borrows from it
+ * until it grows. False (and the reader fails) on malformed input, with `text` as it was. */
+bool reader_key_value(struct reader *reader, struct type type, struct bytes *text,
+                      struct value *ret_value);
+
 #endif

@@ -15,6 +15,7 @@
 #define LIMIT_PARTITION_LEVELS      6
 #define LIMIT_PARTITION_VALUE_BYTES 128
 #define LIMIT_EXPRESSION_DEPTH      256
+#define LIMIT_OPTIONS               64
 #define LIMIT_SCREEN_ROWS           10000
 
 /* column files and row groups (design.md, section 3) */
@@ -30,11 +31,25 @@
 #define STATISTICS_TEXT_BYTES      32
 #define LEAF_ENTRY_COLUMNS         32
 
+/* batches in memory and as blocks (docs/FORMATS.md) */
+#define LIMIT_VECTOR_TEXT_BYTES UINT32_MAX
+#define LIMIT_BATCH_ROWS        (1u << 24)
+
 /* manifest tree */
-#define LIMIT_PAGE_BYTES         KIB(32) /* a page is cut at the latest here, by its entries' bytes */
+#define LIMIT_PAGE_BYTES         KIB(32) /* a page ends after the entry that reaches this */
+#define PAGE_BYTES_MIN           KIB(1)  /* and never before, but for the last of a level */
 #define LIMIT_PAGE_MESSAGE_BYTES KIB(64) /* the stored message */
+#define LIMIT_ENTRY_BYTES        KIB(24) /* one entry of a page */
+#define LIMIT_SCHEMA_BYTES       (2 * MIB(1) - KIB(1))
+#define LIMIT_VERSION_BYTES      (2 * MIB(1)) /* the record: mostly schema */
 #define LIMIT_TREE_DEPTH         12
 #define LIMIT_KEY_BYTES          2048
+
+/* loads */
+#define LOAD_MEMORY_BYTES_DEFAULT (256 * MIB(1))
+#define LOAD_MEMORY_BYTES_MIN     MIB(1)
+#define LIMIT_LOAD_PARTITIONS     1000000
+#define SPILL_BLOCK_BYTES         MIB(1) /* about: rows are gathered until they pass it */
 
 /* store */
 #define PACK_BYTES_MAX           (64 * MIB(1))
@@ -44,7 +59,7 @@
 #define CATALOG_COMMIT_BYTES_MAX KIB(64)
 
 /* messages */
-#define LIMIT_MESSAGE_ARENA_FACTOR 24 /* arena budget per wire byte, plus one KiB */
+#define LIMIT_MESSAGE_ARENA_FACTOR 64 /* arena budget per wire byte, plus 4 KiB */
 #define LIMIT_HEADER_BYTES         KIB(64)
 #define LIMIT_BODY_BYTES           LIMIT_FILE_BYTES
 #define LIMIT_REQUEST_ITEMS        4096
@@ -86,11 +101,27 @@
 #define TASK_WRONG_BYTES_TRIES  3
 #define TASKS_PER_PROJECT       128
 
+/* CSV and the client */
+#define LIMIT_CSV_MARK_BYTES    16 /* a delimiter, the null indicator */
+#define LIMIT_CSV_PATTERN_BYTES 64
+#define LIMIT_CSV_RECORD_BYTES                                                                     \
+    (64 * MIB(1)) /* as ROW_GROUP_BYTES_MAX: a row must fit a row group */
+#define LIMIT_TABLE_FORMAT_BYTES (16 * MIB(1)) /* held to find the widths; later rows stream */
+
 /* operators */
-#define STATEMENT_MEMORY_MS (24 * 3600 * 1000)
-#define HISTORY_MS          (24 * 3600 * 1000)
-#define LOAD_IDLE_MS        3600000
-#define CURSOR_IDLE_MS      60000
-#define EXECUTE_WAIT_MAX_MS 10000
+#define LIMIT_OUTCOME_BYTES         KIB(16)
+#define STATEMENT_MEMORY_MS         (24 * 3600 * 1000)
+#define HISTORY_MS                  (24 * 3600 * 1000)
+#define LOAD_IDLE_MS                3600000
+#define CURSOR_IDLE_MS              60000
+#define EXECUTE_WAIT_MAX_MS         10000
+#define LIMIT_SETTINGS              64
+#define LIMIT_SETTING_BYTES         1024
+#define LIMIT_STATEMENT_TOKEN_BYTES 2048
+#define LIMIT_COLUMNS_BYTES         (2 * MIB(1)) /* the message of a result's columns */
+#define LIMIT_DISPLAY_BYTES         (4 * MIB(1))
+#define LIMIT_LISTED_TASKS          4096
+#define LIMIT_COUNTERS              4096
+#define LIMIT_PEERS                 256
 
 #endif

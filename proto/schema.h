@@ -36,7 +36,7 @@ enum err_code schema_validate(const struct schema *schema, struct err *err);
 void schema_encode(const struct schema *schema, struct bytes *out);
 enum err_code schema_decode(struct span encoded, struct arena *arena, struct schema *ret_schema,
                             struct err *err);
-/* Deep copy into the arena. */
+/* Deep copy into the arena, whose budget suffices. */
 struct schema schema_copy(const struct schema *schema, struct arena *arena);
 bool schema_equal(const struct schema *a, const struct schema *b);
 /* By name, ASCII case folded; NULL when absent. ret_is_partition may be NULL. */

@@ -59,6 +59,11 @@ void value_format(struct type type, struct value value, struct bytes *out);
  * is not distinguished (they are equal). STRING by bytes. */
 int value_compare(struct type type, struct value a, struct value b);
 
+/* What a column of the type may hold: INT's 32 bits, BOOLEAN 0 | 1, years 0000 to 9999, DECIMAL's
+ * precision, a STRING's length (not its UTF-8). Decoders ask it. */
+bool value_in_range(struct type type, struct value value);
+decimal128 decimal_power(unsigned exponent); /* 10^exponent, exponent 0 to 38 */
+
 /* Proleptic Gregorian, days since 1970-01-01; years 0000 to 9999. */
 int64_t date_from_civil(int64_t year, unsigned month, unsigned day);
 void date_to_civil(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day);

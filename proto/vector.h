@@ -36,17 +36,41 @@ void vector_deinit(struct vector *vector);
 void vector_clear(struct vector *vector);                      /* keeps the memory */
 void vector_append(struct vector *vector, struct value value); /* copies text */
 void vector_append_range(struct vector *vector, const struct vector *from, size_t at, size_t rows);
+/* Rows of `from` in the order given, repeated or not. */
+void vector_append_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
+                        size_t count);
 struct value vector_value(const struct vector *vector, size_t row); /* text borrows */
-size_t vector_plain_bytes(const struct vector *vector, size_t row); /* of one row */
+size_t vector_memory_bytes(const struct vector *vector);            /* allocated */
+void vector_reserve(struct vector *vector, size_t more_rows);
+/* Of one row: 8, DECIMAL 16, STRING 4 and its bytes; the same for NULL. Row groups are cut by it.
+ */
+size_t vector_plain_bytes(const struct vector *vector, size_t row);
 
 void batch_init(struct batch *batch, const struct schema *schema);
+/* Data columns, then partition columns: what a load takes and a scan may give. */
+void batch_init_all(struct batch *batch, const struct schema *schema);
+void batch_init_types(struct batch *batch, const struct type *types, size_t count);
 void batch_deinit(struct batch *batch);
 void batch_clear(struct batch *batch);
+size_t batch_memory_bytes(const struct batch *batch); /* allocated */
+#define VECTOR_CLEANUP __attribute__((cleanup(vector_deinit)))
+#define BATCH_CLEANUP  __attribute__((cleanup(batch_deinit)))
+/* Rows at .. at + rows of `from`, whose vectors have the same types. */
+void batch_append_range(struct batch *batch, const struct batch *from, size_t at, size_t rows);
 
 /* The plain block form of a batch (docs/FORMATS.md): what loads, results and spill files carry.
  * Types are not in it: both sides know them. decode validates everything (counts, lengths, UTF-8,
- * ranges of each type, zero under NULL) before it allocates, and gives ERR_BAD_DATA. */
+ * ranges of each type, zero under NULL) before it changes the batch, which was made with the types
+ * and is replaced, and gives ERR_BAD_DATA. Memory: at most 17 times the encoded bytes. */
 void batch_encode(const struct batch *batch, struct bytes *out);
 enum err_code batch_decode(struct span encoded, struct batch *batch, struct err *err);
+
+/* Parts of the block form that column files use too (store/column.h). Validity: one bit a row,
+ * lowest first, the last byte padded with zeros; `bits` has exactly the bytes for `rows`. */
+void validity_append(const uint8_t *valid, size_t rows, struct bytes *out);
+bool validity_valid(struct span bits, size_t rows, size_t *ret_nulls); /* padding is zero */
+void validity_unpack(struct span bits, size_t rows, uint8_t *ret_valid);
+/* `ends` (4 bytes a row, host order) cut the whole text into UTF-8 cells of allowed length. */
+bool text_ends_valid(const uint8_t *ends, size_t rows, struct span text);
 
 #endif

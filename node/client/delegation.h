@@ -1,0 +1,29 @@
+/* The client's signature under an XCOPY: the destination node may pull exactly this snapshot of
+ * ours from the source region, once (the wire protocol, section 5).
+ *
+ * The names signed are those that the client itself parsed, with its own current project put in
+ * where none is written: a node cannot have anything else signed.
+ */
+#ifndef NODE_CLIENT_DELEGATION_H
+#define NODE_CLIENT_DELEGATION_H
+
+#include "node/client/remote.h"
+#include "node/sql/ast.h"
+
+/* The region that the node says it is. */
+enum err_code node_region_find(struct remote *remote, struct bytes *ret_region, struct err *err);
+
+struct delegation {
+    const struct xcopy *xcopy;
+    bool looks_only;                 /* EXPLAIN: no right to the files */
+    struct span project;             /* current one, for an unqualified destination; or empty */
+    struct span region;              /* destination's */
+    struct identity_key destination; /* its node's key */
+    uint64_t now_s;                  /* since 1970 */
+};
+
+/* Appends the signed token. ERR_SEMANTIC: no project, no src_region. */
+enum err_code delegation_sign(const struct delegation *delegation, const struct identity *signer,
+                              struct bytes *token, struct err *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* strait: the client. What stands before the subcommand, and the table of subcommands. */
+#include "node/client/command.h"
+
+#include <getopt.h>
+
+#include "node/client/interrupt.h"
+
+static const struct command commands[] = {
+    {"sql", command_sql, "run statements, or a shell with history and completion"},
+    {"tunnel", command_tunnel, "upload CSV into a table, download a table as CSV"},
+    {"tasks", command_tasks, "list replication tasks; --watch follows them"},
+    {"cancel", command_cancel, "end a task"},
+    {"status", command_status, "show the node and its counters; --format prometheus"},
+    {"peers", command_peers, "list the regions that the node knows"},
+    {"scrub", command_scrub, "check what the node has stored against its digests"},
+    {"keygen", command_keygen, "make a key file; prints its public string"},
+    {"pubkey", command_pubkey, "print the public string of a key file"},
+};
+
+static void usage_print(FILE *out)
+{
+    fputs("strait [-c FILE] COMMAND ...     (-c: else $STRAIT_CONFIG, "
+          "~/.config/strait/strait.conf)\n",
+          out);
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].line);
+    fputs("  --version, --help\nexit status: 0 done, 1 failed, 2 wrong usage, 3 the node could not "
+          "be reached or its answer was\nlost, 130 interrupted\n",
+          out);
+}
+
+static enum exit_code command_run(struct client *client, int argc, char **argv)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        if (strcmp(argv[0], commands[i].name) != 0)
+            continue;
+        optind = 0; /* getopt starts again, on the subcommand's own arguments */
+        enum exit_code code = commands[i].function(client, argc, argv);
+        client_deinit(client);
+        return code;
+    }
+    complain("there is no command \"%s\"", argv[0]);
+    usage_print(stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct client client = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "+c:", options, NULL)) != -1) {
+        if (option == 'V' || option == 'h') {
+            if (option == 'V')
+                puts("strait " STRAIT_VERSION);
+            else
+                usage_print(stdout);
+            return EXIT_DONE;
+        }
+        if (option != 'c')
+            return EXIT_USAGE;
+        client.config_path = optarg;
+    }
+    if (optind == argc) {
+        usage_print(stderr);
+        return EXIT_USAGE;
+    }
+    interrupt_install();
+    return command_run(&client, argc - optind, argv + optind);
+}

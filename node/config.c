@@ -1,0 +1,390 @@
+#include "node/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <confuse.h>
+
+#define SEEN_MAX           1024 /* settings in one file */
+#define SIZE_DEFAULT_BYTES (256 * MIB(1))
+
+/* State of the one read in progress. libconfuse keeps its own scanner in static variables, and the
+ * configuration is read before any thread starts. */
+static struct {
+    struct err *err;
+    bool failed;
+    const cfg_opt_t *seen[SEEN_MAX];
+    size_t seen_count;
+} reading;
+
+static void on_error(cfg_t *cfg, const char *format, va_list args)
+{
+    if (reading.failed)
+        return; /* the first one says it */
+    reading.failed = true;
+    char text[ERR_MESSAGE_BYTES];
+    vsnprintf(text, sizeof(text), format, args);
+    if (cfg != NULL && cfg->filename != NULL)
+        err_set(reading.err, ERR_CONFIG, "%s:%d: %s", cfg->filename, cfg->line, text);
+    else
+        err_set(reading.err, ERR_CONFIG, "%s", text);
+}
+
+/* libconfuse takes the last of a setting given twice. Called before the value is kept: for lists
+ * once an item, with its count so far. */
+static bool setting_is_first(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if ((opt->flags & CFGF_LIST) != 0 && cfg_opt_size(opt) > 1)
+        return true;
+    for (size_t i = 0; i < reading.seen_count; i++) {
+        if (reading.seen[i] == opt) {
+            cfg_error(cfg, "'%s' is given twice; keep one", opt->name);
+            return false;
+        }
+    }
+    if (reading.seen_count == SEEN_MAX) {
+        cfg_error(cfg, "more than %d settings", SEEN_MAX);
+        return false;
+    }
+    reading.seen[reading.seen_count++] = opt;
+    return true;
+}
+
+static bool region_valid(const char *text)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len > LIMIT_REGION_BYTES)
+        return false;
+    for (const char *c = text; *c != '\0'; c++) {
+        if (!islower((unsigned char)*c) && !isdigit((unsigned char)*c) && *c != '-')
+            return false;
+    }
+    return text[0] != '-' && text[len - 1] != '-';
+}
+
+/* Each parse_x checks one value; those of strings keep the text as it is. */
+static int parse_region(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    if (region_valid(value))
+        return 0;
+    cfg_error(cfg,
+              "region '%s': write a name of small letters, digits and dashes, at most %d "
+              "characters, like \"cn-hongkong\"",
+              value, LIMIT_REGION_BYTES);
+    return -1;
+}
+
+static int parse_text(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    if (value[0] != '\0')
+        return 0;
+    cfg_error(cfg, "'%s' is empty", opt->name);
+    return -1;
+}
+
+static bool address_valid(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || colon == text || colon[1] == '\0')
+        return false;
+    for (const char *c = colon + 1; *c != '\0'; c++) {
+        if (!isdigit((unsigned char)*c))
+            return false;
+    }
+    long port = strtol(colon + 1, NULL, 10);
+    return strlen(colon + 1) <= 5 && port >= 1 && port <= 65535;
+}
+
+static int parse_address(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    if (address_valid(value))
+        return 0;
+    cfg_error(cfg, "%s '%s': write host:port, like \"127.0.0.1:7070\"", opt->name, value);
+    return -1;
+}
+
+static int parse_size(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    uint64_t bytes;
+    if (config_parse_bytes(value, &bytes) && bytes >= MIB(1))
+        return 0;
+    cfg_error(cfg, "%s '%s': write a size of at least 1MiB, like \"256MiB\"", opt->name, value);
+    return -1;
+}
+
+static int parse_workers(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    char *end;
+    long workers = strtol(value, &end, 10);
+    *(long *)result = workers;
+    if (end != value && *end == '\0' && workers >= 0 && workers <= 256)
+        return 0;
+    cfg_error(cfg, "workers '%s': write 0 (one a processor) to 256", value);
+    return -1;
+}
+
+static int parse_gates(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    bool yes = strcmp(value, "true") == 0;
+    *(cfg_bool_t *)result = yes ? cfg_true : cfg_false;
+    if (yes || strcmp(value, "false") == 0)
+        return 0;
+    cfg_error(cfg, "gates '%s': write true or false", value);
+    return -1;
+}
+
+static int parse_log_format(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    if (strcmp(value, "logfmt") == 0 || strcmp(value, "json") == 0)
+        return 0;
+    cfg_error(cfg, "log_format '%s': write \"logfmt\" or \"json\"", value);
+    return -1;
+}
+
+static int validate_peer(cfg_t *cfg, cfg_opt_t *opt)
+{
+    cfg_t *peer = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+    const char *region = cfg_title(peer);
+    if (!region_valid(region)) {
+        cfg_error(cfg, "peer '%s': a region's name is small letters, digits and dashes", region);
+        return -1;
+    }
+    if (cfg_size(peer, "addresses") == 0) {
+        cfg_error(cfg, "peer %s: 'addresses' is missing; write addresses = {\"host:port\"}",
+                  region);
+        return -1;
+    }
+    if (cfg_size(peer, "key") == 0) {
+        cfg_error(cfg, "peer %s: 'key' is missing; `strait pubkey FILE` prints it there", region);
+        return -1;
+    }
+    return 0;
+}
+
+static cfg_t *parser_new(void)
+{
+    static cfg_opt_t peer_options[] = {
+        CFG_STR_LIST_CB("addresses", NULL, CFGF_NODEFAULT, parse_address),
+        CFG_STR_CB("key", NULL, CFGF_NODEFAULT, parse_text),
+        CFG_STR_LIST_CB("former_keys", NULL, CFGF_NODEFAULT, parse_text),
+        CFG_END(),
+    };
+    static cfg_opt_t options[] = {
+        CFG_STR_CB("region", NULL, CFGF_NODEFAULT, parse_region),
+        CFG_STR_CB("data_dir", NULL, CFGF_NODEFAULT, parse_text),
+        CFG_STR_CB("key_file", NULL, CFGF_NODEFAULT, parse_text),
+        CFG_STR_LIST_CB("listen_peers", NULL, CFGF_NODEFAULT, parse_address),
+        CFG_STR_LIST_CB("listen_operators", NULL, CFGF_NODEFAULT, parse_address),
+        CFG_STR_LIST_CB("operator_keys", NULL, CFGF_NODEFAULT, parse_text),
+        CFG_BOOL_CB("gates", cfg_true, CFGF_NONE, parse_gates),
+        CFG_STR_CB("disk_reserve", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_STR_CB("load_memory", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_INT_CB("workers", 0, CFGF_NONE, parse_workers),
+        CFG_STR_CB("log_format", NULL, CFGF_NODEFAULT, parse_log_format),
+        CFG_SEC("peer", peer_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_END(),
+    };
+    cfg_t *cfg = cfg_init(options, CFGF_NONE);
+    ASSERT(cfg != NULL);
+    cfg_set_error_function(cfg, on_error);
+    cfg_set_validate_func(cfg, "peer", validate_peer);
+    return cfg;
+}
+
+static void parser_free(cfg_t **cfg)
+{
+    if (*cfg != NULL)
+        cfg_free(*cfg);
+}
+
+bool config_parse_bytes(const char *text, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *suffix;
+        unsigned shift;
+    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    errno = 0;
+    char *end;
+    unsigned long long number = strtoull(text, &end, 10);
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+        if (strcmp(end, units[i].suffix) != 0)
+            continue;
+        if (errno != 0 || number > (UINT64_MAX >> units[i].shift))
+            return false;
+        *ret_bytes = (uint64_t)number << units[i].shift;
+        return true;
+    }
+    return false;
+}
+
+static struct config_list list_copy(cfg_t *cfg, const char *name)
+{
+    struct config_list list = {.count = cfg_size(cfg, name)};
+    list.items = mem_calloc(list.count + 1, sizeof(*list.items));
+    for (size_t i = 0; i < list.count; i++)
+        list.items[i] = mem_strdup(cfg_getnstr(cfg, name, (unsigned)i));
+    return list;
+}
+
+static void list_deinit(struct config_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        mem_free(list->items[i]);
+    mem_free(list->items);
+}
+
+/* Absolute, starting at the configuration file's folder. */
+static char *path_resolve(const char *file, const char *path)
+{
+    BYTES_CLEANUP struct bytes out = {0};
+    char real[PATH_MAX];
+    const char *slash = realpath(file, real) != NULL ? strrchr(real, '/') : NULL;
+    if (path[0] != '/' && slash != NULL) {
+        bytes_append(&out, real, (size_t)(slash - real) + 1);
+        if (strncmp(path, "./", 2) == 0)
+            path += 2;
+    }
+    bytes_append_text(&out, path);
+    return mem_strndup(bytes_span(&out));
+}
+
+static enum err_code required_check(cfg_t *cfg, const char *path, struct err *err)
+{
+    static const char *const required[][2] = {
+        {"region", "\"cn-hongkong\""},
+        {"data_dir", "\"/var/lib/strait\""},
+        {"key_file", "\"/etc/strait/node.key\""},
+        {"listen_peers", "{\"0.0.0.0:7070\"}"},
+        {"listen_operators", "{\"127.0.0.1:7071\"}"},
+        {"operator_keys", "{\"...\"}, the output of `strait pubkey FILE`"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(required); i++) {
+        if (cfg_size(cfg, required[i][0]) == 0)
+            return err_set(err, ERR_CONFIG, "%s: '%s' is missing; add a line like %s = %s", path,
+                           required[i][0], required[i][0], required[i][1]);
+    }
+    return ERR_OK;
+}
+
+static size_t workers_of(cfg_t *cfg)
+{
+    long workers = cfg_getint(cfg, "workers");
+    if (workers == 0)
+        workers = sysconf(_SC_NPROCESSORS_ONLN);
+    return workers < 1 ? 1 : (size_t)workers;
+}
+
+static uint64_t size_of(cfg_t *cfg, const char *name)
+{
+    uint64_t bytes = SIZE_DEFAULT_BYTES;
+    const char *text = cfg_getstr(cfg, name);
+    ASSERT(text == NULL || config_parse_bytes(text, &bytes)); /* parse_size has seen it */
+    return bytes;
+}
+
+static enum log_format log_format_of(cfg_t *cfg)
+{
+    const char *text = cfg_getstr(cfg, "log_format");
+    return text != NULL && strcmp(text, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT;
+}
+
+static void peers_copy(cfg_t *cfg, struct config *config)
+{
+    config->peer_count = cfg_size(cfg, "peer");
+    config->peers = mem_calloc(config->peer_count + 1, sizeof(*config->peers));
+    for (size_t i = 0; i < config->peer_count; i++) {
+        cfg_t *peer = cfg_getnsec(cfg, "peer", (unsigned)i);
+        config->peers[i] = (struct config_peer){
+            .region = mem_strdup(cfg_title(peer)),
+            .addresses = list_copy(peer, "addresses"),
+            .key = mem_strdup(cfg_getstr(peer, "key")),
+            .former_keys = list_copy(peer, "former_keys"),
+        };
+    }
+}
+
+static enum err_code peers_check(const struct config *config, const char *path, struct err *err)
+{
+    for (size_t i = 0; i < config->peer_count; i++) {
+        if (strcmp(config->peers[i].region, config->region) == 0)
+            return err_set(err, ERR_CONFIG,
+                           "%s: peer %s: that is this node's own region; remove it", path,
+                           config->region);
+    }
+    return ERR_OK;
+}
+
+enum err_code config_read(const char *path, struct config *ret_config, struct err *err)
+{
+    struct err local;
+    memset(&reading, 0, sizeof(reading));
+    reading.err = err == NULL ? &local : err;
+    __attribute__((cleanup(parser_free))) cfg_t *cfg = parser_new();
+    int result = cfg_parse(cfg, path);
+    if (result == CFG_FILE_ERROR)
+        return err_set(err, ERR_CONFIG, "%s: cannot be read: %s; give the file with -c", path,
+                       strerror(errno));
+    if (result != CFG_SUCCESS || reading.failed)
+        return reading.failed ? reading.err->code
+                              : err_set(err, ERR_CONFIG, "%s: cannot be parsed", path);
+    TRY(required_check(cfg, path, err));
+    CONFIG_CLEANUP struct config config = {
+        .region = mem_strdup(cfg_getstr(cfg, "region")),
+        .data_dir = path_resolve(path, cfg_getstr(cfg, "data_dir")),
+        .key_file = path_resolve(path, cfg_getstr(cfg, "key_file")),
+        .listen_peers = list_copy(cfg, "listen_peers"),
+        .listen_operators = list_copy(cfg, "listen_operators"),
+        .operator_keys = list_copy(cfg, "operator_keys"),
+        .gates = cfg_getbool(cfg, "gates") == cfg_true,
+        .workers = workers_of(cfg),
+        .disk_reserve_bytes = size_of(cfg, "disk_reserve"),
+        .load_memory_bytes = size_of(cfg, "load_memory"),
+        .log_format = log_format_of(cfg),
+    };
+    peers_copy(cfg, &config);
+    TRY(peers_check(&config, path, err));
+    *ret_config = config;
+    memset(&config, 0, sizeof(config));
+    return ERR_OK;
+}
+
+void config_deinit(struct config *config)
+{
+    mem_free(config->region);
+    mem_free(config->data_dir);
+    mem_free(config->key_file);
+    list_deinit(&config->listen_peers);
+    list_deinit(&config->listen_operators);
+    list_deinit(&config->operator_keys);
+    for (size_t i = 0; i < config->peer_count; i++) {
+        mem_free(config->peers[i].region);
+        list_deinit(&config->peers[i].addresses);
+        mem_free(config->peers[i].key);
+        list_deinit(&config->peers[i].former_keys);
+    }
+    mem_free(config->peers);
+    memset(config, 0, sizeof(*config));
+}

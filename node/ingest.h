@@ -1,0 +1,55 @@
+/* Rows into a table: the one way for INSERT and for tunnel loads.
+ *
+ *     ingest_open ──► ingest_append ... ──► ingest_commit ──► ingest_close
+ *                     (column files flow into the store)      edits of the manifest tree, one commit
+ *
+ * Nothing is visible before ingest_commit, all of it after. The table is read at open for its
+ * schema; the commit builds on the table as it is then, and fails with ERR_CONFLICT when its schema
+ * has changed meanwhile. Threads: one at a time for an ingest; blocks on disk.
+ */
+#ifndef NODE_INGEST_H
+#define NODE_INGEST_H
+
+#include "node/outcome.h"
+#include "proto/operator.h"
+#include "proto/vector.h"
+#include "store/table.h"
+
+struct ingest;
+
+struct ingest_options {
+    struct store *store;
+    struct account_id account; /* owner of the project */
+    struct table_id table;
+    enum upload_mode mode;
+    size_t memory_bytes; /* before it spills */
+};
+
+enum err_code ingest_open(const struct ingest_options *options, struct ingest **ret_ingest,
+                          struct err *err);
+void ingest_close(struct ingest *ingest); /* NULL is fine; drops what was not committed */
+void ingest_close_pointer(struct ingest **ingest);
+#define INGEST_CLEANUP __attribute__((cleanup(ingest_close_pointer)))
+
+const struct schema *ingest_schema(const struct ingest *ingest); /* borrows */
+/* Whether the table has this partition. */
+enum err_code ingest_has_partition(const struct ingest *ingest, struct span key, bool *ret_has,
+                                   struct err *err);
+/* Data columns, then partition columns (batch_init_all). ERR_BAD_DATA. */
+enum err_code ingest_append(struct ingest *ingest, const struct batch *batch, struct err *err);
+/* The partition is there afterwards, even without a row. */
+enum err_code ingest_touch(struct ingest *ingest, struct span key, struct err *err);
+
+struct ingest_commit {
+    enum history_operation operation;
+    uint64_t now_ms;
+    struct span principal;
+    struct statement_id statement;
+    struct digest content; /* for the outcome that is remembered */
+};
+
+/* Once. ret_outcome's notice is empty. */
+enum err_code ingest_commit(struct ingest *ingest, const struct ingest_commit *commit,
+                            struct outcome *ret_outcome, struct err *err);
+
+#endif

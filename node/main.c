@@ -1,0 +1,84 @@
+/* straitd: the node. `straitd -c FILE` runs it in the foreground until SIGTERM or SIGINT. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "node/node.h"
+
+#define STOP_SECONDS_MAX 10 /* then the process ends as it is: the store is made for that */
+
+static void usage(FILE *to)
+{
+    fputs("usage: straitd -c FILE            run the node in the foreground\n"
+          "       straitd --check -c FILE    check the configuration and the keys\n"
+          "       straitd --version\n",
+          to);
+}
+
+static int failed(const struct err *err)
+{
+    char text[ERR_MESSAGE_BYTES + 128];
+    fprintf(stderr, "straitd: %s\n", err_format(err, text, sizeof(text)));
+    return 1;
+}
+
+/* Blocks until a signal asks for the end. All threads started later inherit the mask. */
+static void signals_block(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int run(struct config *config)
+{
+    struct err err;
+    struct node *node;
+    sigset_t signals;
+    signals_block(&signals);
+    log_set_format(config->log_format);
+    if (node_start(config, &node, &err) != ERR_OK)
+        return failed(&err);
+    int signal_number = 0;
+    sigwait(&signals, &signal_number);
+    log_event(LOG_INFO, "stopping", LOG_NUMBER("signal", signal_number));
+    alarm(STOP_SECONDS_MAX);
+    node_stop(node);
+    log_event(LOG_INFO, "stopped", LOG_NUMBER("signal", signal_number));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    const char *path = NULL;
+    bool check = false;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'v' || option == 'h') {
+            option == 'v' ? (void)puts("straitd 0.1.0") : usage(stdout);
+            return 0;
+        }
+        if (option == '?')
+            return usage(stderr), 2;
+        check = check || option == 'k';
+        path = option == 'c' ? optarg : path;
+    }
+    if (path == NULL || optind < argc)
+        return usage(stderr), 2;
+    CONFIG_CLEANUP struct config config = {0};
+    struct err err;
+    if (config_read(path, &config, &err) != ERR_OK)
+        return failed(&err);
+    if (!check)
+        return run(&config);
+    return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
+}

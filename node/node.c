@@ -1,0 +1,325 @@
+#include "node/node.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "node/operator.h"
+#include "node/sql/select.h"
+#include "node/task/xcopy_source.h"
+#include "store/history.h"
+#include "store/snapshot.h"
+
+#define STATEMENT_WORKERS_MIN 4
+#define WORKERS_MAILBOX_JOBS  4096
+#define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
+#define EXPIRY_INTERVAL_MS    60000
+
+struct node {
+    struct config config; /* owned */
+    struct identity *identity;
+    struct principals *principals;
+    struct store *store;
+    struct pool *links; /* transport's threads */
+    struct loop *loop;
+    struct workers *workers;
+    struct peers *peers;
+    struct tasks *tasks;   /* XCOPY, this node as destination */
+    struct source *source; /* the same as source */
+    struct runs *runs;
+    struct loads *loads;
+    struct watches *watches;
+    struct statement_services statements;
+    struct operator_services operators;
+    struct listener **listeners; /* operators' first, then peers' */
+    size_t listener_count;
+    struct loop_timer expiry;
+};
+
+/* ---- keys ---- */
+
+enum err_code node_check(const struct config *config, struct err *err)
+{
+    IDENTITY_CLEANUP struct identity *identity = NULL;
+    struct principals *principals = NULL;
+    TRY(identity_load(config->key_file, &identity, err));
+    TRY(principals_new(&config->operator_keys, &principals, err));
+    principals_free(principals);
+    for (size_t i = 0; i < config->peer_count; i++) {
+        struct public_identity keys;
+        if (public_identity_parse(span_text(config->peers[i].key), &keys, err) != ERR_OK)
+            return err_wrap(err, "peer %s: key", config->peers[i].region);
+    }
+    return ERR_OK;
+}
+
+/* ---- the root account: there before anybody asks ---- */
+
+static enum err_code root_account_ensure(struct node *node, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct span name = span_text(ROOT_ACCOUNT_NAME);
+    struct account_record account;
+    struct err reason;
+    enum err_code code = account_find(node->store, NULL, name, &arena, &account, &reason);
+    if (code == ERR_OK || code != ERR_NOT_FOUND)
+        return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+    struct public_key *keys =
+        mem_calloc(node->config.operator_keys.count + 1, sizeof(struct public_key));
+    struct account_record spec = {.name = name, .keys = keys};
+    for (size_t i = 0; i < node->config.operator_keys.count; i++) {
+        struct public_identity public;
+        TRY(public_identity_parse(span_text(node->config.operator_keys.items[i]), &public, err));
+        keys[i].identity = public.sign;
+        memcpy(keys[i].exchange, public.noise.b, sizeof(keys[i].exchange));
+        spec.key_count++;
+    }
+    const struct change_note note = {.now_ms = statement_now_ms(), .principal = name};
+    struct account_id id;
+    code = account_create(node->store, &spec, &note, &id, err);
+    mem_free(keys);
+    if (code == ERR_OK && id.n != ROOT_ACCOUNT_ID)
+        return err_set(err, ERR_CORRUPT, "account %s has id %" PRIu64 ", not %d", ROOT_ACCOUNT_NAME,
+                       id.n, ROOT_ACCOUNT_ID);
+    return code;
+}
+
+/* ---- what expires ---- */
+
+static void expiry_run(void *argument)
+{
+    struct node *node = argument;
+    struct err err;
+    bool more;
+    size_t count;
+    uint64_t now_ms = statement_now_ms();
+    if (outcome_expire(node->store, now_ms - STATEMENT_MEMORY_MS, &more, &err) != ERR_OK)
+        log_error("outcomes could not be expired", &err);
+    if (history_expire(node->store, now_ms - HISTORY_MS, &count, &err) != ERR_OK)
+        log_error("history could not be expired", &err);
+    if (snapshot_expire(node->store, now_ms, &count, &err) != ERR_OK)
+        log_error("snapshots could not be expired", &err);
+}
+
+static void on_expiry(void *argument)
+{
+    struct node *node = argument;
+    workers_post(node->workers, expiry_run, node, NULL); /* busy: next time */
+    loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
+}
+
+static void expiry_start(void *argument)
+{
+    struct node *node = argument;
+    node->expiry = (struct loop_timer){.run = on_expiry, .argument = node};
+    loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
+}
+
+static void expiry_cancel(void *argument)
+{
+    struct node *node = argument;
+    loop_timer_cancel(node->loop, &node->expiry);
+}
+
+/* ---- start, in the order of the list in node.h ---- */
+
+static enum err_code descriptors_check(struct err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_set(err, ERR_IO, "getrlimit: %s", strerror(errno));
+    if (limit.rlim_cur < DESCRIPTORS_RESERVE && limit.rlim_max >= DESCRIPTORS_RESERVE) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return err_set(err, ERR_IO, "setrlimit: %s", strerror(errno));
+    }
+    if (limit.rlim_cur < DESCRIPTORS_RESERVE)
+        return err_set(err, ERR_CONFIG,
+                       "the process may open %lu files; %d are needed: raise the limit (ulimit -n, "
+                       "LimitNOFILE=)",
+                       (unsigned long)limit.rlim_cur, DESCRIPTORS_RESERVE);
+    return ERR_OK;
+}
+
+static enum err_code store_start(struct node *node, struct err *err)
+{
+    const struct store_options options = {
+        .data_dir = node->config.data_dir,
+        .region = node->config.region,
+        .identity = identity_public(node->identity)->sign,
+        .disk_reserve_bytes = node->config.disk_reserve_bytes,
+    };
+    TRY(store_open(&options, &node->store, err));
+    TRY(root_account_ensure(node, err));
+    return select_start(store_tmp_dir(node->store), err);
+}
+
+static enum err_code threads_start(struct node *node, struct err *err)
+{
+    size_t workers = 2 * node->config.workers;
+    const struct workers_options options = {
+        .name = "work",
+        .workers = workers < STATEMENT_WORKERS_MIN ? STATEMENT_WORKERS_MIN : workers,
+        .mailbox_jobs = WORKERS_MAILBOX_JOBS,
+    };
+    TRY(pool_new(NULL, &node->links, err));
+    TRY(loop_start(&node->loop, err));
+    TRY(workers_start(&options, &node->workers, err));
+    loop_post(node->loop, expiry_start, node);
+    return ERR_OK;
+}
+
+/* XCOPY at both ends. */
+static enum err_code tasks_start_all(struct node *node, struct err *err)
+{
+    const struct tasks_options destination = {
+        .store = node->store,
+        .loop = node->loop,
+        .workers = node->workers,
+        .peers = node->peers,
+        .principals = node->principals,
+        .identity = node->identity,
+        .region = node->config.region,
+    };
+    const struct source_options source = {
+        .store = node->store,
+        .loop = node->loop,
+        .workers = node->workers,
+        .peers = node->peers,
+        .principals = node->principals,
+        .identity = node->identity,
+        .region = node->config.region,
+    };
+    TRY(source_open(&source, &node->source, err));
+    return tasks_open(&destination, &node->tasks, err);
+}
+
+static enum err_code services_start(struct node *node, struct err *err)
+{
+    TRY(peers_new(&node->config, node->links, node->identity, &node->peers, err));
+    TRY(tasks_start_all(node, err));
+    node->statements = (struct statement_services){
+        .store = node->store,
+        .principals = node->principals,
+        .peers = node->peers,
+        .tasks = node->tasks,
+        .identity = node->identity,
+        .region = node->config.region,
+        .gates = node->config.gates,
+        .load_memory_bytes = node->config.load_memory_bytes,
+    };
+    TRY(runs_new(node->loop, &node->runs, err));
+    TRY(loads_new(&node->statements, node->loop, &node->loads, err));
+    TRY(watches_new(node->tasks, node->loop, node->workers, &node->watches, err));
+    size_t count = node->config.listen_operators.count + node->config.listen_peers.count;
+    node->listeners = mem_calloc(count + 1, sizeof(struct listener *));
+    node->operators = (struct operator_services){
+        .statements = &node->statements,
+        .runs = node->runs,
+        .loads = node->loads,
+        .watches = node->watches,
+        .workers = node->workers,
+        .principals = node->principals,
+        .peers = node->peers,
+        .listeners = node->listeners,
+        .region = node->config.region,
+        .identity = node->identity,
+        .started_ms = loop_now_ms(),
+    };
+    return ERR_OK;
+}
+
+static enum err_code listeners_open(struct node *node, const struct config_list *addresses,
+                                    enum listener_kind kind, const struct listener_handler *handler,
+                                    struct err *err)
+{
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct listener_options options = {
+            .kind = kind,
+            .address = addresses->items[i],
+            .identity = node->identity,
+            .handler = *handler,
+        };
+        struct listener **place = &node->listeners[node->listener_count];
+        if (listener_open(node->links, &options, place, err) != ERR_OK)
+            return err_wrap(err, "%s",
+                            kind == LISTENER_PEERS ? "listen_peers" : "listen_operators");
+        node->listener_count++;
+        log_event(LOG_INFO, "listening",
+                  LOG_TEXT("for", kind == LISTENER_PEERS ? "peers" : "operators"),
+                  LOG_TEXT("address", addresses->items[i]));
+    }
+    return ERR_OK;
+}
+
+static enum err_code node_fill(struct node *node, struct err *err)
+{
+    TRY(descriptors_check(err));
+    TRY(identity_load(node->config.key_file, &node->identity, err));
+    TRY(principals_new(&node->config.operator_keys, &node->principals, err));
+    TRY(store_start(node, err));
+    TRY(threads_start(node, err));
+    TRY(services_start(node, err));
+    const struct listener_handler peers = {node->source, source_find, source_on_request};
+    const struct listener_handler operators = {&node->operators, operator_find,
+                                               operator_on_request};
+    TRY(listeners_open(node, &node->config.listen_peers, LISTENER_PEERS, &peers, err));
+    TRY(listeners_open(node, &node->config.listen_operators, LISTENER_OPERATORS, &operators, err));
+    atomic_store(&node->operators.listener_count, node->listener_count);
+    return ERR_OK;
+}
+
+enum err_code node_start(struct config *config, struct node **ret_node, struct err *err)
+{
+    struct node *node = mem_calloc(1, sizeof(*node));
+    node->config = *config;
+    memset(config, 0, sizeof(*config));
+    enum err_code code = node_fill(node, err);
+    if (code != ERR_OK) {
+        node_stop(node);
+        return code;
+    }
+    log_event(LOG_INFO, "started", LOG_TEXT("region", node->config.region),
+              LOG_TEXT("data_dir", node->config.data_dir),
+              LOG_NUMBER("peers", node->config.peer_count));
+    *ret_node = node;
+    return ERR_OK;
+}
+
+/* Accepts a node that was started half: what is not there is NULL. */
+void node_stop(struct node *node)
+{
+    if (node == NULL)
+        return;
+    for (size_t i = 0; i < node->listener_count; i++) /* no new requests */
+        listener_close(node->listeners[i]);
+    if (node->watches != NULL) /* those under way are told */
+        watches_stop(node->watches);
+    if (node->loads != NULL)
+        loads_stop(node->loads);
+    if (node->runs != NULL)
+        runs_stop(node->runs);
+    if (node->tasks != NULL) /* they go on after the next start */
+        tasks_stop(node->tasks);
+    if (node->peers != NULL) /* nobody waits for a peer any more */
+        peers_close(node->peers);
+    if (node->loop != NULL)
+        loop_call(node->loop, expiry_cancel, node);
+    workers_stop(node->workers); /* what has begun ends */
+    loop_stop(node->loop);
+    watches_free(node->watches);
+    runs_free(node->runs);
+    loads_free(node->loads);
+    tasks_free(node->tasks);
+    source_free(node->source);
+    peers_free(node->peers);
+    workers_free(node->workers);
+    pool_free(node->links);
+    store_close(node->store);
+    principals_free(node->principals);
+    identity_free(node->identity);
+    mem_free(node->listeners);
+    config_deinit(&node->config);
+    mem_free(node);
+}

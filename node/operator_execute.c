@@ -1,0 +1,89 @@
+/* execute: one statement. Sent again under its id it joins the run that is under way. */
+#include "node/operator.h"
+
+/* A statement with all it needs after the request's bytes are gone. */
+struct execution {
+    struct arena arena;
+    struct statement_call call;
+    struct statement *statement;
+    uint32_t wait_ms;
+};
+
+static void execution_free(void *context)
+{
+    struct execution *execution = context;
+    arena_deinit(&execution->arena);
+    mem_free(execution);
+}
+
+static enum err_code execution_start(void *context, struct answer *answer, atomic_bool *cancel,
+                                     struct err *err)
+{
+    struct execution *execution = context;
+    execution->call.cancel = cancel;
+    return statement_run(&execution->call, answer, err);
+}
+
+static struct digest content_of(const struct operator_execute *execute)
+{
+    struct digest_state state;
+    digest_init(&state, DOMAIN_STATEMENT);
+    digest_update_part(&state, execute->project);
+    digest_update_part(&state, execute->text);
+    return digest_final(&state);
+}
+
+/* Everything copied: the run outlives the request. */
+static enum err_code execution_fill(const struct operator_call *call, struct execution *execution,
+                                    struct err *err)
+{
+    struct arena *arena = &execution->arena;
+    struct span header = arena_copy(arena, request_header(call->request));
+    struct span body = arena_copy(arena, request_body(call->request));
+    ASSERT(header.data != NULL && body.data != NULL); /* both limited far below the arena */
+    struct operator_execute execute;
+    TRY(operator_execute_decode(header, body, arena, &execute, err));
+    TRY(statement_parse(execute.text, arena, &execution->statement, err));
+    execution->wait_ms = execute.wait_ms;
+    execution->call = (struct statement_call){
+        .services = call->services->statements,
+        .principal = call->principal,
+        .id = execute.id,
+        .content = content_of(&execute),
+        .project = execute.project,
+        .settings = execute.settings,
+        .setting_count = execute.setting_count,
+        .token = execute.token,
+        .statement = execution->statement,
+        .arena = arena,
+    };
+    return ERR_OK;
+}
+
+enum err_code handle_execute(struct operator_call *call, struct bytes *header, struct bytes *body,
+                             struct err *err)
+{
+    (void)header;
+    (void)body;
+    struct execution *execution = mem_calloc(1, sizeof(*execution));
+    arena_init(&execution->arena, STATEMENT_ARENA_BYTES + LIMIT_STATEMENT_BYTES);
+    if (execution_fill(call, execution, err) != ERR_OK) {
+        execution_free(execution);
+        return err->code;
+    }
+    uint32_t wait_ms = execution->wait_ms;
+    struct digest content = execution->call.content;
+    const struct run_key key = {call->principal->name, execution->call.id};
+    const struct run_work work = {
+        .start = execution_start,
+        .free = execution_free,
+        .context = execution,
+        .changes = statement_changes(execution->statement),
+    };
+    struct run *run;
+    TRY(runs_begin(call->services->runs, &key, &content, &work, &run, err));
+    run_ask(run, 0, wait_ms, call->request);
+    call->request = NULL;
+    run_unref(run);
+    return ERR_OK;
+}

@@ -1,0 +1,400 @@
+/* What a statement says: the tree that the parser builds.
+ *
+ * Invariants: 1. names and literals are as written (names keep their case, strings have their
+ * escapes resolved); nothing is looked up. 2. an absent name, text or option is an empty span or a
+ * false flag, said at the field. 3. expressions are at most LIMIT_EXPRESSION_DEPTH deep, AND and OR
+ * hold all their operands side by side.
+ * Memory: everything lives in the arena given to statement_parse and borrows from the text.
+ * Places (`at`) are byte offsets into the text: position_find (lexer.h).
+ */
+#ifndef NODE_SQL_AST_H
+#define NODE_SQL_AST_H
+
+#include "proto/type.h"
+
+/* X(kind, text, changes): changes = it may change what the node stores (and so is remembered under
+ * its statement id). */
+#define STATEMENT_KINDS(X)                                                                         \
+    X(SELECT, "SELECT", 0)                                                                         \
+    X(EXPLAIN, "EXPLAIN", 0)                                                                       \
+    X(INSERT, "INSERT", 1)                                                                         \
+    X(CREATE_TABLE, "CREATE TABLE", 1)                                                             \
+    X(DROP_TABLE, "DROP TABLE", 1)                                                                 \
+    X(ADD_PARTITIONS, "ALTER TABLE ADD PARTITION", 1)                                              \
+    X(DROP_PARTITIONS, "ALTER TABLE DROP PARTITION", 1)                                            \
+    X(CREATE_SNAPSHOT, "CREATE SNAPSHOT TABLE", 1)                                                 \
+    X(DROP_SNAPSHOT, "DROP SNAPSHOT TABLE", 1)                                                     \
+    X(RESTORE_TABLE, "CREATE TABLE CLONE", 1)                                                      \
+    X(CLONE_TABLE, "CLONE TABLE", 1)                                                               \
+    X(XCOPY, "XCOPY SNAPSHOT", 1)                                                                  \
+    X(VERIFY_SNAPSHOT, "VERIFY SNAPSHOT", 0)                                                       \
+    X(CANCEL_TASK, "CANCEL TASK", 1)                                                               \
+    X(CREATE_PROJECT, "CREATE PROJECT", 1)                                                         \
+    X(DROP_PROJECT, "DROP PROJECT", 1)                                                             \
+    X(CREATE_ACCOUNT, "CREATE ACCOUNT", 1)                                                         \
+    X(ALTER_PROJECT_XCOPY, "ALTER PROJECT XCOPY", 1)                                               \
+    X(ALTER_ACCOUNT_CHANNEL, "ALTER ACCOUNT SET XCOPY CHANNEL", 1)                                 \
+    X(ALTER_CHANNEL, "ALTER CHANNEL", 1)                                                           \
+    X(ADD_USER, "ADD USER", 1)                                                                     \
+    X(REMOVE_USER, "REMOVE USER", 1)                                                               \
+    X(GRANT, "GRANT", 1)                                                                           \
+    X(REVOKE, "REVOKE", 1)                                                                         \
+    X(SHOW, "SHOW", 0)                                                                             \
+    X(DESC, "DESC", 0)                                                                             \
+    X(USE, "USE", 0)                                                                               \
+    X(SET, "SET", 0)                                                                               \
+    X(WHOAMI, "WHOAMI", 0)                                                                         \
+    X(LIST_USERS, "LIST USERS", 0)
+
+enum statement_kind {
+#define X(kind, text, changes) STATEMENT_##kind,
+    STATEMENT_KINDS(X)
+#undef X
+        STATEMENT_KIND_COUNT
+};
+
+/* project.table, table, project.default.table, SYSTEM_CATALOG.INFORMATION_SCHEMA.view. The parser
+ * has turned three parts with schema `default` into two. */
+struct name {
+    struct span project; /* empty: the current project */
+    struct span object;
+    bool
+        system; /* a view of SYSTEM_CATALOG.INFORMATION_SCHEMA: object is the view, project empty */
+    uint32_t at;
+};
+
+enum literal_kind {
+    LITERAL_NULL,
+    LITERAL_BOOLEAN,   /* text "true" or "false" */
+    LITERAL_INTEGER,   /* 12: digits, with '-' in front where it was negated */
+    LITERAL_BIGINT,    /* 12L */
+    LITERAL_SMALL,     /* 12Y, 12S */
+    LITERAL_DECIMAL,   /* 299.00BD */
+    LITERAL_DOUBLE,    /* 1.5, 1e3, 3.14F */
+    LITERAL_STRING,    /* text without quotes, escapes resolved */
+    LITERAL_DATE,      /* DATE '2024-01-15': text inside the quotes */
+    LITERAL_DATETIME,  /* DATETIME '...' */
+    LITERAL_TIMESTAMP, /* TIMESTAMP '...' */
+};
+
+struct literal {
+    struct span text; /* without suffix */
+    enum literal_kind kind;
+    uint32_t at;
+};
+
+/* OPTIONS(key=value, ...), TBLPROPERTIES("key"="value", ...). Values have their outer blanks
+ * trimmed (the product page prints one inside the quotes). Keys are known ones: the parser refuses
+ * others for statements whose options it knows. */
+struct option {
+    struct span key;
+    struct literal value;
+};
+
+struct option_list {
+    struct option *items;
+    size_t count;
+};
+
+struct partition_item {
+    struct span column;
+    struct literal value;
+    uint32_t at;
+};
+
+/* PARTITION(a=1, b='x'), in the order written. */
+struct partition_spec {
+    struct partition_item *items;
+    size_t count;
+    uint32_t at;
+};
+
+struct partition_specs {
+    struct partition_spec *specs;
+    size_t count;
+};
+
+/* ---- expressions ---- */
+
+enum expr_kind {
+    EXPR_LITERAL,
+    EXPR_COLUMN,  /* qualifier.name */
+    EXPR_STAR,    /* the argument of COUNT(*) */
+    EXPR_AND,     /* two or more arguments */
+    EXPR_OR,      /* two or more arguments */
+    EXPR_NOT,     /* 1 */
+    EXPR_NEGATE,  /* 1 */
+    EXPR_BINARY,  /* 2, by op */
+    EXPR_IS_NULL, /* 1; negated: IS NOT NULL */
+    EXPR_BETWEEN, /* 3: value, low, high; negated */
+    EXPR_IN,      /* value, then the list; negated */
+    EXPR_LIKE,    /* 2: text, pattern; negated */
+    EXPR_CAST,    /* 1, to `type` */
+    EXPR_CALL,    /* name(arguments) */
+};
+
+enum binary_op {
+    OP_ADD,
+    OP_SUBTRACT,
+    OP_MULTIPLY,
+    OP_DIVIDE,
+    OP_MODULO,
+    OP_CONCAT,
+    OP_EQUAL,
+    OP_NOT_EQUAL,
+    OP_LESS,
+    OP_LESS_EQUAL,
+    OP_GREATER,
+    OP_GREATER_EQUAL,
+};
+
+struct expr {
+    enum expr_kind kind;
+    enum binary_op op; /* EXPR_BINARY */
+    bool negated;      /* EXPR_IS_NULL, EXPR_BETWEEN, EXPR_IN, EXPR_LIKE */
+    bool distinct;     /* EXPR_CALL: COUNT(DISTINCT x) */
+    uint32_t at;
+    uint32_t end;     /* behind the last byte: the text of an unnamed result column */
+    uint32_t depth;   /* 1 + the deepest argument's */
+    struct type type; /* EXPR_CAST */
+    struct literal literal;
+    struct span qualifier; /* EXPR_COLUMN: table name or alias, or empty */
+    struct span name;      /* EXPR_COLUMN, EXPR_CALL */
+    struct expr **args;
+    size_t arg_count;
+};
+
+/* ---- SELECT ---- */
+
+struct select_item {
+    struct expr *expr;     /* NULL: * or qualifier.* */
+    struct span qualifier; /* of qualifier.*, or empty */
+    struct span alias;     /* or empty */
+    uint32_t at;
+};
+
+struct order_item {
+    struct expr *expr;
+    bool descending;
+};
+
+struct select {
+    bool distinct;
+    struct select_item *items;
+    size_t item_count;
+    bool has_from;
+    struct name from;
+    struct span from_alias; /* or empty */
+    struct expr *where;     /* or NULL */
+    struct expr **group_by;
+    size_t group_by_count;
+    struct expr *having; /* or NULL */
+    struct order_item *order_by;
+    size_t order_by_count;
+    bool has_limit;
+    int64_t limit;
+    int64_t offset; /* 0 without OFFSET */
+    uint32_t at;
+};
+
+/* ---- the other statements ---- */
+
+struct column_def {
+    struct span name;
+    struct type type;
+    bool not_null;
+    bool has_default;
+    struct literal default_value;
+    struct span comment; /* or empty */
+    uint32_t at;
+};
+
+struct create_table {
+    struct name name;
+    bool if_not_exists;
+    struct column_def *columns;
+    size_t column_count;
+    struct column_def *partition_columns;
+    size_t partition_column_count;
+    struct span comment;    /* or empty */
+    int64_t lifecycle_days; /* 0: none */
+    struct option_list properties;
+};
+
+struct drop_object { /* DROP_TABLE, DROP_SNAPSHOT */
+    struct name name;
+    bool if_exists;
+};
+
+struct alter_partitions { /* ADD_PARTITIONS, DROP_PARTITIONS */
+    struct name table;
+    bool if_exists; /* DROP IF EXISTS; ADD IF NOT EXISTS */
+    struct partition_specs partitions;
+};
+
+struct insert {
+    struct name table;
+    bool overwrite;
+    struct partition_spec partition; /* count 0: none */
+    struct span *columns;            /* count 0: all, in order */
+    size_t column_count;
+    struct literal *values; /* row_count rows of row_width values, row after row */
+    size_t row_count;
+    size_t row_width;
+};
+
+struct create_snapshot {
+    struct name name;
+    struct name source;
+    bool or_replace;
+    bool if_not_exists;
+    struct option_list options; /* expiration_timestamp, description */
+};
+
+struct restore_table { /* CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t CLONE s */
+    struct name name;
+    struct name source;
+    bool or_replace;
+    bool if_not_exists;
+};
+
+enum clone_existing {
+    CLONE_EXISTING_FAIL, /* no IF EXISTS */
+    CLONE_EXISTING_OVERWRITE,
+    CLONE_EXISTING_IGNORE,
+};
+
+struct clone_table {
+    struct name source;
+    struct name destination;
+    struct partition_specs partitions; /* count 0: the whole table */
+    enum clone_existing existing;
+};
+
+struct xcopy {
+    struct name source; /* project is never empty */
+    struct name destination;
+    struct option_list options; /* src_region, wait, queue, expiration_timestamp */
+};
+
+struct verify_snapshot {
+    struct name name;
+    bool deep;
+    bool against; /* VERIFY SNAPSHOT s AGAINST OPTIONS(region=, snapshot=) */
+    struct option_list options;
+};
+
+struct create_project {
+    struct span project;
+    bool if_not_exists;
+    struct span owner; /* ALIYUN$name, or empty */
+};
+
+struct create_account {
+    struct span account; /* ALIYUN$name */
+    bool if_not_exists;
+    struct span public_key;
+};
+
+struct alter_switch {    /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
+    struct span project; /* ALTER_PROJECT_XCOPY */
+    bool on;             /* ENABLE, ON ACKNOWLEDGE COMPLIANCE */
+};
+
+struct alter_channel {
+    struct span region;
+    struct span bandwidth; /* as written: 2 Gbit/s */
+};
+
+enum grant_object {
+    GRANT_ON_TABLE,
+    GRANT_ON_PROJECT,
+};
+
+struct grant {            /* GRANT, REVOKE */
+    struct span *actions; /* as written */
+    size_t action_count;
+    enum grant_object object;
+    struct name name; /* GRANT_ON_PROJECT: object is the project */
+    struct span user;
+};
+
+enum show_kind {
+    SHOW_TABLES,
+    SHOW_SNAPSHOT_TABLES,
+    SHOW_PARTITIONS,
+    SHOW_PROJECTS,
+    SHOW_TASKS,
+    SHOW_CREATE_TABLE,
+    SHOW_HISTORY,
+    SHOW_CHANNELS,
+    SHOW_XCOPY_TOKENS,
+    SHOW_GRANTS,
+};
+
+struct show {
+    enum show_kind kind;
+    struct name name;                /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY */
+    struct partition_spec partition; /* SHOW_PARTITIONS t PARTITION(..); count 0: all */
+    struct span project;             /* SHOW TABLES IN p; or empty */
+    struct span like;                /* SHOW TABLES LIKE 'x'; or empty */
+    struct span user;                /* SHOW GRANTS FOR u; or empty */
+};
+
+struct desc {
+    struct name name;
+    bool extended;
+    struct partition_spec partition; /* count 0: none */
+};
+
+struct setting {
+    struct span key;   /* odps.namespace.schema */
+    struct span value; /* rest of the statement, one pair of quotes around it removed */
+};
+
+struct statement {
+    enum statement_kind kind;
+    struct span text; /* what was parsed: positions count from its start */
+    union {
+        struct select select;
+        struct statement *explained; /* EXPLAIN */
+        struct insert insert;
+        struct create_table create_table;
+        struct drop_object drop;            /* DROP_TABLE, DROP_SNAPSHOT */
+        struct alter_partitions partitions; /* ADD_PARTITIONS, DROP_PARTITIONS */
+        struct create_snapshot create_snapshot;
+        struct restore_table restore_table;
+        struct clone_table clone_table;
+        struct xcopy xcopy;
+        struct verify_snapshot verify_snapshot;
+        struct span task; /* CANCEL_TASK: the id as written */
+        struct create_project create_project;
+        struct span project; /* DROP_PROJECT, USE */
+        struct create_account create_account;
+        struct alter_switch alter_switch; /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
+        struct alter_channel alter_channel;
+        struct span user;   /* ADD_USER, REMOVE_USER */
+        struct grant grant; /* GRANT, REVOKE */
+        struct show show;
+        struct desc desc;
+        struct setting set;
+    };
+};
+
+const char *statement_kind_text(enum statement_kind kind); /* "CREATE SNAPSHOT TABLE" */
+bool statement_changes(const struct statement *statement);
+
+/* NULL when absent; key ASCII case folded. */
+const struct option *option_find(const struct option_list *options, const char *key);
+/* Absent: *ret_value keeps what it is. TRUE, FALSE, 'true', 'false'; else ERR_PARSE. */
+enum err_code option_boolean(const struct option_list *options, const char *key, bool *ret_value,
+                             struct err *err);
+
+/* A literal as a value of a column's type: the implicit casts of INSERT and PARTITION(...). Numbers
+ * and strings go to every type whose text form they have; DATE to DATE and DATETIME, DATETIME and
+ * TIMESTAMP (at most milliseconds) to DATETIME. NULL is a null value of any type. ERR_CAST names
+ * literal and type. Text borrows from the literal. */
+enum err_code literal_value(const struct literal *literal, struct type type,
+                            struct value *ret_value, struct err *err);
+
+#endif

@@ -1,0 +1,1 @@
+SELECT DISTINCT t.*, CAST(a AS STRING) x, count(*), -(b + 1.5) * 2 % 3 || 'é\u00e9\101' 'join' FROM `t` t WHERE NOT a IN (1, 2) AND b NOT BETWEEN 1 AND 2 OR c LIKE '\%' AND d IS NOT NULL GROUP BY a HAVING sum(b) <> 1 ORDER BY a DESC LIMIT 1, 2;

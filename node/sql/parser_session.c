@@ -1,0 +1,106 @@
+/* SHOW, DESC, USE, SET, CANCEL TASK. */
+#include "node/sql/parse.h"
+
+static void parse_show_tables(struct parser *parser, struct show *show)
+{
+    if (parser_accept(parser, KEYWORD_IN) || parser_accept(parser, KEYWORD_FROM))
+        show->project = parser_identifier(parser, "the project's name");
+    if (parser_accept(parser, KEYWORD_LIKE))
+        show->like = parser_string(parser, "a pattern as a string");
+}
+
+void parse_show(struct parser *parser, struct statement *statement, int variant)
+{
+    struct show *show = &statement->show;
+    show->kind = (enum show_kind)variant;
+    switch (show->kind) {
+    case SHOW_TABLES:
+    case SHOW_SNAPSHOT_TABLES:
+        parse_show_tables(parser, show);
+        break;
+    case SHOW_PARTITIONS:
+        show->name = parser_name(parser, "the table's name");
+        if (parser_is(parser, KEYWORD_PARTITION))
+            show->partition = parser_partition(parser);
+        break;
+    case SHOW_CREATE_TABLE:
+    case SHOW_HISTORY:
+        show->name = parser_name(parser, "the table's name");
+        break;
+    case SHOW_GRANTS:
+        if (parser_accept(parser, KEYWORD_FOR))
+            show->user = parser_principal(parser);
+        break;
+    case SHOW_PROJECTS:
+    case SHOW_TASKS:
+    case SHOW_CHANNELS:
+    case SHOW_XCOPY_TOKENS:
+        break;
+    }
+}
+
+void parse_desc(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    struct desc *desc = &statement->desc;
+    if (parser_is(parser, KEYWORD_EXTENDED)) {
+        /* a table may have that name */
+        enum token_kind next = parser_peek(parser).kind;
+        desc->extended = next == TOKEN_WORD && parser_peek(parser).keyword != KEYWORD_PARTITION;
+    }
+    if (desc->extended)
+        parser_advance(parser);
+    else
+        parser_accept(parser, KEYWORD_TABLE);
+    desc->name = parser_name(parser, "the table's name");
+    if (parser_is(parser, KEYWORD_PARTITION))
+        desc->partition = parser_partition(parser);
+}
+
+void parse_use(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    statement->project = parser_identifier(parser, "the project's name");
+}
+
+/* key.with.dots = rest of the statement */
+void parse_set(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    struct setting *set = &statement->set;
+    uint32_t at = parser->token.at;
+    do {
+        if (parser->token.kind != TOKEN_WORD) {
+            parser_expected(parser, "the name of a setting");
+            return;
+        }
+        parser_advance(parser);
+    } while (parser_accept_symbol(parser, SYMBOL_DOT));
+    set->key = span_slice(parser->lexer.text, at, parser->last_end - at);
+    if (!parser_is_symbol(parser, SYMBOL_EQUAL)) {
+        parser_expected(parser, "=");
+        return;
+    }
+    uint32_t value_at = parser->token.end;
+    enum err_code code = lexer_rest(&parser->lexer, value_at, &set->value, parser->err);
+    if (code != ERR_OK) {
+        parser_stop(parser, code);
+        return;
+    }
+    parser_advance(parser);
+}
+
+void parse_cancel(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    struct token word;
+    if (parser->token.kind == TOKEN_STRING) {
+        statement->task = parser_string(parser, "the task's id");
+    } else if (parser->code == ERR_OK && parser->token.kind != TOKEN_END &&
+               lexer_bare_word(&parser->lexer, parser->token.at, &word)) {
+        statement->task = word.text;
+        parser_advance(parser);
+    } else {
+        parser_expected(parser, "the task's id");
+    }
+}

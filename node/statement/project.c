@@ -1,0 +1,62 @@
+/* CREATE PROJECT, ALTER PROJECT ENABLE | DISABLE XCOPY: the region's operator. */
+#include "node/statement/lookup.h"
+
+static enum err_code owner_find(const struct statement_call *call, struct span name,
+                                struct account_id *ret_owner, struct err *err)
+{
+    if (name.len == 0) {
+        *ret_owner = call->principal->account;
+        return ERR_OK;
+    }
+    struct account_record account;
+    struct err reason;
+    enum err_code code =
+        account_find(call->services->store, NULL, name, call->arena, &account, &reason);
+    if (code == ERR_NOT_FOUND)
+        return err_set(err, code, "account %.*s does not exist", SPAN_PRINTF(name));
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    *ret_owner = account.id;
+    return ERR_OK;
+}
+
+enum err_code statement_create_project(const struct statement_call *call, struct answer *answer,
+                                       struct err *err)
+{
+    (void)answer;
+    const struct create_project *create = &call->statement->create_project;
+    TRY(authorise(call->principal, ACTION_OPERATE, object_region(), err));
+    struct project_spec spec = {
+        .name = create->project,
+        .xcopy_enabled = !call->services->gates,
+    };
+    TRY(owner_find(call, create->owner, &spec.owner, err));
+    struct change_note note = statement_note(call);
+    struct project_id id;
+    struct err reason;
+    enum err_code code = project_create(call->services->store, &spec, &note, &id, &reason);
+    if (code == ERR_EXISTS && create->if_not_exists)
+        return ERR_OK;
+    if (code == ERR_EXISTS)
+        return err_set(err, code, "AlreadyExistsException(message:project %.*s already exists)",
+                       SPAN_PRINTF(create->project));
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+}
+
+enum err_code statement_alter_project(const struct statement_call *call, struct answer *answer,
+                                      struct err *err)
+{
+    (void)answer;
+    const struct alter_switch *alter = &call->statement->alter_switch;
+    TRY(authorise(call->principal, ACTION_OPERATE, object_region(), err));
+    struct project_record project;
+    struct err reason;
+    enum err_code code =
+        project_find(call->services->store, NULL, alter->project, call->arena, &project, &reason);
+    if (code == ERR_NOT_FOUND)
+        return err_set(err, code, "project %.*s does not exist", SPAN_PRINTF(alter->project));
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    struct change_note note = statement_note(call);
+    return project_xcopy_set(call->services->store, project.id, alter->on, &note, err);
+}

@@ -1,0 +1,162 @@
+/* CREATE SNAPSHOT TABLE, DROP SNAPSHOT TABLE, CREATE TABLE ... CLONE: one record each, whatever the
+ * size. */
+#include "node/statement/lookup.h"
+
+/* ---- the maker's signature ---- */
+
+static enum err_code claim_sign(void *context, struct span message,
+                                uint8_t ret_signature[SIGNATURE_BYTES], struct err *err)
+{
+    const struct identity *identity = context;
+    size_t domain_bytes = strlen(SNAPSHOT_SIGN_TEXT) + 1; /* with its zero */
+    if (message.len < domain_bytes || memcmp(message.data, SNAPSHOT_SIGN_TEXT, domain_bytes) != 0)
+        return err_set(err, ERR_INTERNAL, "a snapshot's claim begins with its domain");
+    struct span claim = span_slice(message, domain_bytes, message.len - domain_bytes);
+    struct signature signature;
+    identity_sign(identity, SNAPSHOT_SIGN_TEXT, claim, &signature);
+    memcpy(ret_signature, signature.b, SIGNATURE_BYTES);
+    return ERR_OK;
+}
+
+static struct snapshot_signer signer_of(const struct statement_call *call)
+{
+    return (struct snapshot_signer){
+        .maker = identity_public(call->services->identity)->sign,
+        .sign = claim_sign,
+        .context = (void *)call->services->identity,
+    };
+}
+
+/* ---- options ---- */
+
+enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
+                                        struct err *err)
+{
+    const char *form = "expiration_timestamp: write a time that is later than now, like TIMESTAMP "
+                       "'2030-01-01 00:00:00' (UTC)";
+    struct value value;
+    if (literal_value(&option->value, (struct type){.kind = TYPE_DATETIME}, &value, NULL) !=
+            ERR_OK ||
+        value.null || value.i64 <= (int64_t)statement_now_ms())
+        return err_set(err, ERR_SEMANTIC, "%s", form);
+    *ret_expires_ms = (uint64_t)value.i64;
+    return ERR_OK;
+}
+
+static enum err_code options_apply(const struct option_list *options, struct snapshot_spec *spec,
+                                   struct err *err)
+{
+    const struct option *expiration = option_find(options, "expiration_timestamp");
+    const struct option *description = option_find(options, "description");
+    if (expiration != NULL)
+        TRY(snapshot_expiration_parse(expiration, &spec->expires_ms, err));
+    if (description == NULL)
+        return ERR_OK;
+    if (description->value.kind != LITERAL_STRING ||
+        description->value.text.len > LIMIT_COMMENT_BYTES)
+        return err_set(err, ERR_SEMANTIC, "description is a string of at most %d bytes",
+                       LIMIT_COMMENT_BYTES);
+    spec->description = description->value.text;
+    return ERR_OK;
+}
+
+/* ---- CREATE SNAPSHOT TABLE ---- */
+
+static enum err_code name_taken(const struct statement_call *call,
+                                const struct project_record *project,
+                                const struct create_snapshot *create, struct err *err)
+{
+    struct name_target target;
+    enum err_code code =
+        name_find(call->services->store, NULL, project->id, create->name.object, &target, NULL);
+    bool table = code == ERR_OK && target.kind == NAME_TABLE;
+    if (!table && create->if_not_exists)
+        return ERR_OK;
+    return err_set(err, ERR_EXISTS, "AlreadyExistsException(message:%s %.*s.%.*s already exists%s)",
+                   table ? "table" : "snapshot", SPAN_PRINTF(project->name),
+                   SPAN_PRINTF(create->name.object),
+                   table ? "" : "; CREATE OR REPLACE SNAPSHOT TABLE replaces it");
+}
+
+enum err_code statement_create_snapshot(const struct statement_call *call, struct answer *answer,
+                                        struct err *err)
+{
+    (void)answer;
+    const struct create_snapshot *create = &call->statement->create_snapshot;
+    struct project_record project;
+    struct lookup source;
+    TRY(lookup_new(call, &create->name, &project, err));
+    TRY(lookup_any(call, &create->source, ACTION_SELECT, &source, err));
+    if (source.kind != NAME_TABLE)
+        return err_set(err, ERR_SEMANTIC, "%.*s is a snapshot; a snapshot is made of a table",
+                       SPAN_PRINTF(create->source.object));
+    struct snapshot_signer signer = signer_of(call);
+    struct snapshot_spec spec = {
+        .project = project.id,
+        .name = create->name.object,
+        .table = source.id,
+        .or_replace = create->or_replace,
+        .region = span_text(call->services->region),
+        .signer = &signer,
+    };
+    TRY(options_apply(&create->options, &spec, err));
+    struct change_note note = statement_note(call);
+    struct table_id id;
+    struct err reason;
+    enum err_code code = snapshot_create(call->services->store, &spec, &note, &id, &reason);
+    if (code == ERR_EXISTS)
+        return name_taken(call, &project, create, err);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+}
+
+/* ---- DROP SNAPSHOT TABLE ---- */
+
+enum err_code statement_drop_snapshot(const struct statement_call *call, struct answer *answer,
+                                      struct err *err)
+{
+    (void)answer;
+    const struct drop_object *drop = &call->statement->drop;
+    struct lookup lookup;
+    struct err reason;
+    enum err_code code = lookup_any(call, &drop->name, ACTION_DROP, &lookup, &reason);
+    if (code == ERR_TABLE_NOT_FOUND && drop->if_exists)
+        return ERR_OK;
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    if (lookup.kind != NAME_SNAPSHOT)
+        return err_set(err, ERR_SEMANTIC, "%.*s is a table: use DROP TABLE",
+                       SPAN_PRINTF(drop->name.object));
+    struct change_note note = statement_note(call);
+    return snapshot_drop(call->services->store, lookup.id, &note, err);
+}
+
+/* ---- CREATE TABLE ... CLONE ---- */
+
+enum err_code statement_restore_table(const struct statement_call *call, struct answer *answer,
+                                      struct err *err)
+{
+    (void)answer;
+    const struct restore_table *restore = &call->statement->restore_table;
+    struct project_record project;
+    struct lookup source;
+    if (restore->or_replace)
+        return err_set(err, ERR_SEMANTIC,
+                       "CREATE OR REPLACE TABLE is not supported yet; DROP TABLE first");
+    TRY(lookup_new(call, &restore->name, &project, err));
+    TRY(lookup_any(call, &restore->source, ACTION_SELECT, &source, err));
+    if (source.kind != NAME_SNAPSHOT)
+        return err_set(err, ERR_SEMANTIC,
+                       "%.*s is a table; CREATE TABLE ... CLONE takes a snapshot: use CLONE TABLE",
+                       SPAN_PRINTF(restore->source.object));
+    const struct table_spec spec = {.project = project.id, .name = restore->name.object};
+    struct change_note note = statement_note(call);
+    struct table_id id;
+    struct err reason;
+    enum err_code code = table_clone(call->services->store, &spec, source.id, &note, &id, &reason);
+    if (code == ERR_EXISTS && restore->if_not_exists)
+        return ERR_OK;
+    if (code == ERR_EXISTS)
+        return err_set(err, code, "AlreadyExistsException(message:%.*s.%.*s already exists)",
+                       SPAN_PRINTF(project.name), SPAN_PRINTF(restore->name.object));
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+}

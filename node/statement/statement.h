@@ -1,0 +1,96 @@
+/* Statements: from a parsed tree to an answer, by one table of {kind, function}.
+ *
+ *     statement_run: the table ──► show.c, table.c, insert.c, snapshot.c, xcopy.c, ...
+ *
+ * Each function looks names up, asks authorise(), and either reads or makes one commit that also
+ * holds the outcome (outcome.h). What changed meanwhile (ERR_CONFLICT) is tried again here, a
+ * bounded number of times.
+ * Threads: a call belongs to one worker; services are shared and constant.
+ */
+#ifndef NODE_STATEMENT_STATEMENT_H
+#define NODE_STATEMENT_STATEMENT_H
+
+#include <stdatomic.h>
+
+#include "node/answer.h"
+#include "node/authorise.h"
+#include "node/outcome.h"
+#include "node/peers.h"
+#include "node/sql/parser.h"
+#include "store/project.h"
+#include "store/store.h"
+
+#define STATEMENT_CONFLICT_TRIES 8
+
+struct tasks;
+
+/* What statements work on; borrowed, constant. */
+struct statement_services {
+    struct store *store;
+    const struct principals *principals;
+    struct peers *peers;
+    struct tasks *tasks;
+    const struct identity *identity; /* of the node: signs snapshots */
+    const char *region;
+    bool gates; /* new projects are not on the allow-list */
+    size_t load_memory_bytes;
+};
+
+/* One statement of one principal. Borrows. */
+struct statement_call {
+    const struct statement_services *services;
+    const struct principal *principal;
+    struct statement_id id;
+    struct digest content; /* text and project: what the id stands for */
+    struct span project;   /* current; may be empty */
+    const struct operator_pair *settings;
+    size_t setting_count;
+    struct span token; /* XCOPY; or empty */
+    const struct statement *statement;
+    struct arena *arena;
+    atomic_bool *cancel;
+};
+
+typedef enum err_code statement_function(const struct statement_call *call, struct answer *answer,
+                                         struct err *err);
+
+enum err_code statement_run(const struct statement_call *call, struct answer *answer,
+                            struct err *err);
+
+/* ---- for the statements ---- */
+
+/* Time, principal and outcome for the commit of a change; its parts live in the call's arena. */
+struct change_note statement_note(const struct statement_call *call);
+uint64_t statement_now_ms(void); /* since 1970 */
+/* A copy in the call's arena; ERR_LIMIT. */
+enum err_code statement_copy(const struct statement_call *call, struct span content,
+                             struct span *ret_copy, struct err *err);
+
+/* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; ERR_SEMANTIC. snapshot.c */
+enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
+                                        struct err *err);
+
+/* ---- the statements, one file a group ---- */
+
+statement_function statement_use;
+statement_function statement_set;
+statement_function statement_whoami;
+statement_function statement_create_project;
+statement_function statement_alter_project;
+statement_function statement_create_table;
+statement_function statement_drop_table;
+statement_function statement_add_partitions;
+statement_function statement_drop_partitions;
+statement_function statement_insert;
+statement_function statement_create_snapshot;
+statement_function statement_drop_snapshot;
+statement_function statement_restore_table;
+statement_function statement_select;
+statement_function statement_show;
+statement_function statement_show_tasks;
+statement_function statement_show_create;
+statement_function statement_desc;
+statement_function statement_xcopy;
+statement_function statement_cancel_task;
+
+#endif

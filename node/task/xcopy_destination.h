@@ -1,0 +1,93 @@
+/* The tasks of this node as a destination: starts, shows, cancels them, and performs the actions of
+ * their machines with the real store and network.
+ *
+ *     tasks_open -> (tasks_start | tasks_cancel | tasks_list | tasks_status)* -> tasks_stop
+ *         -> links closed, workers and loop stopped -> tasks_free
+ *
+ * A task is a record in family `tasks` from its start on: after a restart tasks_open goes on with
+ * all that had not ended. At most TASKS_RUNNING_MAX run at once, the others are QUEUED.
+ *
+ * Threads: machines belong to the loop thread; store work runs on the workers; what is below may be
+ * called from any thread but the loop's and may block on the store.
+ */
+#ifndef NODE_TASK_XCOPY_DESTINATION_H
+#define NODE_TASK_XCOPY_DESTINATION_H
+
+#include "node/loop.h"
+#include "node/peers.h"
+#include "node/task/xcopy_record.h"
+#include "node/task/xcopy_rights.h"
+#include "node/workers.h"
+
+#define TASKS_RUNNING_MAX 4
+#define TASKS_KEPT_MAX    4096 /* ended ones that are still shown; the oldest go */
+
+struct tasks;
+
+struct tasks_options { /* all borrowed until tasks_free */
+    struct store *store;
+    struct loop *loop;
+    struct workers *workers;
+    struct peers *peers;
+    const struct principals *principals;
+    const struct identity *identity;
+    const char *region;
+    struct walk_limits walk; /* zeroed: walk_limits_default() */
+};
+
+enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret_tasks,
+                         struct err *err);
+/* No further actions; jobs and requests under way come to their end by themselves. */
+void tasks_stop(struct tasks *tasks);
+/* After links, workers and loop are gone. NULL is fine. */
+void tasks_free(struct tasks *tasks);
+
+/* What a statement asks for; copied. The token's names are those of the statement. */
+struct tasks_order {
+    const struct principal *principal; /* of the session: has to be the token's signer */
+    struct statement_id statement_id; /* the task's id follows from it: asked again, it is joined */
+    struct span statement;            /* text */
+    struct span token;
+    struct span source_region, source_project, source_snapshot;
+    struct span destination_project, destination_snapshot;
+    uint64_t expires_ms; /* 0: never */
+};
+
+/* The task is durable on return. ERR_TASK_LIMIT; ERR_DENIED, ERR_GATE ...: xcopy_rights.h;
+ * ERR_PARAMETER: token and statement do not fit, or no such peer. */
+enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
+                          struct task_id *ret_id, struct err *err) MUST_USE;
+/* ERR_NOT_FOUND; ERR_DENIED unless principal is of the account that started it. One that has ended
+ * stays as it is. */
+enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principal,
+                           const struct task_id *id, struct err *err) MUST_USE;
+
+struct task_status {
+    struct task_id id;
+    enum task_state state;
+    char phase[160];
+    struct task_counters counters;
+    uint64_t files_total, bytes_planned;       /* found missing so far */
+    uint64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
+    uint64_t elapsed_ms;                       /* from start to end or now */
+    struct account_id account;
+    struct err error;                 /* FAILED */
+    struct span principal, statement; /* in the arena */
+};
+
+/* ERR_NOT_FOUND. Never blocks for long: for polling. */
+enum err_code tasks_status(struct tasks *tasks, const struct task_id *id, struct arena *arena,
+                           struct task_status *ret_status, struct err *err) MUST_USE;
+/* Newest first. */
+enum err_code tasks_list(struct tasks *tasks, struct arena *arena, struct task_status **ret_list,
+                         size_t *ret_count, struct err *err) MUST_USE;
+/* How many have not ended. */
+size_t tasks_active(struct tasks *tasks);
+
+/* 32 hex digits. */
+#define TASK_ID_TEXT_BYTES 33
+const char *task_id_format(const struct task_id *id, char ret_text[TASK_ID_TEXT_BYTES]);
+/* False: not such digits. */
+bool task_id_parse(struct span text, struct task_id *ret_id);
+
+#endif

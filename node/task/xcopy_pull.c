@@ -1,0 +1,618 @@
+#include "node/task/xcopy_pull.h"
+
+#include <time.h>
+
+#define DEADLINE_CONTROL_MS 15000
+#define DEADLINE_BULK_MS    120000
+
+/* ---- jobs ---- */
+
+static void pull_step(struct pull *pull, struct task_event *event);
+
+static struct job *job_new(struct pull *pull, void (*work)(struct job *job),
+                           enum task_event_kind answers, uint64_t request)
+{
+    struct job *job = mem_calloc(1, sizeof(*job));
+    job->pull = pull;
+    job->work = work;
+    job->answers = answers;
+    job->request = request;
+    arena_init(&job->arena, JOB_ARENA_BYTES);
+    return job;
+}
+
+static void described_copy(const struct described *from, struct described *ret_copy)
+{
+    *ret_copy = *from;
+    ret_copy->claim = (struct bytes){0};
+    bytes_append_span(&ret_copy->claim, bytes_span(&from->claim));
+}
+
+static void job_free(struct job *job)
+{
+    arena_deinit(&job->arena);
+    bytes_deinit(&job->described.claim);
+    bytes_deinit(&job->reply_header);
+    bytes_deinit(&job->places);
+    mem_free(job->reply_body);
+    mem_free(job->needs);
+    mem_free(job->place_ends);
+    mem_free(job);
+}
+
+static void job_on_worker(void *argument);
+
+static void job_post(struct job *job);
+
+/* ---- epochs ---- */
+
+static void epoch_close(struct epoch *epoch)
+{
+    if (epoch == NULL)
+        return;
+    content_close(epoch->content);
+    mem_free(epoch);
+}
+
+static void epoch_enter(struct job *job)
+{
+    struct pull *pull = job->pull;
+    if (pull->epoch == NULL)
+        pull->epoch = mem_calloc(1, sizeof(*pull->epoch));
+    job->epoch = pull->epoch;
+    job->epoch->users++;
+}
+
+static void epoch_leave(struct job *job)
+{
+    struct epoch *epoch = job->epoch;
+    job->epoch = NULL;
+    if (epoch == NULL || --epoch->users > 0)
+        return;
+    struct job *commit = epoch->commit;
+    epoch->commit = NULL;
+    if (commit != NULL && tasks_stopped(job->pull->tasks)) {
+        commit->epoch = NULL; /* the workers end: nothing begins any more */
+        job_free(commit);
+        epoch_close(epoch);
+    } else if (commit != NULL) {
+        epoch->users++;
+        job_post(commit);
+    } else if (epoch->dropped) {
+        epoch_close(epoch);
+    }
+}
+
+static void epoch_drop(struct epoch *epoch)
+{
+    if (epoch == NULL)
+        return;
+    epoch->dropped = true;
+    if (epoch->users == 0 && epoch->commit == NULL)
+        epoch_close(epoch);
+}
+
+/* The job was the epoch's commit: its pins replace those of the one before. */
+static void epoch_committed(struct job *job)
+{
+    struct pull *pull = job->pull;
+    struct epoch *epoch = job->epoch;
+    job->epoch = NULL;
+    epoch->users--;
+    if (job->err.code != ERR_OK) {
+        epoch_drop(epoch); /* a content that failed is only closed */
+        return;
+    }
+    epoch_drop(pull->last_epoch);
+    pull->last_epoch = epoch;
+}
+
+/* ---- the way of a job ---- */
+
+static void described_take(struct job *job)
+{
+    struct pull *pull = job->pull;
+    bool waited =
+        pull->machine.phase == TASK_PHASE_DESCRIBE && pull->machine.control == job->request;
+    if (job->err.code != ERR_OK || !waited)
+        return;
+    bytes_deinit(&pull->described.claim);
+    pull->described = job->described;
+    job->described.claim = (struct bytes){0};
+}
+
+static struct task_event job_event(struct job *job)
+{
+    struct task_event event = {.kind = job->answers,
+                               .request = job->request,
+                               .err = &job->err,
+                               .wire_bytes = job->wire_bytes};
+    if (job->answers == TASK_ON_PLANNED) {
+        event.planned = job->plan;
+    } else if (job->answers == TASK_ON_GOT) {
+        event.got.results = job->results;
+        event.got.result_count = job->results != NULL ? job->item_count : 0;
+        event.got.reason = job->reason[0] != 0 ? job->reason : NULL;
+    } else if (job->answers == TASK_ON_DESCRIBED) {
+        const struct described *described = &job->pull->described;
+        event.described.version = described->machine_version;
+        event.described.partitions = described->version.totals.partitions;
+        event.described.rows = described->version.totals.rows;
+        event.described.bytes = described->version.totals.bytes;
+    }
+    return event;
+}
+
+static void finish_begin(struct pull *pull);
+
+/* On the loop. */
+static void job_done(void *argument)
+{
+    struct job *job = argument;
+    struct pull *pull = job->pull;
+    pull->jobs -= job->counted;
+    if (job->answers == TASK_ON_COMMITTED)
+        epoch_committed(job);
+    else
+        epoch_leave(job);
+    if (job->answers == TASK_ON_DESCRIBED)
+        described_take(job);
+    struct task_event event = job_event(job);
+    if (!tasks_stopped(pull->tasks))
+        pull_step(pull, &event);
+    job_free(job);
+    if (pull->finish_request != 0 && pull->jobs == 0 && !tasks_stopped(pull->tasks))
+        finish_begin(pull);
+}
+
+static void job_on_worker(void *argument)
+{
+    struct job *job = argument;
+    job->work(job);
+    bool posted = loop_post(job->pull->options->loop, job_done, job);
+    ASSERT(posted); /* the loop outlives the workers */
+}
+
+static void job_post(struct job *job)
+{
+    job->counted = true;
+    job->pull->jobs++;
+    if (workers_post(job->pull->options->workers, job_on_worker, job, &job->err) != ERR_OK)
+        loop_post(job->pull->options->loop, job_done, job);
+}
+
+static void job_copy_item(struct job *job, size_t at, const struct walk_item *item)
+{
+    job->items[at] = (struct job_item){
+        .kind = item->kind,
+        .is_top = item->kind == WALK_PAGE && item->parent == NULL,
+        .level = item->level,
+        .digest = item->digest,
+        .bytes = item->bytes,
+        .place = arena_copy(&job->arena, span_of(item->place, item->place_bytes))};
+}
+
+static void job_items(struct job *job, size_t count)
+{
+    job->items = arena_alloc(&job->arena, count + 1, sizeof(*job->items));
+    ASSERT(job->items != NULL); /* at most a window's items, each place bounded */
+    job->item_count = count;
+}
+
+/* ---- requests ---- */
+
+/* What a peer says of its own troubles is a reason to ask again, not the end. */
+static void reply_error(struct job *job, const struct link_reply *reply)
+{
+    enum err_class class = err_class(reply->err.code);
+    bool own_trouble = class == CLASS_FATAL || class == CLASS_CORRUPT || class == CLASS_LIMIT ||
+                       class == CLASS_CANCELLED || reply->err.code == ERR_NO_SPACE;
+    if (reply->from_peer && own_trouble)
+        err_set(&job->err, ERR_BUSY, "it says: %s", reply->err.message);
+    else if (reply->err.code == ERR_CANCELLED)
+        err_set(&job->err, ERR_LOST, "%s", reply->err.message);
+    else
+        job->err = reply->err;
+}
+
+/* On the loop: the reply is here. */
+static void job_replied(void *argument)
+{
+    struct job *job = argument;
+    struct pull *pull = job->pull;
+    bool late = pull->machine.phase == TASK_PHASE_FINISH || task_ended(&pull->machine);
+    if (job->err.code != ERR_OK || job->work == NULL || late || tasks_stopped(pull->tasks)) {
+        job_done(job);
+        return;
+    }
+    if (job->answers == TASK_ON_GOT)
+        epoch_enter(job);
+    job_post(job);
+}
+
+/* On a link worker. */
+static void on_reply(void *context, const struct link_reply *reply)
+{
+    struct job *job = context;
+    job->wire_bytes = reply->wire_bytes;
+    if (reply->err.code != ERR_OK) {
+        reply_error(job, reply);
+    } else {
+        bytes_append_span(&job->reply_header, reply->header);
+        job->reply_bytes = reply->body.len;
+        if (job->reply_body == NULL && reply->body.len > 0) {
+            job->reply_body = mem_alloc(reply->body.len);
+            memcpy(job->reply_body, reply->body.data, reply->body.len);
+        }
+    }
+    loop_post(job->pull->options->loop, job_replied, job);
+}
+
+struct outgoing {
+    enum peer_method method;
+    struct bytes header, body;
+};
+
+static void outgoing_deinit(struct outgoing *outgoing)
+{
+    bytes_deinit(&outgoing->header);
+    bytes_deinit(&outgoing->body);
+}
+
+static void request_post(struct job *job, const struct outgoing *outgoing)
+{
+    struct pull *pull = job->pull;
+    if (pull->peer == NULL || pull->peer->link == NULL) {
+        err_set(&job->err, ERR_UNREACHABLE, "region %.*s is not configured as a peer",
+                SPAN_PRINTF(pull->token.source.region));
+        loop_post(pull->options->loop, job_replied, job);
+        return;
+    }
+    bool bulk = outgoing->method == PEER_GET_PAGES || outgoing->method == PEER_GET_FILES;
+    struct span body = arena_copy(&job->arena, bytes_span(&outgoing->body));
+    if (job->reply_capacity > 0)
+        job->reply_body = mem_alloc(job->reply_capacity);
+    const struct link_request request = {
+        .method = (uint8_t)outgoing->method,
+        .bulk = bulk,
+        .header = bytes_span(&outgoing->header),
+        .body = span_of(body.data, outgoing->body.len),
+        .reply_body = job->reply_body,
+        .reply_body_bytes = job->reply_capacity > 0 ? (uint32_t)job->reply_capacity
+                                                    : (uint32_t)LIMIT_PEER_DESCRIBED_BYTES,
+        .deadline_ms = bulk ? DEADLINE_BULK_MS : DEADLINE_CONTROL_MS,
+        .on_reply = on_reply,
+        .context = job,
+    };
+    link_post(pull->peer->link, &request);
+}
+
+static void lease_header(const struct pull *pull, uint32_t reply_bytes, struct span receipt,
+                         struct bytes *out)
+{
+    const struct peer_lease lease = {
+        .lease = pull->described.lease, .reply_bytes = reply_bytes, .receipt = receipt};
+    peer_lease_encode(&lease, out);
+}
+
+static void do_describe(struct pull *pull, const struct task_action *action)
+{
+    struct job *job = job_new(pull, job_take_described, TASK_ON_DESCRIBED, action->request);
+    struct outgoing outgoing = {.method = PEER_DESCRIBE};
+    const struct peer_describe describe = {.task = pull->record.id, .token = pull->record.token};
+    peer_describe_encode(&describe, &outgoing.header);
+    request_post(job, &outgoing);
+    outgoing_deinit(&outgoing);
+}
+
+static void do_lease(struct pull *pull, const struct task_action *action, enum peer_method method,
+                     enum task_event_kind answers)
+{
+    struct job *job = job_new(pull, NULL, answers, action->request);
+    struct outgoing outgoing = {.method = method};
+    lease_header(pull, 0, span_of(NULL, 0), &outgoing.header);
+    request_post(job, &outgoing);
+    outgoing_deinit(&outgoing);
+}
+
+static void do_renew(struct pull *pull, const struct task_action *action)
+{
+    do_lease(pull, action, PEER_RENEW, TASK_ON_RENEWED);
+}
+
+static void do_end_lease(struct pull *pull, const struct task_action *action)
+{
+    do_lease(pull, action, PEER_END, TASK_ON_TICK);
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void do_receipt(struct pull *pull, const struct task_action *action)
+{
+    struct job *job = job_new(pull, NULL, TASK_ON_RECEIPTED, action->request);
+    struct receipt receipt = {.lease = pull->described.lease,
+                              .version = pull->described.version.version,
+                              .root = pull->described.manifest_root,
+                              .signer = pull->rights.node,
+                              .published_ms = wall_ms()};
+    BYTES_CLEANUP struct bytes encoded = {0};
+    struct signature signature;
+    receipt_encode(&receipt, &encoded);
+    identity_sign(pull->options->identity, RECEIPT_DOMAIN, bytes_span(&encoded), &signature);
+    bytes_append(&encoded, signature.b, sizeof(signature.b));
+    struct outgoing outgoing = {.method = PEER_RECEIPT};
+    lease_header(pull, 0, bytes_span(&encoded), &outgoing.header);
+    request_post(job, &outgoing);
+    outgoing_deinit(&outgoing);
+}
+
+static enum err_code item_ask(const struct job_item *item, struct peer_item *ret_item,
+                              struct err *err)
+{
+    struct peer_item ask = {.digest = item->digest};
+    if (item->kind == WALK_FILE) {
+        TRY(place_decode_file(item->place, &ask.key, &ask.column_id, err));
+    } else {
+        struct page_place place;
+        TRY(place_decode_page(item->place, &place, err));
+        ask.tree = place.tree;
+        ask.level = place.level;
+        ask.key = place.last; /* empty for a root: any key is in its range */
+    }
+    *ret_item = ask;
+    return ERR_OK;
+}
+
+static void do_get(struct pull *pull, const struct task_action *action)
+{
+    const struct walk_request *want = action->want;
+    bool pages = want->kind == WALK_PAGE;
+    struct job *job =
+        job_new(pull, pages ? job_take_pages : job_take_files, TASK_ON_GOT, action->request);
+    struct outgoing outgoing = {.method = pages ? PEER_GET_PAGES : PEER_GET_FILES};
+    struct peer_item *asks = mem_calloc(want->item_count, sizeof(*asks));
+    job_items(job, want->item_count);
+    job->reply_capacity = want->reply_bytes;
+    for (size_t i = 0; i < want->item_count && job->err.code == ERR_OK; i++) {
+        job_copy_item(job, i, want->items[i]);
+        enum err_code code = item_ask(&job->items[i], &asks[i], &job->err);
+        ASSERT(code == ERR_OK); /* our own encoding */
+    }
+    lease_header(pull, (uint32_t)want->reply_bytes, span_of(NULL, 0), &outgoing.header);
+    peer_items_encode(asks, want->item_count, &outgoing.body);
+    request_post(job, &outgoing);
+    outgoing_deinit(&outgoing);
+    mem_free(asks);
+}
+
+/* ---- work of this node ---- */
+
+static void do_check(struct pull *pull, const struct task_action *action)
+{
+    job_post(job_new(pull, job_check, TASK_ON_CHECKED, action->request));
+}
+
+static void do_plan(struct pull *pull, const struct task_action *action)
+{
+    struct job *job = job_new(pull, job_plan, TASK_ON_PLANNED, action->request);
+    job_items(job, 1);
+    job_copy_item(job, 0, action->item);
+    described_copy(&pull->described, &job->described);
+    epoch_enter(job);
+    job_post(job);
+}
+
+static void do_commit(struct pull *pull, const struct task_action *action)
+{
+    struct job *job = job_new(pull, job_commit, TASK_ON_COMMITTED, action->request);
+    size_t count = 0;
+    const struct walk_item *item;
+    TAILQ_FOREACH(item, action->commit, link)
+    {
+        count++;
+    }
+    job_items(job, count);
+    count = 0;
+    TAILQ_FOREACH(item, action->commit, link)
+    {
+        job_copy_item(job, count++, item);
+    }
+    epoch_enter(job);
+    struct epoch *epoch = job->epoch;
+    pull->epoch = NULL; /* what comes from now on goes to the next */
+    if (--epoch->users > 0) {
+        epoch->commit = job;
+        return;
+    }
+    epoch->users++;
+    job_post(job);
+}
+
+static void do_publish(struct pull *pull, const struct task_action *action)
+{
+    struct job *job = job_new(pull, job_publish, TASK_ON_PUBLISHED, action->request);
+    described_copy(&pull->described, &job->described);
+    job->counters = pull->machine.counters;
+    job->epoch = pull->last_epoch; /* whose pins hold what is published */
+    if (job->epoch != NULL)
+        job->epoch->users++;
+    job_post(job);
+}
+
+static void finish_begin(struct pull *pull)
+{
+    struct job *job = job_new(pull, job_finish, TASK_ON_FINISHED, pull->finish_request);
+    pull->finish_request = 0;
+    job->outcome = pull->machine.outcome;
+    job->outcome_err = pull->machine.err;
+    described_copy(&pull->described, &job->described);
+    job->counters = pull->machine.counters;
+    job_post(job);
+}
+
+static void do_finish(struct pull *pull, const struct task_action *action)
+{
+    pull->finish_request = action->request;
+    if (pull->jobs == 0)
+        finish_begin(pull);
+}
+
+/* ---- the machine ---- */
+
+typedef void action_function(struct pull *pull, const struct task_action *action);
+
+static action_function *const action_functions[TASK_ACTION_COUNT] = {
+    [TASK_DO_CHECK] = do_check,     [TASK_DO_DESCRIBE] = do_describe,
+    [TASK_DO_RENEW] = do_renew,     [TASK_DO_PLAN] = do_plan,
+    [TASK_DO_GET_PAGES] = do_get,   [TASK_DO_GET_FILES] = do_get,
+    [TASK_DO_COMMIT] = do_commit,   [TASK_DO_PUBLISH] = do_publish,
+    [TASK_DO_RECEIPT] = do_receipt, [TASK_DO_END_LEASE] = do_end_lease,
+    [TASK_DO_FINISH] = do_finish,
+};
+
+static void status_update(struct pull *pull)
+{
+    const struct task *machine = &pull->machine;
+    bool ended = task_ended(machine);
+    pthread_mutex_lock(&pull->lock);
+    struct task_status *status = &pull->status;
+    status->state = machine->state;
+    status->counters = machine->counters;
+    status->files_total = machine->walk.counters.files_planned;
+    status->bytes_planned = machine->walk.counters.bytes_planned;
+    if (machine->state == TASK_FAILED)
+        status->error = machine->err;
+    task_phase_format(machine, loop_now_ms(), status->phase, sizeof(status->phase));
+    bool done = machine->state > TASK_RUNNING; /* the receipt may be on its way */
+    if (done && pull->end_ms == 0) {
+        pull->end_ms = loop_now_ms();
+        status->ended_ms = wall_ms();
+    }
+    pthread_mutex_unlock(&pull->lock);
+    if (!ended)
+        return;
+    epoch_drop(pull->epoch);
+    epoch_drop(pull->last_epoch);
+    pull->epoch = pull->last_epoch = NULL;
+    loop_timer_cancel(pull->options->loop, &pull->timer);
+    tasks_pull_ended(pull->tasks);
+}
+
+static void on_timer(void *argument)
+{
+    struct task_event event = {.kind = TASK_ON_TICK};
+    pull_step(argument, &event);
+}
+
+static void pull_step(struct pull *pull, struct task_event *event)
+{
+    event->now_ms = loop_now_ms();
+    randombytes_buf(&event->random, sizeof(event->random));
+    task_actions_clear(&pull->actions);
+    task_step(&pull->machine, event, &pull->actions);
+    for (size_t i = 0; i < pull->actions.count; i++) {
+        const struct task_action *action = &pull->actions.list[i];
+        action_functions[action->kind](pull, action);
+    }
+    uint64_t wake_ms = task_wake_ms(&pull->machine);
+    if (wake_ms != UINT64_MAX) {
+        uint64_t delay_ms = wake_ms > event->now_ms ? wake_ms - event->now_ms : 0;
+        loop_timer_start(pull->options->loop, &pull->timer, delay_ms);
+    }
+    status_update(pull);
+}
+
+/* ---- life ---- */
+
+struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
+                      struct span record_bytes, struct err *err)
+{
+    struct pull *pull = mem_calloc(1, sizeof(*pull));
+    pthread_mutex_init(&pull->lock, NULL);
+    pull->tasks = tasks;
+    pull->options = options;
+    bytes_append_span(&pull->record_bytes, record_bytes);
+    struct task_settings settings = task_settings_default("?");
+    task_init(&pull->machine, &settings);
+    if (xcopy_record_decode(bytes_span(&pull->record_bytes), &pull->record, err) != ERR_OK ||
+        token_decode(pull->record.token, &pull->token, err) != ERR_OK) {
+        pull_free(pull);
+        return NULL;
+    }
+    pull->rights = (struct xcopy_rights){.store = options->store,
+                                         .principals = options->principals,
+                                         .node = identity_public(options->identity)->sign,
+                                         .region = options->region};
+    pull->account = pull->record.account;
+    pull->peer = peers_find_region(options->peers, pull->token.source.region);
+    snprintf(pull->machine.settings.peer, sizeof(pull->machine.settings.peer), "%.*s",
+             SPAN_PRINTF(pull->token.source.region));
+    if (options->walk.window_bytes > 0)
+        pull->machine.settings.walk = pull->machine.walk.limits = options->walk;
+    pull->described.version.version = pull->record.version;
+    pull->described.manifest_root = pull->record.root;
+    pull->described.lease = lease_id_of(&pull->rights.node, &pull->record.id);
+    pull->timer.run = on_timer;
+    pull->timer.argument = pull;
+    const struct xcopy_record *record = &pull->record;
+    struct task_status *status = &pull->status;
+    status->id = record->id;
+    status->account = record->account;
+    status->state = record->state;
+    status->counters = record->counters;
+    status->created_ms = record->created_ms;
+    status->started_ms = record->started_ms;
+    status->ended_ms = record->ended_ms;
+    if (record->error != ERR_OK)
+        err_set(&status->error, record->error, "%.*s", SPAN_PRINTF(record->message));
+    snprintf(status->phase, sizeof(status->phase), "%s",
+             record->ended_ms != 0 ? "ended" : "queued");
+    return pull;
+}
+
+void pull_free(struct pull *pull)
+{
+    if (pull == NULL)
+        return;
+    ASSERT(pull->jobs == 0);
+    epoch_close(pull->epoch);
+    epoch_close(pull->last_epoch);
+    task_deinit(&pull->machine);
+    task_actions_deinit(&pull->actions);
+    bytes_deinit(&pull->described.claim);
+    bytes_deinit(&pull->record_bytes);
+    marks_deinit(&pull->moved);
+    pthread_mutex_destroy(&pull->lock);
+    mem_free(pull);
+}
+
+void pull_start(struct pull *pull, bool cancel)
+{
+    pthread_mutex_lock(&pull->lock);
+    pull->start_ms = loop_now_ms();
+    if (pull->status.started_ms == 0)
+        pull->status.started_ms = wall_ms();
+    pthread_mutex_unlock(&pull->lock);
+    struct task_event event = {.kind = TASK_ON_START,
+                               .start = {.published = pull->record.published,
+                                         .cancel = cancel,
+                                         .counters = pull->record.counters}};
+    pull_step(pull, &event);
+}
+
+void pull_cancel(struct pull *pull)
+{
+    struct task_event event = {.kind = TASK_ON_CANCEL};
+    if (!task_ended(&pull->machine))
+        pull_step(pull, &event);
+}
+
+bool pull_runs(const struct pull *pull)
+{
+    return pull->machine.phase != TASK_PHASE_QUEUED && pull->machine.phase != TASK_PHASE_ENDED;
+}

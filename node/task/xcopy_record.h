@@ -1,0 +1,42 @@
+/* What a node remembers of an XCOPY: enough to go on by itself after a restart.
+ *
+ *     tasks family:   't' task id 16 -> record       'c' task id 16 -> (empty): it was asked to stop
+ *
+ * The request to stop has a key of its own, so that nobody overwrites what another thread recorded.
+ * Encoding: docs/FORMATS.md, "Tasks". Memory: a decoded record borrows from the bytes. No threads.
+ */
+#ifndef NODE_TASK_XCOPY_RECORD_H
+#define NODE_TASK_XCOPY_RECORD_H
+
+#include "node/task/task.h"
+#include "store/catalog_commit.h"
+
+struct xcopy_record {
+    struct task_id id;
+    enum task_state state; /* QUEUED until it ends: progress is not recorded */
+    bool published;        /* the snapshot is visible */
+    struct account_id account;
+    enum err_code error; /* state FAILED */
+    uint64_t expires_ms; /* of the snapshot to be; 0: never */
+    uint64_t created_ms; /* since 1970, UTC, as the next */
+    uint64_t started_ms;
+    uint64_t ended_ms; /* 0: not yet; the receipt may still be on its way */
+    struct task_counters counters;
+    struct digest version, root; /* published: for the receipt */
+    struct span principal;       /* who started it */
+    struct span statement;       /* text */
+    struct span token;           /* signed bytes: names, regions, keys */
+    struct span message;         /* state FAILED */
+};
+
+#define XCOPY_KEY_BYTES 17
+struct span xcopy_key(char kind, const struct task_id *id, uint8_t key[XCOPY_KEY_BYTES]);
+
+void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out);
+/* ERR_CORRUPT. */
+enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_record,
+                                  struct err *err) MUST_USE;
+/* Adds the record to a change. */
+void xcopy_record_put(struct catalog_change *change, const struct xcopy_record *record);
+
+#endif

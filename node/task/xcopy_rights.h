@@ -1,0 +1,49 @@
+/* May this XCOPY be? Asked at both ends, each by its own records and clock (the wire protocol,
+ * section 5). Names of accounts are never compared between regions: the key that signed has to
+ * belong, here, to the account that owns this side's project.
+ *
+ * Threads: any; reads the catalog. The words in err go to the caller; what the source tells a peer
+ * is bounded by xcopy_source.c.
+ */
+#ifndef NODE_TASK_XCOPY_RIGHTS_H
+#define NODE_TASK_XCOPY_RIGHTS_H
+
+#include "node/authorise.h"
+#include "proto/token.h"
+#include "store/snapshot.h"
+
+struct xcopy_rights {
+    struct store *store;
+    const struct principals *principals;
+    struct identity_key node; /* this one's */
+    const char *region;
+};
+
+/* Destination, at the statement, when the task begins, and at publish: the token's form and
+ * signature, that it is for this node, region and time, that its signer is a principal who may
+ * create the snapshot (and replace what has its name). ERR_DENIED, ERR_GATE, ERR_EXISTS (a table
+ * has the name), ERR_NOT_FOUND. */
+struct xcopy_target {
+    struct project_id project;
+    struct account_id owner; /* of the project: files are held for it */
+    const struct principal *principal;
+};
+enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token,
+                                       struct arena *arena, struct xcopy_target *ret_target,
+                                       struct err *err) MUST_USE;
+
+/* Source, at describe and at each renewal: the same for pulling. `peer` is the session's identity.
+ * Whoever may not see the snapshot gets ERR_NOT_FOUND in the same words as for an absent one; gates
+ * (ERR_GATE) and time (ERR_CREDENTIALS) are told only after that. Whether the snapshot is there is
+ * for the caller to look up. */
+struct xcopy_origin {
+    struct project_id project;
+    struct token token; /* borrows from the bytes */
+};
+enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span token,
+                                  const struct identity_key *peer, struct arena *arena,
+                                  struct xcopy_origin *ret_origin, struct err *err) MUST_USE;
+/* The one answer. */
+enum err_code xcopy_unknown(const struct token *token, struct err *err);
+
+#endif

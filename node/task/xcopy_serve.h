@@ -1,0 +1,41 @@
+/* What is under a lease: pages and files by place. Private to the source.
+ *
+ * Down from the lease's root by key; the digest that stands there must be the one named; only then
+ * is the store asked for it. Threads: workers; blocks on the store.
+ */
+#ifndef NODE_TASK_XCOPY_SERVE_H
+#define NODE_TASK_XCOPY_SERVE_H
+
+#include "proto/peer.h"
+#include "store/snapshot.h"
+
+/* What a lease keeps; the lease machine's `subject`, and durable with it. Decoded ones borrow. */
+struct lease_subject {
+    struct task_id task;
+    struct version_ref version;
+    struct digest manifest_root;
+    struct identity_key maker;
+    uint8_t signature[SIGNATURE_BYTES];
+    struct span claim;
+    struct span token;
+};
+
+void lease_subject_encode(const struct lease_subject *subject, struct bytes *out);
+enum err_code lease_subject_decode(struct span encoded, struct lease_subject *ret_subject,
+                                   struct err *err) MUST_USE;
+
+/* Appends lengths (header) and content (body) of a prefix of the items, as many as reply_bytes
+ * hold. ERR_NOT_IN_LEASE: an item is not at its place. */
+struct serve {
+    struct store *store;
+    const struct lease_subject *subject;
+    const struct peer_item *items;
+    size_t item_count;
+    size_t reply_bytes;
+};
+enum err_code serve_pages(const struct serve *serve, struct bytes *header, struct bytes *body,
+                          struct err *err) MUST_USE;
+enum err_code serve_files(const struct serve *serve, struct bytes *header, struct bytes *body,
+                          struct err *err) MUST_USE;
+
+#endif

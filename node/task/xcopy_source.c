@@ -1,0 +1,676 @@
+#include "node/task/xcopy_source.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "node/task/xcopy_serve.h"
+#include "proto/version.h"
+#include "store/pages.h"
+#include "store/roots.h"
+
+#define SERVING_ARENA_BYTES (48 * MIB(1))
+
+struct source {
+    struct source_options options;
+    struct xcopy_rights rights;
+    struct lease_table table; /* the loop's */
+    struct lease_actions actions;
+    struct loop_timer timer;
+    uint64_t serving_last;
+    struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
+    atomic_size_t alive;
+};
+
+/* One request from its arrival to its reply. */
+struct serving {
+    struct source *source;
+    struct request *request; /* NULL: replied */
+    struct serving *next;    /* in source->servings */
+    uint64_t number;
+    enum peer_method method;
+    struct identity_key peer;
+    struct arena arena;
+    struct err err;
+    struct lease_id lease;
+    struct peer_lease header;
+    struct peer_item *items;
+    size_t item_count;
+    struct peer_describe describe;
+    struct bytes subject; /* describe: built here; else a copy of the lease's */
+    struct bytes version; /* describe: the record's bytes */
+    struct digest arguments;
+    bool absent; /* describe: allowed, but there is no such snapshot (any more) */
+    struct token_id token;
+    uint64_t token_not_after_s;
+};
+
+static void serving_free(struct serving *serving)
+{
+    arena_deinit(&serving->arena);
+    bytes_deinit(&serving->subject);
+    bytes_deinit(&serving->version);
+    mem_free(serving);
+}
+
+static void serving_reply_error(struct serving *serving, const struct err *err)
+{
+    struct err told = *err;
+    if (told.code == ERR_OK)
+        err_set(&told, ERR_INTERNAL, "no answer");
+    request_reply_error(serving->request, &told);
+    serving_free(serving);
+}
+
+/* ---- hops between threads ---- */
+
+static void serving_on_loop(struct serving *serving, loop_function next)
+{
+    if (!loop_post(serving->source->options.loop, next, serving)) {
+        struct err err;
+        err_set(&err, ERR_BUSY, "the node stops");
+        serving_reply_error(serving, &err);
+    }
+}
+
+static void serving_on_worker(struct serving *serving, workers_function next)
+{
+    struct err err;
+    if (workers_post(serving->source->options.workers, next, serving, &err) != ERR_OK)
+        serving_reply_error(serving, &err);
+}
+
+/* ---- records ---- */
+
+#define LEASE_KEY_BYTES (1 + DIGEST_BYTES)
+#define TOKEN_KEY_BYTES (1 + 16)
+
+static struct span lease_key(const struct lease_id *id, uint8_t key[LEASE_KEY_BYTES])
+{
+    key[0] = 'l';
+    memcpy(key + 1, id->digest.b, DIGEST_BYTES);
+    return span_of(key, LEASE_KEY_BYTES);
+}
+
+static struct span token_key(const struct token_id *id, uint8_t key[TOKEN_KEY_BYTES])
+{
+    key[0] = 'u';
+    memcpy(key + 1, id->b, sizeof(id->b));
+    return span_of(key, TOKEN_KEY_BYTES);
+}
+
+/* leases family: 'l' lease id -> peer 32 | arguments 32 | subject
+ *                'u' token id -> task id 16 | not after u64         a token is used by one task */
+static void lease_record_put(struct catalog_change *change, const struct serving *serving)
+{
+    BYTES_CLEANUP struct bytes record = {0};
+    uint8_t key[LEASE_KEY_BYTES];
+    bytes_append(&record, serving->peer.b, sizeof(serving->peer.b));
+    bytes_append_span(&record, digest_span(&serving->arguments));
+    bytes_append_span(&record, bytes_span(&serving->subject));
+    catalog_put(change, FAMILY_LEASES, lease_key(&serving->lease, key), bytes_span(&record));
+    BYTES_CLEANUP struct bytes use = {0};
+    uint8_t use_key[TOKEN_KEY_BYTES];
+    bytes_append(&use, serving->describe.task.b, sizeof(serving->describe.task.b));
+    bytes_append_u64(&use, serving->token_not_after_s);
+    catalog_put(change, FAMILY_LEASES, token_key(&serving->token, use_key), bytes_span(&use));
+}
+
+static struct root_name lease_root(const struct lease_id *id)
+{
+    return (struct root_name){.purpose = 'l', .id = digest_span(&id->digest)};
+}
+
+/* A lease that went: its record and its roots. Not answered; a record that stays is dropped when
+ * the lease of the next start expires. */
+struct drop {
+    struct source *source;
+    struct lease_id id;
+};
+
+static void drop_on_worker(void *argument)
+{
+    struct drop *drop = argument;
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    uint8_t key[LEASE_KEY_BYTES];
+    catalog_delete(&change, FAMILY_LEASES, lease_key(&drop->id, key));
+    root_delete(&change, lease_root(&drop->id));
+    enum err_code ignored = /* it expires again after the next start */
+        catalog_commit(drop->source->options.store, &change, CATALOG_USE_RESERVE, NULL);
+    (void)ignored;
+    mem_free(drop);
+}
+
+static void drop_post(struct source *source, const struct lease_id *id)
+{
+    struct drop *drop = mem_calloc(1, sizeof(*drop));
+    *drop = (struct drop){.source = source, .id = *id};
+    if (workers_post(source->options.workers, drop_on_worker, drop, NULL) != ERR_OK)
+        mem_free(drop);
+}
+
+/* ---- describe ---- */
+
+static enum err_code token_unused(struct serving *serving, const struct token *token,
+                                  struct err *err)
+{
+    uint8_t key[TOKEN_KEY_BYTES];
+    BYTES_CLEANUP struct bytes use = {0};
+    bool found;
+    TRY(catalog_find(serving->source->options.store, NULL, FAMILY_LEASES,
+                     token_key(&token->id, key), &use, &found, err));
+    bool same = !found ||
+                (use.len >= sizeof(serving->describe.task.b) &&
+                 memcmp(use.data, serving->describe.task.b, sizeof(serving->describe.task.b)) == 0);
+    return same ? ERR_OK : err_set(err, ERR_DENIED, "the token was used by another task");
+}
+
+static enum err_code subject_build(struct serving *serving, const struct xcopy_origin *origin,
+                                   struct err *err)
+{
+    struct store *store = serving->source->options.store;
+    struct snapshot_record snapshot;
+    struct version_record version;
+    if (snapshot_find(store, NULL, origin->project, origin->token.source.snapshot, &serving->arena,
+                      &snapshot, NULL) != ERR_OK) {
+        serving->absent = true; /* a lease of before may still have it */
+        return xcopy_unknown(&origin->token, err);
+    }
+    TRY(page_read(store, &snapshot.version.page, &serving->version, err));
+    TRY(version_decode(bytes_span(&serving->version), &serving->arena, &version, err));
+    struct lease_subject subject = {.task = serving->describe.task,
+                                    .version = snapshot.version,
+                                    .manifest_root = version.root,
+                                    .maker = snapshot.maker,
+                                    .claim = snapshot.claim,
+                                    .token = serving->describe.token};
+    memcpy(subject.signature, snapshot.signature, sizeof(subject.signature));
+    bytes_clear(&serving->subject);
+    lease_subject_encode(&subject, &serving->subject);
+    return ERR_OK;
+}
+
+static struct digest arguments_of(const struct serving *serving)
+{
+    struct digest_state state;
+    digest_init(&state, DOMAIN_LEASE);
+    digest_update_part(&state, span_of(serving->peer.b, sizeof(serving->peer.b)));
+    digest_update_part(&state, serving->describe.token);
+    return digest_final(&state);
+}
+
+static enum err_code describe_prepare(struct serving *serving, struct err *err)
+{
+    struct xcopy_origin origin;
+    TRY(peer_describe_decode(request_header(serving->request), &serving->arena, &serving->describe,
+                             err));
+    serving->lease = lease_id_of(&serving->peer, &serving->describe.task);
+    serving->arguments = arguments_of(serving);
+    TRY(xcopy_rights_source(&serving->source->rights, serving->describe.token, &serving->peer,
+                            &serving->arena, &origin, err));
+    TRY(token_unused(serving, &origin.token, err));
+    serving->token = origin.token.id;
+    serving->token_not_after_s = origin.token.not_after_s;
+    return subject_build(serving, &origin, err);
+}
+
+static void on_described(void *argument);
+
+/* On a worker: rights, and what the lease would keep. */
+static void describe_on_worker(void *argument)
+{
+    struct serving *serving = argument;
+    if (describe_prepare(serving, &serving->err) == ERR_OK)
+        serving->err = (struct err){0};
+    serving_on_loop(serving, on_described);
+}
+
+static enum err_code grant(struct serving *serving, struct err *err)
+{
+    struct store *store = serving->source->options.store;
+    struct lease_subject subject;
+    struct xcopy_origin origin;
+    CONTENT_CLEANUP struct content *content = NULL;
+    TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    TRY(xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
+                            &serving->arena, &origin, err));
+    TRY(content_open(store, (struct account_id){0}, &content, err));
+    TRY(content_pin_page(content, &subject.version.page, err));
+    TRY(content_pin_page(content, &subject.version.attribute_root, err));
+    struct snapshot_record snapshot; /* pinned: now look again */
+    if (snapshot_find(store, NULL, origin.project, origin.token.source.snapshot, &serving->arena,
+                      &snapshot, NULL) != ERR_OK ||
+        !version_ref_equal(&snapshot.version, &subject.version))
+        return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    const struct digest roots[2] = {subject.version.page, subject.version.attribute_root};
+    lease_record_put(&change, serving);
+    root_put(&change, lease_root(&serving->lease), roots, ARRAY_COUNT(roots));
+    return catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err);
+}
+
+static void on_granted(void *argument);
+
+static void grant_on_worker(void *argument)
+{
+    struct serving *serving = argument;
+    if (grant(serving, &serving->err) == ERR_OK)
+        serving->err = (struct err){0};
+    serving_on_loop(serving, on_granted);
+}
+
+/* The version's record is read once more: the lease may be an older one than the snapshot is now. */
+static enum err_code describe_reply(struct serving *serving, struct bytes *body, struct err *err)
+{
+    struct lease_subject subject;
+    TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    TRY(page_read(serving->source->options.store, &subject.version.page, &serving->version, err));
+    struct peer_described described = {.lease = serving->lease,
+                                       .version = bytes_span(&serving->version),
+                                       .claim = subject.claim,
+                                       .maker = subject.maker,
+                                       .row_count = subject.version.totals.rows,
+                                       .byte_count = subject.version.totals.bytes,
+                                       .partition_count = subject.version.totals.partitions};
+    memcpy(described.signature, subject.signature, sizeof(described.signature));
+    peer_described_encode(&described, body);
+    return ERR_OK;
+}
+
+static void describe_reply_on_worker(void *argument)
+{
+    struct serving *serving = argument;
+    BYTES_CLEANUP struct bytes body = {0};
+    if (describe_reply(serving, &body, &serving->err) != ERR_OK) {
+        serving_reply_error(serving, &serving->err);
+        return;
+    }
+    request_reply_bytes(serving->request, span_of(NULL, 0), &body);
+    serving_free(serving);
+}
+
+/* ---- under a lease ---- */
+
+static enum err_code receipt_take(struct serving *serving, const struct lease_subject *subject,
+                                  struct err *err)
+{
+    struct receipt receipt;
+    TRY(receipt_decode(serving->header.receipt, &receipt, err));
+    TRY(receipt_verify(serving->header.receipt, err));
+    bool fits = identity_key_equal(&receipt.signer, &serving->peer) &&
+                digest_equal(&receipt.lease.digest, &serving->lease.digest) &&
+                digest_equal(&receipt.root, &subject->manifest_root) &&
+                digest_equal(&receipt.version, &subject->version.version);
+    if (!fits)
+        return err_set(err, ERR_PARAMETER, "the receipt is not of this lease");
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    bytes_append_u8(&key, 'r'); /* leases family: 'r' version 32 | signer 32 -> receipt */
+    bytes_append_span(&key, digest_span(&receipt.version));
+    bytes_append(&key, receipt.signer.b, sizeof(receipt.signer.b));
+    catalog_put(&change, FAMILY_LEASES, bytes_span(&key), serving->header.receipt);
+    return catalog_commit(serving->source->options.store, &change, CATALOG_USE_RESERVE, err);
+}
+
+static enum err_code serve(struct serving *serving, struct bytes *header, struct bytes *body,
+                           struct err *err)
+{
+    struct lease_subject subject;
+    TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    if (serving->method == PEER_RECEIPT)
+        return receipt_take(serving, &subject, err);
+    size_t reply_max = request_reply_body_max(serving->request);
+    const struct serve what = {.store = serving->source->options.store,
+                               .subject = &subject,
+                               .items = serving->items,
+                               .item_count = serving->item_count,
+                               .reply_bytes = serving->header.reply_bytes < reply_max
+                                                  ? serving->header.reply_bytes
+                                                  : reply_max};
+    return serving->method == PEER_GET_PAGES ? serve_pages(&what, header, body, err)
+                                             : serve_files(&what, header, body, err);
+}
+
+static void serve_on_worker(void *argument)
+{
+    struct serving *serving = argument;
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    if (!request_alive(serving->request) || request_deadline_left_ms(serving->request) == 0) {
+        err_set(&serving->err, ERR_TIMEOUT, "too late");
+        serving_reply_error(serving, &serving->err);
+    } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
+        serving_reply_error(serving, &serving->err);
+    } else {
+        request_reply_bytes(serving->request, bytes_span(&header), &body);
+        serving_free(serving);
+    }
+}
+
+static void on_renewal(void *argument);
+
+static void renew_on_worker(void *argument)
+{
+    struct serving *serving = argument;
+    struct lease_subject subject;
+    struct xcopy_origin origin;
+    enum err_code code =
+        lease_subject_decode(bytes_span(&serving->subject), &subject, &serving->err);
+    if (code == ERR_OK)
+        code = xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
+                                   &serving->arena, &origin, &serving->err);
+    if (code == ERR_OK)
+        serving->err = (struct err){0};
+    serving_on_loop(serving, on_renewal);
+}
+
+/* ---- the lease machine, on the loop ---- */
+
+static void waiting_add(struct serving *serving)
+{
+    struct source *source = serving->source;
+    serving->number = ++source->serving_last;
+    serving->next = source->servings;
+    source->servings = serving;
+}
+
+static struct serving *waiting_take(struct source *source, uint64_t number)
+{
+    struct serving **at = &source->servings;
+    while (*at != NULL && (*at)->number != number)
+        at = &(*at)->next;
+    struct serving *serving = *at;
+    if (serving != NULL)
+        *at = serving->next;
+    return serving;
+}
+
+static void subject_copy(struct serving *serving)
+{
+    const struct lease *lease = lease_find(&serving->source->table, &serving->lease);
+    bytes_clear(&serving->subject);
+    if (lease != NULL)
+        bytes_append_span(&serving->subject, bytes_span(&lease->subject));
+}
+
+static void action_reply(struct serving *serving, const struct lease_action *action)
+{
+    if (action->err.code != ERR_OK) {
+        serving_reply_error(serving, &action->err);
+    } else if (serving->method == PEER_DESCRIBE) {
+        subject_copy(serving);
+        serving_on_worker(serving, describe_reply_on_worker);
+    } else {
+        struct bytes none = {0};
+        request_reply_bytes(serving->request, span_of(NULL, 0), &none);
+        serving_free(serving);
+    }
+}
+
+static void action_do(struct source *source, const struct lease_action *action)
+{
+    if (action->kind == LEASE_DO_DROP) {
+        drop_post(source, &action->id);
+        return;
+    }
+    struct serving *serving = waiting_take(source, action->request);
+    if (serving == NULL)
+        return;
+    if (action->kind == LEASE_DO_GRANT) {
+        subject_copy(serving);
+        if (workers_post(source->options.workers, grant_on_worker, serving, &serving->err) !=
+            ERR_OK)
+            serving_on_loop(serving, on_granted);
+    } else if (action->kind == LEASE_DO_SERVE) {
+        subject_copy(serving);
+        serving_on_worker(serving, serve_on_worker);
+    } else {
+        action_reply(serving, action);
+    }
+}
+
+static void source_step(struct source *source, struct lease_event *event)
+{
+    event->now_ms = loop_now_ms();
+    lease_actions_clear(&source->actions);
+    lease_step(&source->table, event, &source->actions);
+    for (size_t i = 0; i < source->actions.count; i++)
+        action_do(source, &source->actions.list[i]);
+    atomic_store(&source->alive, source->table.count);
+    uint64_t wake_ms = lease_wake_ms(&source->table);
+    uint64_t now_ms = loop_now_ms();
+    if (wake_ms != UINT64_MAX)
+        loop_timer_start(source->options.loop, &source->timer,
+                         wake_ms > now_ms ? wake_ms - now_ms : 0);
+}
+
+static void serving_step(struct serving *serving, enum lease_event_kind kind)
+{
+    struct lease_event event = {.kind = kind,
+                                .request = serving->number,
+                                .id = serving->lease,
+                                .peer = serving->peer,
+                                .arguments = serving->arguments,
+                                .subject = bytes_span(&serving->subject),
+                                .verdict = &serving->err};
+    struct source *source = serving->source;
+    BYTES_CLEANUP struct bytes subject = serving->subject; /* the serving may be gone */
+    serving->subject = (struct bytes){0};
+    struct err verdict = serving->err;
+    event.verdict = &verdict;
+    source_step(source, &event);
+}
+
+static void on_described(void *argument)
+{
+    struct serving *serving = argument;
+    if (serving->absent && lease_find(&serving->source->table, &serving->lease) != NULL)
+        serving->err = (struct err){0};
+    waiting_add(serving);
+    serving_step(serving, LEASE_ON_DESCRIBE);
+}
+
+static void on_granted(void *argument)
+{
+    struct serving *serving = argument;
+    serving->next = serving->source->servings;
+    serving->source->servings = serving; /* under its number again */
+    serving_step(serving, LEASE_ON_GRANTED);
+}
+
+static void on_renewal(void *argument)
+{
+    struct serving *serving = argument;
+    waiting_add(serving);
+    serving_step(serving, LEASE_ON_RENEW);
+}
+
+static void on_timer(void *argument)
+{
+    struct lease_event event = {.kind = LEASE_ON_TICK};
+    source_step(argument, &event);
+}
+
+/* On the loop: a request under a lease. */
+static void on_leased(void *argument)
+{
+    struct serving *serving = argument;
+    if (serving->method == PEER_RENEW &&
+        lease_find(&serving->source->table, &serving->lease) != NULL) {
+        subject_copy(serving);
+        serving_on_worker(serving, renew_on_worker);
+        return;
+    }
+    waiting_add(serving);
+    if (serving->method == PEER_RENEW)
+        serving_step(serving, LEASE_ON_RENEW);
+    else if (serving->method == PEER_END)
+        serving_step(serving, LEASE_ON_END);
+    else
+        serving_step(serving, LEASE_ON_SERVE);
+}
+
+/* ---- requests, on link workers ---- */
+
+static enum err_code leased_decode(struct serving *serving, struct err *err)
+{
+    TRY(peer_lease_decode(request_header(serving->request), &serving->arena, &serving->header,
+                          err));
+    serving->lease = serving->header.lease;
+    if (serving->method != PEER_GET_PAGES && serving->method != PEER_GET_FILES)
+        return ERR_OK;
+    return peer_items_decode(request_body(serving->request), &serving->arena, &serving->items,
+                             &serving->item_count, err);
+}
+
+void source_on_request(void *context, struct request *request)
+{
+    struct serving *serving = mem_calloc(1, sizeof(*serving));
+    serving->source = context;
+    serving->request = request;
+    serving->method = (enum peer_method)request_method(request);
+    serving->peer = request_session(request)->identity;
+    arena_init(&serving->arena, SERVING_ARENA_BYTES);
+    if (serving->method == PEER_DESCRIBE) {
+        serving_on_worker(serving, describe_on_worker);
+        return;
+    }
+    bool known = serving->method >= PEER_GET_PAGES && serving->method <= PEER_RECEIPT;
+    if (!known)
+        err_set(&serving->err, ERR_VERSION, "%s is not known to this node",
+                peer_method_name(serving->method));
+    if (!known || leased_decode(serving, &serving->err) != ERR_OK)
+        serving_reply_error(serving, &serving->err);
+    else
+        serving_on_loop(serving, on_leased);
+}
+
+bool source_find(void *context, const struct noise_key *key, struct session *session)
+{
+    struct source *source = context;
+    const struct peer *peer = peers_find_noise(source->options.peers, key);
+    if (peer == NULL)
+        return false;
+    session->identity = peer->keys.sign;
+    session->entry = 1 + (uint64_t)(peer - peers_at(source->options.peers, 0));
+    snprintf(session->name, sizeof(session->name), "%s", peer->region);
+    session->bucket = bucket_ref(peer->bucket);
+    return true;
+}
+
+/* ---- life ---- */
+
+static enum err_code leases_read(struct source *source, struct bytes *all, struct err *err)
+{
+    DB_ITER_CLEANUP struct db_iter *iter = NULL;
+    TRY(catalog_scan(source->options.store, NULL, FAMILY_LEASES, span_text("l"), span_of(NULL, 0),
+                     &iter, err));
+    for (;;) {
+        struct span key, value;
+        bool found;
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            return ERR_OK;
+        if (key.len != LEASE_KEY_BYTES)
+            return err_set(err, ERR_CORRUPT, "the key of a lease is damaged");
+        bytes_append_u32(all, (uint32_t)value.len);
+        bytes_append(all, key.data + 1, DIGEST_BYTES);
+        bytes_append_span(all, value);
+    }
+}
+
+struct loading {
+    struct source *source;
+    struct bytes all;
+};
+
+static void load_on_loop(void *argument)
+{
+    struct loading *loading = argument;
+    struct reader reader = reader_of(bytes_span(&loading->all));
+    while (reader.left.len > 0) {
+        struct lease_event event = {.kind = LEASE_ON_LOADED};
+        uint32_t bytes = reader_u32(&reader);
+        reader_copy(&reader, event.id.digest.b, DIGEST_BYTES);
+        struct reader value = reader_of(reader_span(&reader, bytes));
+        reader_copy(&value, event.peer.b, sizeof(event.peer.b));
+        reader_copy(&value, event.arguments.b, DIGEST_BYTES);
+        event.subject = value.left;
+        source_step(loading->source, &event);
+    }
+}
+
+enum err_code source_open(const struct source_options *options, struct source **ret_source,
+                          struct err *err)
+{
+    struct source *source = mem_calloc(1, sizeof(*source));
+    source->options = *options;
+    source->rights = (struct xcopy_rights){.store = options->store,
+                                           .principals = options->principals,
+                                           .node = identity_public(options->identity)->sign,
+                                           .region = options->region};
+    source->timer.run = on_timer;
+    source->timer.argument = source;
+    lease_table_init(&source->table, LEASE_MS);
+    struct loading loading = {.source = source};
+    enum err_code code = leases_read(source, &loading.all, err);
+    if (code == ERR_OK)
+        loop_call(options->loop, load_on_loop, &loading);
+    bytes_deinit(&loading.all);
+    if (code != ERR_OK) {
+        source_free(source);
+        return code;
+    }
+    *ret_source = source;
+    return ERR_OK;
+}
+
+void source_free(struct source *source)
+{
+    if (source == NULL)
+        return;
+    lease_table_deinit(&source->table);
+    lease_actions_deinit(&source->actions);
+    mem_free(source);
+}
+
+/* ---- revocation ---- */
+
+struct revocation {
+    struct source *source;
+    struct token_id token;
+};
+
+static bool subject_has_token(const struct lease *lease, const struct token_id *id)
+{
+    struct lease_subject subject;
+    struct token token;
+    return lease_subject_decode(bytes_span(&lease->subject), &subject, NULL) == ERR_OK &&
+           token_decode(subject.token, &token, NULL) == ERR_OK &&
+           memcmp(token.id.b, id->b, sizeof(id->b)) == 0;
+}
+
+static void on_revocation(void *argument)
+{
+    struct revocation *revocation = argument;
+    struct source *source = revocation->source;
+    for (size_t i = source->table.count; i-- > 0;) {
+        if (!subject_has_token(&source->table.leases[i], &revocation->token))
+            continue;
+        struct lease_event event = {.kind = LEASE_ON_REVOKED, .id = source->table.leases[i].id};
+        source_step(source, &event);
+    }
+    mem_free(revocation);
+}
+
+void source_revoke(struct source *source, const struct token_id *token)
+{
+    struct revocation *revocation = mem_calloc(1, sizeof(*revocation));
+    *revocation = (struct revocation){.source = source, .token = *token};
+    if (!loop_post(source->options.loop, on_revocation, revocation))
+        mem_free(revocation);
+}
+
+size_t source_leases(struct source *source)
+{
+    return atomic_load(&source->alive);
+}

@@ -1,0 +1,47 @@
+/* This node as a source: answers the requests of peers (proto/peer.h) under leases.
+ *
+ *     listener of peers --source_find, source_on_request--> decode -> rights -> lease machine -> serve
+ *
+ * Pages and files are served by place: down from the lease's root by key; the digest that stands
+ * there must be the one named; only then is the file index asked.
+ *
+ * Threads: the lease machine belongs to the loop; reading and rights run on the workers; requests
+ * come in on link workers. Order of the end: listener_close, workers_stop, loop_stop, source_free.
+ */
+#ifndef NODE_TASK_XCOPY_SOURCE_H
+#define NODE_TASK_XCOPY_SOURCE_H
+
+#include "node/loop.h"
+#include "node/peers.h"
+#include "node/task/lease.h"
+#include "node/task/xcopy_rights.h"
+#include "node/workers.h"
+#include "transport/listener.h"
+
+struct source;
+
+struct source_options { /* all borrowed until source_free */
+    struct store *store;
+    struct loop *loop;
+    struct workers *workers;
+    struct peers *peers;
+    const struct principals *principals;
+    const struct identity *identity;
+    const char *region;
+};
+
+/* Leases of before a restart get a full period. */
+enum err_code source_open(const struct source_options *options, struct source **ret_source,
+                          struct err *err);
+void source_free(struct source *source); /* NULL is fine */
+
+/* struct listener_handler of the peers' listener; context is the source. */
+bool source_find(void *context, const struct noise_key *key, struct session *session);
+void source_on_request(void *context, struct request *request);
+
+/* A right, a gate or a token went: leases that it concerns end at their next renewal at the latest;
+ * this ends those of the token at once. */
+void source_revoke(struct source *source, const struct token_id *token);
+size_t source_leases(struct source *source); /* alive; any thread */
+
+#endif

@@ -1,0 +1,399 @@
+#include "proto/catalog.h"
+
+#include "catalog.pb-c.h"
+#include "proto/message.h"
+
+/* ---- parts ---- */
+
+static ProtobufCBinaryData data_of_digest(const struct digest *digest)
+{
+    return message_data(digest_span(digest));
+}
+
+static enum err_code take_fixed(ProtobufCBinaryData data, void *ret_data, size_t bytes,
+                                struct err *err)
+{
+    if (data.len != bytes)
+        return err_set(err, ERR_BAD_DATA, "catalog record: a part of %zu bytes has %zu", bytes,
+                       data.len);
+    memcpy(ret_data, data.data, bytes);
+    return ERR_OK;
+}
+
+static enum err_code take_digest(ProtobufCBinaryData data, struct digest *ret_digest,
+                                 struct err *err)
+{
+    return take_fixed(data, ret_digest->b, DIGEST_BYTES, err);
+}
+
+static void *take_memory(struct arena *arena, size_t count, size_t bytes, struct err *err)
+{
+    void *memory = arena_alloc(arena, count, bytes);
+    if (memory == NULL)
+        err_set(err, ERR_LIMIT, "catalog record: takes more memory than it may");
+    return memory;
+}
+
+bool version_ref_equal(const struct version_ref *a, const struct version_ref *b)
+{
+    return digest_equal(&a->version, &b->version) && digest_equal(&a->page, &b->page) &&
+           digest_equal(&a->attribute_root, &b->attribute_root);
+}
+
+static void message_of_ref(const struct version_ref *from, Strait__VersionRef *record)
+{
+    strait__version_ref__init(record);
+    record->version = data_of_digest(&from->version);
+    record->page = data_of_digest(&from->page);
+    record->attribute_root = data_of_digest(&from->attribute_root);
+    record->row_count = from->totals.rows;
+    record->byte_count = from->totals.bytes;
+    record->partition_count = from->totals.partitions;
+}
+
+static enum err_code take_ref(const Strait__VersionRef *record, struct version_ref *ret_ref,
+                              struct err *err)
+{
+    if (record == NULL)
+        return err_set(err, ERR_BAD_DATA, "catalog record: without a version");
+    ret_ref->totals = (struct page_totals){.rows = record->row_count,
+                                           .bytes = record->byte_count,
+                                           .partitions = record->partition_count};
+    TRY(take_digest(record->version, &ret_ref->version, err));
+    TRY(take_digest(record->page, &ret_ref->page, err));
+    return take_digest(record->attribute_root, &ret_ref->attribute_root, err);
+}
+
+static enum err_code unpack(const ProtobufCMessageDescriptor *descriptor, struct span encoded,
+                            struct arena *arena, ProtobufCMessage **ret_message, struct err *err)
+{
+    return message_unpack_canonical(descriptor, encoded, CATALOG_COMMIT_BYTES_MAX, arena,
+                                    ret_message, err);
+}
+
+/* ---- account ---- */
+
+void account_record_encode(const struct account_record *from, struct bytes *out)
+{
+    Strait__AccountRecord record = STRAIT__ACCOUNT_RECORD__INIT;
+    MEM_CLEANUP Strait__KeyRecord *keys = mem_calloc(from->key_count, sizeof(*keys));
+    MEM_CLEANUP Strait__KeyRecord **list = mem_calloc(from->key_count, sizeof(*list));
+    for (size_t i = 0; i < from->key_count; i++) {
+        const struct public_key *key = &from->keys[i];
+        strait__key_record__init(&keys[i]);
+        keys[i].identity = message_data(span_of(key->identity.b, sizeof(key->identity.b)));
+        keys[i].exchange = message_data(span_of(key->exchange, sizeof(key->exchange)));
+        list[i] = &keys[i];
+    }
+    record.id = from->id.n;
+    record.name = message_data(from->name);
+    record.n_keys = from->key_count;
+    record.keys = list;
+    record.created_ms = from->created_ms;
+    message_pack(&record.base, out);
+}
+
+enum err_code account_record_decode(struct span encoded, struct arena *arena,
+                                    struct account_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__account_record__descriptor, encoded, arena, &message, err));
+    const Strait__AccountRecord *record = (const Strait__AccountRecord *)message;
+    struct account_record account = {
+        .id = {record->id},
+        .name = message_span(record->name),
+        .keys = take_memory(arena, record->n_keys, sizeof(*account.keys), err),
+        .key_count = record->n_keys,
+        .created_ms = record->created_ms,
+    };
+    if (account.keys == NULL)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < record->n_keys; i++) {
+        struct public_key *key = &account.keys[i];
+        TRY(take_fixed(record->keys[i]->identity, key->identity.b, sizeof(key->identity.b), err));
+        TRY(take_fixed(record->keys[i]->exchange, key->exchange, sizeof(key->exchange), err));
+    }
+    *ret_record = account;
+    return ERR_OK;
+}
+
+/* ---- project ---- */
+
+void project_record_encode(const struct project_record *from, struct bytes *out)
+{
+    Strait__ProjectRecord record = STRAIT__PROJECT_RECORD__INIT;
+    record.id = from->id.n;
+    record.name = message_data(from->name);
+    record.owner = from->owner.n;
+    record.created_ms = from->created_ms;
+    record.xcopy_enabled = from->xcopy_enabled;
+    message_pack(&record.base, out);
+}
+
+enum err_code project_record_decode(struct span encoded, struct arena *arena,
+                                    struct project_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__project_record__descriptor, encoded, arena, &message, err));
+    const Strait__ProjectRecord *record = (const Strait__ProjectRecord *)message;
+    *ret_record = (struct project_record){
+        .id = {record->id},
+        .name = message_span(record->name),
+        .owner = {record->owner},
+        .created_ms = record->created_ms,
+        .xcopy_enabled = record->xcopy_enabled,
+    };
+    return ERR_OK;
+}
+
+/* ---- table ---- */
+
+void table_record_encode(const struct table_record *from, struct bytes *out)
+{
+    Strait__TableRecord record = STRAIT__TABLE_RECORD__INIT;
+    Strait__VersionRef version;
+    message_of_ref(&from->version, &version);
+    record.id = from->id.n;
+    record.project = from->project.n;
+    record.name = message_data(from->name);
+    record.owner = message_data(from->owner);
+    record.comment = message_data(from->comment);
+    record.lifecycle_days = from->lifecycle_days;
+    record.created_ms = from->created_ms;
+    record.modified_ms = from->modified_ms;
+    record.sequence = from->sequence;
+    record.version = &version;
+    message_pack(&record.base, out);
+}
+
+enum err_code table_record_decode(struct span encoded, struct arena *arena,
+                                  struct table_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__table_record__descriptor, encoded, arena, &message, err));
+    const Strait__TableRecord *record = (const Strait__TableRecord *)message;
+    struct table_record table = {
+        .id = {record->id},
+        .project = {record->project},
+        .name = message_span(record->name),
+        .owner = message_span(record->owner),
+        .comment = message_span(record->comment),
+        .lifecycle_days = record->lifecycle_days,
+        .created_ms = record->created_ms,
+        .modified_ms = record->modified_ms,
+        .sequence = record->sequence,
+    };
+    TRY(take_ref(record->version, &table.version, err));
+    *ret_record = table;
+    return ERR_OK;
+}
+
+/* ---- snapshot ---- */
+
+void snapshot_claim_encode(const struct snapshot_claim *from, struct bytes *out)
+{
+    Strait__SnapshotClaim record = STRAIT__SNAPSHOT_CLAIM__INIT;
+    record.region = message_data(from->region);
+    record.project = message_data(from->project);
+    record.name = message_data(from->name);
+    record.version = data_of_digest(&from->version);
+    record.attribute_root = data_of_digest(&from->attribute_root);
+    record.base_table = from->base_table.n;
+    record.base_table_name = message_data(from->base_table_name);
+    record.created_ms = from->created_ms;
+    record.expires_ms = from->expires_ms;
+    record.description = message_data(from->description);
+    message_pack(&record.base, out);
+}
+
+/* It comes from another region: its texts are shown to users. */
+static enum err_code claim_check(const struct snapshot_claim *claim, struct err *err)
+{
+    const struct {
+        struct span text;
+        size_t bytes_max;
+    } texts[] = {
+        {claim->region, LIMIT_REGION_BYTES},       {claim->project, LIMIT_NAME_BYTES},
+        {claim->name, LIMIT_NAME_BYTES},           {claim->base_table_name, LIMIT_NAME_BYTES},
+        {claim->description, LIMIT_COMMENT_BYTES},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        if (texts[i].text.len > texts[i].bytes_max || !span_is_utf8(texts[i].text))
+            return err_set(err, ERR_BAD_DATA, "snapshot claim: a text too long or not UTF-8");
+    }
+    return ERR_OK;
+}
+
+enum err_code snapshot_claim_decode(struct span encoded, struct arena *arena,
+                                    struct snapshot_claim *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__snapshot_claim__descriptor, encoded, arena, &message, err));
+    const Strait__SnapshotClaim *record = (const Strait__SnapshotClaim *)message;
+    struct snapshot_claim claim = {
+        .region = message_span(record->region),
+        .project = message_span(record->project),
+        .name = message_span(record->name),
+        .base_table = {record->base_table},
+        .base_table_name = message_span(record->base_table_name),
+        .created_ms = record->created_ms,
+        .expires_ms = record->expires_ms,
+        .description = message_span(record->description),
+    };
+    TRY(take_digest(record->version, &claim.version, err));
+    TRY(take_digest(record->attribute_root, &claim.attribute_root, err));
+    TRY(claim_check(&claim, err));
+    *ret_record = claim;
+    return ERR_OK;
+}
+
+void snapshot_record_encode(const struct snapshot_record *from, struct bytes *out)
+{
+    Strait__SnapshotRecord record = STRAIT__SNAPSHOT_RECORD__INIT;
+    Strait__VersionRef version;
+    message_of_ref(&from->version, &version);
+    record.id = from->id.n;
+    record.project = from->project.n;
+    record.name = message_data(from->name);
+    record.owner = message_data(from->owner);
+    record.version = &version;
+    record.created_ms = from->created_ms;
+    record.expires_ms = from->expires_ms;
+    record.is_replica = from->is_replica;
+    record.claim = message_data(from->claim);
+    record.maker = message_data(span_of(from->maker.b, sizeof(from->maker.b)));
+    record.signature = message_data(span_of(from->signature, sizeof(from->signature)));
+    message_pack(&record.base, out);
+}
+
+enum err_code snapshot_record_decode(struct span encoded, struct arena *arena,
+                                     struct snapshot_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__snapshot_record__descriptor, encoded, arena, &message, err));
+    const Strait__SnapshotRecord *record = (const Strait__SnapshotRecord *)message;
+    struct snapshot_record snapshot = {
+        .id = {record->id},
+        .project = {record->project},
+        .name = message_span(record->name),
+        .owner = message_span(record->owner),
+        .created_ms = record->created_ms,
+        .expires_ms = record->expires_ms,
+        .is_replica = record->is_replica,
+        .claim = message_span(record->claim),
+    };
+    TRY(take_ref(record->version, &snapshot.version, err));
+    TRY(take_fixed(record->maker, snapshot.maker.b, sizeof(snapshot.maker.b), err));
+    TRY(take_fixed(record->signature, snapshot.signature, SIGNATURE_BYTES, err));
+    *ret_record = snapshot;
+    return ERR_OK;
+}
+
+/* ---- history ---- */
+
+const char *history_operation_text(enum history_operation operation)
+{
+    static const char *const texts[] = {
+        [OPERATION_CREATE] = "CREATE",
+        [OPERATION_LOAD] = "LOAD",
+        [OPERATION_INSERT] = "INSERT INTO",
+        [OPERATION_OVERWRITE] = "INSERT OVERWRITE",
+        [OPERATION_ADD_PARTITION] = "ADD PARTITION",
+        [OPERATION_DROP_PARTITION] = "DROP PARTITION",
+        [OPERATION_CLONE] = "CLONE",
+        [OPERATION_ALTER] = "ALTER",
+        [OPERATION_DROP] = "DROP",
+        [OPERATION_TRUNCATE] = "TRUNCATE",
+        [OPERATION_RESTORE] = "RESTORE",
+    };
+    size_t index = (size_t)operation;
+    return index < ARRAY_COUNT(texts) && texts[index] != NULL ? texts[index] : "UNKNOWN";
+}
+
+void history_record_encode(const struct history_record *from, struct bytes *out)
+{
+    Strait__HistoryRecord record = STRAIT__HISTORY_RECORD__INIT;
+    Strait__VersionRef version;
+    message_of_ref(&from->version, &version);
+    record.table = from->table.n;
+    record.sequence = from->sequence;
+    record.time_ms = from->time_ms;
+    record.operation = (uint32_t)from->operation;
+    record.principal = message_data(from->principal);
+    record.version = &version;
+    message_pack(&record.base, out);
+}
+
+enum err_code history_record_decode(struct span encoded, struct arena *arena,
+                                    struct history_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__history_record__descriptor, encoded, arena, &message, err));
+    const Strait__HistoryRecord *record = (const Strait__HistoryRecord *)message;
+    struct history_record history = {
+        .table = {record->table},
+        .sequence = record->sequence,
+        .time_ms = record->time_ms,
+        .operation = (enum history_operation)record->operation,
+        .principal = message_span(record->principal),
+    };
+    TRY(take_ref(record->version, &history.version, err));
+    *ret_record = history;
+    return ERR_OK;
+}
+
+/* ---- outcome ---- */
+
+void outcome_record_encode(const struct outcome_record *from, struct bytes *out)
+{
+    Strait__OutcomeRecord record = STRAIT__OUTCOME_RECORD__INIT;
+    record.time_ms = from->time_ms;
+    record.outcome = message_data(from->outcome);
+    message_pack(&record.base, out);
+}
+
+enum err_code outcome_record_decode(struct span encoded, struct arena *arena,
+                                    struct outcome_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__outcome_record__descriptor, encoded, arena, &message, err));
+    const Strait__OutcomeRecord *record = (const Strait__OutcomeRecord *)message;
+    *ret_record = (struct outcome_record){.time_ms = record->time_ms,
+                                          .outcome = message_span(record->outcome)};
+    return ERR_OK;
+}
+
+/* ---- root ---- */
+
+void root_record_encode(const struct root_record *from, struct bytes *out)
+{
+    Strait__RootRecord record = STRAIT__ROOT_RECORD__INIT;
+    MEM_CLEANUP Strait__RootPage *pages = mem_calloc(from->page_count, sizeof(*pages));
+    MEM_CLEANUP Strait__RootPage **list = mem_calloc(from->page_count, sizeof(*list));
+    for (size_t i = 0; i < from->page_count; i++) {
+        strait__root_page__init(&pages[i]);
+        pages[i].digest = data_of_digest(&from->pages[i]);
+        list[i] = &pages[i];
+    }
+    record.n_pages = from->page_count;
+    record.pages = list;
+    message_pack(&record.base, out);
+}
+
+enum err_code root_record_decode(struct span encoded, struct arena *arena,
+                                 struct root_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__root_record__descriptor, encoded, arena, &message, err));
+    const Strait__RootRecord *record = (const Strait__RootRecord *)message;
+    struct root_record root = {
+        .pages = take_memory(arena, record->n_pages, sizeof(*root.pages), err),
+        .page_count = record->n_pages,
+    };
+    if (root.pages == NULL)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < record->n_pages; i++)
+        TRY(take_digest(record->pages[i]->digest, &root.pages[i], err));
+    *ret_record = root;
+    return ERR_OK;
+}

@@ -1,0 +1,147 @@
+/* Records of the catalog, and the claim that a snapshot's maker signs. Digests and names only: what
+ * is large (schemas, trees) is content and stands under a digest.
+ *
+ * Encodings are canonical protobuf (catalog.proto); decode refuses anything else with ERR_BAD_DATA.
+ * Memory: decoded records borrow from the arena; CATALOG_ARENA_BYTES suffices for one record. Times
+ * are milliseconds since 1970, UTC; 0 is never. No threads. Keys: docs/FORMATS.md, "Catalog records".
+ */
+#ifndef PROTO_CATALOG_H
+#define PROTO_CATALOG_H
+
+#include "proto/arena.h"
+#include "proto/ids.h"
+#include "proto/limits.h"
+#include "proto/page.h"
+
+#define CATALOG_ARENA_BYTES ((LIMIT_MESSAGE_ARENA_FACTOR + 4) * CATALOG_COMMIT_BYTES_MAX)
+#define SIGNATURE_BYTES     64
+
+struct public_key {
+    struct identity_key identity; /* Ed25519 */
+    uint8_t exchange[32];         /* X25519 */
+};
+
+struct account_record {
+    struct account_id id;
+    struct span name; /* ALIYUN$name */
+    struct public_key *keys;
+    size_t key_count;
+    uint64_t created_ms;
+};
+
+struct project_record {
+    struct project_id id;
+    struct span name;
+    struct account_id owner;
+    uint64_t created_ms;
+    bool xcopy_enabled;
+};
+
+/* What a version is kept by: its name to users, and the pages that clean-up must keep. */
+struct version_ref {
+    struct digest version;        /* DOMAIN_VERSION: equal where content is equal */
+    struct digest page;           /* of the version record; the manifest tree hangs below it */
+    struct digest attribute_root; /* not covered by the version */
+    struct page_totals totals;
+};
+
+struct table_record {
+    struct table_id id;
+    struct project_id project;
+    struct span name;
+    struct span owner; /* principal */
+    struct span comment;
+    uint32_t lifecycle_days; /* 0: none */
+    uint64_t created_ms;
+    uint64_t modified_ms;
+    uint64_t sequence; /* of its last history record */
+    struct version_ref version;
+};
+
+/* What the maker of a snapshot says of it and signs: SNAPSHOT_SIGN_TEXT + these exact bytes. Replicas
+ * keep bytes and signature as they came. */
+#define SNAPSHOT_SIGN_TEXT "strait/1 snapshot"
+struct snapshot_claim {
+    struct span region; /* of the maker */
+    struct span project;
+    struct span name;
+    struct digest version;
+    struct digest attribute_root;
+    struct table_id base_table;
+    struct span base_table_name;
+    uint64_t created_ms;
+    uint64_t expires_ms; /* at its maker's */
+    struct span description;
+};
+
+struct snapshot_record {
+    struct table_id id; /* tables and snapshots: one sequence */
+    struct project_id project;
+    struct span name;  /* here; the claim has the name there */
+    struct span owner; /* principal */
+    struct version_ref version;
+    uint64_t created_ms; /* here: when it was made or last replaced */
+    uint64_t expires_ms; /* here */
+    bool is_replica;
+    struct span claim; /* snapshot_claim_decode */
+    struct identity_key maker;
+    uint8_t signature[SIGNATURE_BYTES];
+};
+
+/* Stored: never reuse a number. */
+enum history_operation {
+    OPERATION_CREATE = 1,
+    OPERATION_LOAD = 2,
+    OPERATION_INSERT = 3,
+    OPERATION_OVERWRITE = 4,
+    OPERATION_ADD_PARTITION = 5,
+    OPERATION_DROP_PARTITION = 6,
+    OPERATION_CLONE = 7,
+    OPERATION_ALTER = 8,
+    OPERATION_DROP = 9,
+    OPERATION_TRUNCATE = 10,
+    OPERATION_RESTORE = 11,
+};
+const char *history_operation_text(enum history_operation operation); /* "INSERT OVERWRITE" */
+
+struct history_record {
+    struct table_id table;
+    uint64_t sequence; /* from 1 */
+    uint64_t time_ms;
+    enum history_operation operation;
+    struct span principal;
+    struct version_ref version; /* after the operation */
+};
+
+/* The remembered answer to a statement (24 h). */
+struct outcome_record {
+    uint64_t time_ms;
+    struct span outcome; /* opaque here */
+};
+
+/* Pages that something outside of names keeps: a lease, a task. */
+struct root_record {
+    struct digest *pages;
+    size_t page_count;
+};
+
+#define CATALOG_RECORDS(X)                                                                         \
+    X(account_record)                                                                              \
+    X(project_record)                                                                              \
+    X(table_record)                                                                                \
+    X(snapshot_claim)                                                                              \
+    X(snapshot_record)                                                                             \
+    X(history_record)                                                                              \
+    X(outcome_record)                                                                              \
+    X(root_record)
+
+#define X(record)                                                                                  \
+    void record##_encode(const struct record *from, struct bytes *out);                            \
+    enum err_code record##_decode(struct span encoded, struct arena *arena,                        \
+                                  struct record *ret_record, struct err *err) MUST_USE;
+CATALOG_RECORDS(X)
+#undef X
+
+bool version_ref_equal(const struct version_ref *a, const struct version_ref *b);
+
+#endif

@@ -1,0 +1,234 @@
+#include "store/catalog_commit.h"
+
+#include "proto/limits.h"
+#include "store/crash.h"
+#include "store/parts.h"
+
+enum step_kind {
+    STEP_EXPECT = 1,
+    STEP_EXPECT_ABSENT = 2,
+    STEP_PUT = 3,
+    STEP_DELETE = 4,
+};
+
+struct step {
+    enum step_kind kind;
+    enum family family;
+    struct span key;
+    struct span value;
+};
+
+/* ---- building a change ---- */
+
+void catalog_change_deinit(struct catalog_change *change)
+{
+    bytes_deinit(&change->steps);
+    change->bytes = 0;
+}
+
+void catalog_change_clear(struct catalog_change *change)
+{
+    bytes_clear(&change->steps);
+    change->bytes = 0;
+}
+
+static void step_add(struct catalog_change *change, enum step_kind kind, enum family family,
+                     struct span key, struct span value)
+{
+    ASSERT(family >= FAMILY_CATALOG && family < FAMILY_COUNT);
+    ASSERT(key.len <= UINT16_MAX && value.len <= UINT32_MAX);
+    bytes_append_u8(&change->steps, (uint8_t)kind);
+    bytes_append_u8(&change->steps, (uint8_t)family);
+    bytes_append_u16(&change->steps, (uint16_t)key.len);
+    bytes_append_span(&change->steps, key);
+    bytes_append_u32(&change->steps, (uint32_t)value.len);
+    bytes_append_span(&change->steps, value);
+    if (kind == STEP_PUT || kind == STEP_DELETE)
+        change->bytes += key.len + value.len;
+}
+
+void catalog_expect(struct catalog_change *change, enum family family, struct span key,
+                    struct span value)
+{
+    step_add(change, STEP_EXPECT, family, key, value);
+}
+
+void catalog_expect_absent(struct catalog_change *change, enum family family, struct span key)
+{
+    step_add(change, STEP_EXPECT_ABSENT, family, key, span_of(NULL, 0));
+}
+
+void catalog_put(struct catalog_change *change, enum family family, struct span key,
+                 struct span value)
+{
+    step_add(change, STEP_PUT, family, key, value);
+}
+
+void catalog_delete(struct catalog_change *change, enum family family, struct span key)
+{
+    step_add(change, STEP_DELETE, family, key, span_of(NULL, 0));
+}
+
+static bool step_next(struct reader *reader, struct step *ret_step)
+{
+    if (reader->left.len == 0)
+        return false;
+    ret_step->kind = (enum step_kind)reader_u8(reader);
+    ret_step->family = (enum family)reader_u8(reader);
+    ret_step->key = reader_span(reader, reader_u16(reader));
+    ret_step->value = reader_span(reader, reader_u32(reader));
+    ASSERT(reader_ok(reader));
+    return true;
+}
+
+/* ---- sequences ---- */
+
+/* What the change itself puts under the key; the last one counts. */
+static bool change_find_put(const struct catalog_change *change, enum family family,
+                            struct span key, struct span *ret_value)
+{
+    struct reader reader = reader_of(bytes_span(&change->steps));
+    struct step step;
+    bool found = false;
+    while (step_next(&reader, &step)) {
+        if (step.kind == STEP_PUT && step.family == family && span_equal(step.key, key)) {
+            *ret_value = step.value;
+            found = true;
+        }
+    }
+    return found;
+}
+
+enum err_code catalog_sequence_take(struct store *store, struct catalog_change *change,
+                                    const char *sequence, uint64_t *ret_number, struct err *err)
+{
+    struct bytes key BYTES_CLEANUP = {0};
+    struct bytes stored BYTES_CLEANUP = {0};
+    struct span last = {0};
+    bytes_printf(&key, "sequence/%s", sequence);
+    struct span name = bytes_span(&key);
+    if (!change_find_put(change, FAMILY_META, name, &last)) {
+        bool found;
+        TRY(db_find(store->db, NULL, FAMILY_META, name, &stored, &found, err));
+        last = bytes_span(&stored);
+        if (found)
+            catalog_expect(change, FAMILY_META, name, last);
+        else
+            catalog_expect_absent(change, FAMILY_META, name);
+    }
+    if (last.len != 0 && last.len != 8)
+        return err_set(err, ERR_CORRUPT, "sequence %s: a record of %zu bytes", sequence, last.len);
+    uint64_t number = last.len == 0 ? 1 : load_u64(last.data) + 1;
+    uint8_t raw[8];
+    store_u64(raw, number);
+    catalog_put(change, FAMILY_META, name, span_of(raw, sizeof(raw)));
+    *ret_number = number;
+    return ERR_OK;
+}
+
+/* ---- commit ---- */
+
+/* A key for people: text as it is, the rest in hex; cut. */
+static void key_print(struct span key, struct bytes *out)
+{
+    for (size_t i = 0; i < key.len && i < 64; i++) {
+        uint8_t byte = key.data[i];
+        if (byte > ' ' && byte < 0x7F)
+            bytes_append_u8(out, byte);
+        else
+            bytes_printf(out, "\\%02x", byte);
+    }
+    bytes_append_u8(out, 0);
+}
+
+static enum err_code expectation_check(struct db *db, const struct step *step,
+                                       struct bytes *scratch, struct err *err)
+{
+    bool found;
+    TRY(db_find(db, NULL, step->family, step->key, scratch, &found, err));
+    bool met =
+        step->kind == STEP_EXPECT ? found && span_equal(bytes_span(scratch), step->value) : !found;
+    if (met)
+        return ERR_OK;
+    struct bytes key BYTES_CLEANUP = {0};
+    key_print(step->key, &key);
+    return err_set(err, ERR_CONFLICT, "%s %s %s", family_name(step->family), (const char *)key.data,
+                   step->kind == STEP_EXPECT_ABSENT ? "exists meanwhile"
+                   : found                          ? "has changed meanwhile"
+                                                    : "is gone meanwhile");
+}
+
+/* Invariant 1: the caller holds the catalog lock. Expectations are of the state before the change,
+ * wherever they stand in it. */
+static enum err_code change_apply_locked(struct db *db, const struct catalog_change *change,
+                                         struct db_batch *batch, struct err *err)
+{
+    struct bytes scratch BYTES_CLEANUP = {0};
+    struct reader reader = reader_of(bytes_span(&change->steps));
+    struct step step;
+    while (step_next(&reader, &step)) {
+        switch (step.kind) {
+        case STEP_EXPECT:
+        case STEP_EXPECT_ABSENT:
+            TRY(expectation_check(db, &step, &scratch, err));
+            break;
+        case STEP_PUT:
+            db_batch_put(batch, step.family, step.key, step.value);
+            break;
+        case STEP_DELETE:
+            db_batch_delete(batch, step.family, step.key);
+            break;
+        }
+    }
+    CRASH_POINT(CRASH_CATALOG_CHECKED);
+    return db_write(db, batch, true, err);
+}
+
+enum err_code catalog_commit(struct store *store, const struct catalog_change *change,
+                             enum catalog_space space, struct err *err)
+{
+    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    if (change->bytes > CATALOG_COMMIT_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "a catalog change of %zu bytes; at most %zu", change->bytes,
+                       (size_t)CATALOG_COMMIT_BYTES_MAX);
+    if (space == CATALOG_KEEP_RESERVE)
+        TRY(space_check(&store->space, change->bytes, err));
+    TRY(db_recover(store->db, err)); /* it waits for readers: not under the lock */
+    pthread_mutex_lock(&store->catalog_lock);
+    enum err_code code = change_apply_locked(store->db, change, &batch, err);
+    pthread_mutex_unlock(&store->catalog_lock);
+    TRY(code);
+    CRASH_POINT(CRASH_CATALOG_WRITTEN);
+    return ERR_OK;
+}
+
+/* ---- reading ---- */
+
+enum err_code catalog_view_open(struct store *store, struct db_view **ret_view, struct err *err)
+{
+    return db_view_open(store->db, ret_view, err);
+}
+
+void catalog_view_close(struct db_view *view)
+{
+    db_view_close(view);
+}
+
+void catalog_view_close_pointer(struct db_view **view)
+{
+    db_view_close(*view);
+}
+
+enum err_code catalog_find(struct store *store, struct db_view *view, enum family family,
+                           struct span key, struct bytes *ret_value, bool *ret_found,
+                           struct err *err)
+{
+    return db_find(store->db, view, family, key, ret_value, ret_found, err);
+}
+
+enum err_code catalog_scan(struct store *store, struct db_view *view, enum family family,
+                           struct span prefix, struct span from, struct db_iter **ret_iter,
+                           struct err *err)
+{
+    return db_iter_open(store->db, view, family, prefix, from, ret_iter, err);
+}

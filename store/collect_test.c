@@ -1,0 +1,421 @@
+/* Clean-up and fsck, on toy trees (trial.h). */
+#include "store/collect.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#include <cmocka.h>
+
+#include "proto/limits.h"
+#include "store/catalog_commit.h"
+#include "store/files.h"
+#include "store/pages.h"
+#include "store/parts.h"
+#include "store/trial.h"
+
+static const struct account_id alice = {1};
+
+static struct toy_snapshot snapshot_of(uint64_t seed, size_t file_count, size_t file_bytes_max)
+{
+    return (struct toy_snapshot){
+        .seed = seed, .file_count = file_count, .universe = 200, .file_bytes_max = file_bytes_max};
+}
+
+/* Adds and commits; the content stays open. */
+static struct content *stored(struct trial *trial, const struct toy_snapshot *snapshot,
+                              struct digest *ret_root)
+{
+    struct content *content;
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    assert_int_equal(toy_add(content, snapshot, ret_root, &trial->err), ERR_OK);
+    assert_int_equal(content_commit(content, &trial->err), ERR_OK);
+    return content;
+}
+
+static struct digest named(struct trial *trial, const char *name,
+                           const struct toy_snapshot *snapshot)
+{
+    struct digest root;
+    struct content *content = stored(trial, snapshot, &root);
+    assert_int_equal(toy_publish(trial->store, name, &root, &trial->err), ERR_OK);
+    content_close(content);
+    return root;
+}
+
+static struct collect_counts collected(struct trial *trial)
+{
+    struct collect_counts counts = {0};
+    if (collect_run(trial->store, toy_tree(), &counts, &trial->err) != ERR_OK)
+        fail_msg("%s", trial->err.message);
+    return counts;
+}
+
+static void fault_print(void *context, const struct digest *digest, const char *what)
+{
+    (void)context;
+    char hex[DIGEST_HEX_BYTES];
+    fprintf(stderr, "fsck: %s: %s\n", digest_hex(digest, hex), what);
+}
+
+static struct fsck_counts checked(struct trial *trial, enum fsck_depth depth)
+{
+    struct fsck_counts counts = {0};
+    if (store_fsck(trial->store, toy_tree(), depth, fault_print, NULL, &counts, &trial->err) !=
+        ERR_OK)
+        fail_msg("%s", trial->err.message);
+    return counts;
+}
+
+static void whole(struct trial *trial, const struct toy_snapshot *snapshot)
+{
+    if (toy_check(trial->store, snapshot, &trial->err) != ERR_OK)
+        fail_msg("%s", trial->err.message);
+    assert_int_equal(checked(trial, FSCK_RESOLVE).faults, 0);
+}
+
+static void what_is_named_stays_and_what_is_not_goes(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot keep = snapshot_of(1, 30, 200000), drop = snapshot_of(2, 30, 200000);
+    named(trial, "keep", &keep);
+    named(trial, "drop", &drop);
+    struct collect_counts counts = collected(trial);
+    assert_int_equal(counts.pages_deleted + counts.files_deleted, 0);
+    assert_int_equal(toy_drop(trial->store, "drop", &trial->err), ERR_OK);
+    counts = collected(trial);
+    assert_true(counts.pages_deleted > 0 && counts.files_deleted > 0);
+    whole(trial, &keep);
+    assert_int_equal(toy_check(trial->store, &drop, &trial->err), ERR_NOT_FOUND);
+    assert_int_equal(toy_drop(trial->store, "keep", &trial->err), ERR_OK);
+    counts = collected(trial);
+    assert_int_equal(counts.pages_marked + counts.files_marked, 0);
+    struct store_usage usage = trial_usage(trial);
+    assert_int_equal(usage.pack_count, 0);
+    assert_int_equal(usage.small_bytes, 0);
+    trial_reopen(trial);
+    assert_int_equal(checked(trial, FSCK_REHASH).pages, 0);
+}
+
+static void an_open_content_keeps_what_it_stored(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 40, 200000);
+    struct digest root;
+    struct content *content = stored(trial, &snapshot, &root);
+    collected(trial);
+    collected(trial);
+    whole(trial, &snapshot);
+    assert_int_equal(toy_publish(trial->store, "x", &root, &trial->err), ERR_OK);
+    content_close(content);
+    collected(trial);
+    whole(trial, &snapshot);
+}
+
+static void pages_not_committed_yet_do_not_lose_their_files(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 40, 50000);
+    struct digest root;
+    struct content *content;
+    named(trial, "x", &snapshot); /* the files are known to the store, */
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    assert_int_equal(toy_add(content, &snapshot, &root, &trial->err), ERR_OK);
+    assert_int_equal(toy_drop(trial->store, "x", &trial->err), ERR_OK);
+    collected(trial); /* and would go here but for the pins */
+    assert_int_equal(content_commit(content, &trial->err), ERR_OK);
+    assert_int_equal(toy_publish(trial->store, "y", &root, &trial->err), ERR_OK);
+    content_close(content);
+    whole(trial, &snapshot);
+}
+
+static void a_relied_page_keeps_all_below_it(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 40, 50000);
+    struct digest root = named(trial, "x", &snapshot);
+    struct content *content;
+    bool held;
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    assert_int_equal(content_rely_page(content, &root, &held, &trial->err), ERR_OK);
+    assert_true(held);
+    assert_int_equal(toy_drop(trial->store, "x", &trial->err), ERR_OK);
+    collected(trial);
+    whole(trial, &snapshot);
+    content_close(content);
+    collected(trial);
+    assert_int_equal(toy_check(trial->store, &snapshot, &trial->err), ERR_NOT_FOUND);
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    assert_int_equal(content_rely_page(content, &root, &held, &trial->err), ERR_OK);
+    assert_false(held);
+    content_close(content);
+}
+
+static void a_pinned_version_outlives_its_name(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 40, 50000);
+    struct digest root = named(trial, "x", &snapshot);
+    struct content *content;
+    assert_int_equal(content_open(trial->store, (struct account_id){7}, &content, &trial->err),
+                     ERR_OK);
+    assert_int_equal(content_pin_page(content, &root, &trial->err), ERR_OK);
+    assert_int_equal(toy_drop(trial->store, "x", &trial->err), ERR_OK);
+    collected(trial);
+    whole(trial, &snapshot);
+    content_close(content);
+    assert_true(collected(trial).files_deleted > 0);
+}
+
+static void staged_pages_keep_what_they_name(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 5, 50000);
+    static const struct task_id task = {{3}};
+    struct digest root = named(trial, "x", &snapshot);
+    struct bytes page BYTES_CLEANUP = {0};
+    struct digest names[2] = {root, {{1, 2, 3}}}; /* the second is still to be pulled */
+    struct digest above = toy_page(1, names, 2, &page);
+    struct staged_page staged = {above, bytes_span(&page)};
+    assert_int_equal(staged_put(trial->store, &task, &staged, 1, &trial->err), ERR_OK);
+    assert_int_equal(toy_drop(trial->store, "x", &trial->err), ERR_OK);
+    collected(trial);
+    whole(trial, &snapshot);
+    assert_int_equal(staged_drop(trial->store, &task, &trial->err), ERR_OK);
+    assert_true(collected(trial).files_deleted > 0);
+}
+
+static void a_missing_page_or_file_is_a_fault_and_nothing_is_deleted(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 40, 1000), other = snapshot_of(2, 40, 1000);
+    struct digest root = named(trial, "x", &snapshot);
+    named(trial, "other", &other);
+    assert_int_equal(checked(trial, FSCK_REHASH).faults, 0);
+    struct bytes page BYTES_CLEANUP = {0};
+    assert_int_equal(page_read(trial->store, &root, &page, &trial->err), ERR_OK);
+    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    db_batch_delete(&batch, FAMILY_PAGES, span_of(page.data + 1, DIGEST_BYTES));
+    assert_int_equal(db_write(trial->store->db, &batch, true, &trial->err), ERR_OK);
+    assert_int_equal(checked(trial, FSCK_RESOLVE).faults, 1);
+    struct collect_counts counts;
+    assert_int_equal(toy_drop(trial->store, "other", &trial->err), ERR_OK);
+    assert_int_equal(collect_run(trial->store, toy_tree(), &counts, &trial->err), ERR_NOT_FOUND);
+    assert_int_equal(toy_check(trial->store, &other, &trial->err), ERR_OK);
+}
+
+static void fsck_finds_damaged_files_and_wrong_books(void **state)
+{
+    struct trial *trial = *state;
+    struct toy_snapshot snapshot = snapshot_of(1, 40, 1000);
+    struct bytes file BYTES_CLEANUP = {0};
+    named(trial, "x", &snapshot);
+    struct digest digest = toy_file(3, 500, &file);
+    struct content *content;
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    file.data[100] ^= 1;
+    assert_int_equal(
+        content_add_file(content, &digest, bytes_span(&file), CONTENT_HASHED, &trial->err), ERR_OK);
+    struct bytes page BYTES_CLEANUP = {0};
+    struct digest root = toy_page(0, &digest, 1, &page);
+    assert_int_equal(content_add_page(content, &root, bytes_span(&page), &trial->err), ERR_OK);
+    assert_int_equal(content_commit(content, &trial->err), ERR_OK);
+    content_close(content);
+    assert_int_equal(checked(trial, FSCK_RESOLVE).faults, 0);
+    assert_int_equal(checked(trial, FSCK_REHASH).faults, 1);
+    trial->store->index.small_bytes++;
+    assert_int_equal(checked(trial, FSCK_RESOLVE).faults, 1);
+    trial->store->index.small_bytes--;
+}
+
+/* ---- everything at once, against a model ---- */
+
+#define NAMES 6
+
+struct model {
+    struct trial *trial;
+    uint64_t chance;
+    bool present[NAMES];
+    struct toy_snapshot snapshots[NAMES];
+    struct content *left_open;
+};
+
+static void model_publish(struct model *model, size_t i)
+{
+    char name[8];
+    snprintf(name, sizeof(name), "n%zu", i);
+    bool large = random_below(&model->chance, 3) == 0;
+    struct toy_snapshot snapshot =
+        snapshot_of(random_next(&model->chance), 1 + (size_t)random_below(&model->chance, 50),
+                    large ? 150000 : 3000);
+    named(model->trial, name, &snapshot);
+    model->snapshots[i] = snapshot;
+    model->present[i] = true;
+}
+
+static void model_drop(struct model *model, size_t i)
+{
+    char name[8];
+    snprintf(name, sizeof(name), "n%zu", i);
+    assert_int_equal(toy_drop(model->trial->store, name, &model->trial->err), ERR_OK);
+    model->present[i] = false;
+}
+
+static void model_check(struct model *model)
+{
+    assert_int_equal(checked(model->trial, FSCK_RESOLVE).faults, 0);
+    for (size_t i = 0; i < NAMES; i++) {
+        if (model->present[i])
+            assert_int_equal(
+                toy_check(model->trial->store, &model->snapshots[i], &model->trial->err), ERR_OK);
+    }
+}
+
+static void model_leave_open(struct model *model)
+{
+    struct digest root;
+    struct toy_snapshot snapshot = snapshot_of(random_next(&model->chance), 20, 100000);
+    content_close(model->left_open);
+    assert_int_equal(
+        content_open(model->trial->store, alice, &model->left_open, &model->trial->err), ERR_OK);
+    assert_int_equal(toy_add(model->left_open, &snapshot, &root, &model->trial->err), ERR_OK);
+}
+
+static void model_step(struct model *model)
+{
+    size_t i = (size_t)random_below(&model->chance, NAMES);
+    uint64_t what = random_below(&model->chance, 100);
+    if (what < 45) {
+        model_publish(model, i);
+    } else if (what < 65) {
+        model_drop(model, i);
+    } else if (what < 75) {
+        model_leave_open(model);
+    } else if (what < 92) {
+        collected(model->trial);
+        model_check(model);
+    } else {
+        content_close(model->left_open);
+        model->left_open = NULL;
+        trial_reopen(model->trial);
+        model->trial->store->index.small_bytes_max = 300000;
+        model_check(model);
+    }
+}
+
+static void any_history_equals_the_model(void **state)
+{
+    struct model model = {.trial = *state, .chance = trial_seed()};
+    model.trial->store->index.small_bytes_max = 300000;
+    for (int step = 0; step < 150; step++)
+        model_step(&model);
+    content_close(model.left_open);
+    for (size_t i = 0; i < NAMES; i++)
+        model_drop(&model, i);
+    collected(model.trial);
+    struct store_usage usage = trial_usage(model.trial);
+    assert_int_equal(usage.pack_count, 0);
+    assert_int_equal(usage.small_bytes, 0);
+    assert_int_equal(checked(model.trial, FSCK_RESOLVE).pages, 0);
+}
+
+/* ---- writers while clean-up runs ---- */
+
+struct writer {
+    struct store *store;
+    uint64_t chance;
+    atomic_bool *stop;
+    char name[8];
+    unsigned rounds;
+    struct err err;
+};
+
+/* Publishes, replaces and drops; what is published must be whole at once and at the end. A second
+ * name is taken over from the first by relying on its root. */
+static enum err_code writer_round(struct writer *writer)
+{
+    struct content *content CONTENT_CLEANUP = NULL;
+    struct toy_snapshot snapshot =
+        snapshot_of(random_next(&writer->chance), 1 + (size_t)random_below(&writer->chance, 40),
+                    random_below(&writer->chance, 4) == 0 ? 100000 : 2000);
+    struct digest root, before;
+    TRY(content_open(writer->store, alice, &content, &writer->err));
+    TRY(toy_find(writer->store, writer->name, &before, &writer->err));
+    if (!digest_is_zero(&before) && random_below(&writer->chance, 3) == 0) {
+        bool held;
+        char copy[16];
+        snprintf(copy, sizeof(copy), "%s-copy", writer->name);
+        TRY(toy_drop(writer->store, writer->name, &writer->err));
+        TRY(content_rely_page(content, &before, &held, &writer->err));
+        return held ? toy_publish(writer->store, copy, &before, &writer->err) : ERR_OK;
+    }
+    TRY(toy_add(content, &snapshot, &root, &writer->err));
+    TRY(content_commit(content, &writer->err));
+    TRY(toy_publish(writer->store, writer->name, &root, &writer->err));
+    content_close(content);
+    content = NULL;
+    return toy_check(writer->store, &snapshot, &writer->err);
+}
+
+static void *writer_run(void *context)
+{
+    struct writer *writer = context;
+    while (!atomic_load(writer->stop) && writer->err.code == ERR_OK) {
+        if (writer_round(writer) != ERR_OK)
+            break;
+        writer->rounds++;
+    }
+    return NULL;
+}
+
+static void clean_up_and_writers_do_not_disturb_each_other(void **state)
+{
+    struct trial *trial = *state;
+    uint64_t seed = trial_seed();
+    atomic_bool stop = false;
+    struct writer writers[3] = {0};
+    pthread_t threads[3];
+    trial->store->index.small_bytes_max = 100000;
+    for (size_t i = 0; i < 3; i++) {
+        writers[i] = (struct writer){.store = trial->store, .chance = seed + i, .stop = &stop};
+        snprintf(writers[i].name, sizeof(writers[i].name), "w%zu", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, writer_run, &writers[i]), 0);
+    }
+    uint64_t deleted = 0;
+    for (int round = 0; round < 25; round++) {
+        deleted += collected(trial).pages_deleted;
+        if (round % 5 == 4)
+            assert_int_equal(checked(trial, FSCK_RESOLVE).faults, 0);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        if (writers[i].err.code != ERR_OK)
+            fail_msg("%s", writers[i].err.message);
+        assert_true(writers[i].rounds > 0);
+    }
+    assert_true(deleted > 0);
+    assert_int_equal(trial->store->index.pins.count, 0);
+    collected(trial);
+    assert_int_equal(checked(trial, FSCK_REHASH).faults, 0);
+    trial_reopen(trial);
+    assert_int_equal(checked(trial, FSCK_RESOLVE).faults, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TRIAL(what_is_named_stays_and_what_is_not_goes),
+        TRIAL(an_open_content_keeps_what_it_stored),
+        TRIAL(pages_not_committed_yet_do_not_lose_their_files),
+        TRIAL(a_relied_page_keeps_all_below_it),
+        TRIAL(a_pinned_version_outlives_its_name),
+        TRIAL(staged_pages_keep_what_they_name),
+        TRIAL(a_missing_page_or_file_is_a_fault_and_nothing_is_deleted),
+        TRIAL(fsck_finds_damaged_files_and_wrong_books),
+        TRIAL(any_history_equals_the_model),
+        TRIAL(clean_up_and_writers_do_not_disturb_each_other),
+    };
+    return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
+}

@@ -1,0 +1,725 @@
+#include "store/db.h"
+
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <stdatomic.h>
+
+#include "proto/limits.h"
+#include "store/space.h"
+
+#define DB_MAX_OPEN_FILES     512
+#define DB_WAL_BYTES_MAX      (128 * MIB(1))
+#define DB_WRITE_BUFFER_BYTES (64 * MIB(1))
+/* Of one family. A log file takes 1.1 times this from the disk when it is begun. */
+#define DB_FAMILY_BUFFER_BYTES  (16 * MIB(1))
+#define DB_CACHE_BYTES          (64 * MIB(1))
+#define DB_MANIFEST_BYTES_MAX   (64 * MIB(1))
+#define DB_BLOCK_BYTES          KIB(4)
+#define DB_BLOOM_BITS           10
+#define DB_CHECKSUM_XXH3        4
+#define DB_LOG_FATAL            4
+#define DB_RECOVERY_TAIL_ONLY   0
+#define DB_RECOVER_WAIT_SECONDS 30
+#define DB_RECOVER_BYTES        (24 * MIB(1)) /* a new log, a new manifest */
+
+/* How a family is kept. */
+enum family_kind {
+    KIND_PACKS, /* ingested files; never compacted, never cached */
+    KIND_SMALL, /* large values for a short time */
+    KIND_POINT, /* looked up by digest: Bloom filters, 4 KiB blocks, cached */
+    KIND_PLAIN,
+    KIND_COUNT
+};
+
+struct db {
+    char *path;
+    rocksdb_t *rocks; /* NULL while a reopening has failed */
+    rocksdb_column_family_handle_t *handles[FAMILY_COUNT];
+
+    rocksdb_cache_t *cache;
+    rocksdb_options_t *options[KIND_COUNT]; /* [KIND_PLAIN] is the database's as well */
+    rocksdb_block_based_table_options_t *tables[KIND_COUNT];
+    rocksdb_envoptions_t *env_options;
+    rocksdb_ingestexternalfileoptions_t *ingest_options;
+    rocksdb_readoptions_t *read_now;
+    rocksdb_writeoptions_t *write_sync;
+    rocksdb_writeoptions_t *write_later;
+
+    pthread_mutex_t gate; /* the fields below, and who may touch rocks and handles */
+    pthread_cond_t gate_moved;
+    unsigned users; /* calls, iterators and views under way */
+    bool closing;   /* a reopening waits for them or is at work */
+    atomic_bool latched;
+};
+
+struct db_view {
+    struct db *db;
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *read;
+};
+
+struct db_iter {
+    struct db *db;
+    rocksdb_iterator_t *iter;
+    rocksdb_readoptions_t *read;
+    struct bytes end; /* first key beyond the prefix; empty: none. The library borrows it */
+    bool started;
+};
+
+struct db_sst {
+    rocksdb_sstfilewriter_t *writer;
+};
+
+/* How many calls, iterators and views this thread has under way: it may go on while a reopening
+ * waits for it. */
+static _Thread_local unsigned thread_uses;
+
+#ifdef __SANITIZE_THREAD__
+/* The library is not built with TSan: it cannot see how its threads synchronise. Ours it sees. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:librocksdb\nrace:libstdc++\ncalled_from_lib:librocksdb\n";
+}
+#endif
+
+/* ---- names and errors ---- */
+
+static const char *const pack_family_names[DB_PACK_FAMILIES] = {
+    "packs00", "packs01", "packs02", "packs03", "packs04", "packs05", "packs06", "packs07",
+    "packs08", "packs09", "packs10", "packs11", "packs12", "packs13", "packs14", "packs15",
+};
+
+static const char *const other_family_names[] = {
+#define X(family, name) name,
+    DB_FAMILIES(X)
+#undef X
+};
+
+/* "default" comes with every database and stays empty. */
+static const char default_family_name[] = "default";
+
+const char *family_name(enum family family)
+{
+    ASSERT((unsigned)family < FAMILY_COUNT);
+    return family <= FAMILY_PACKS_LAST ? pack_family_names[family]
+                                       : other_family_names[family - FAMILY_SMALL];
+}
+
+static enum family_kind family_kind(enum family family)
+{
+    if (family <= FAMILY_PACKS_LAST)
+        return KIND_PACKS;
+    if (family == FAMILY_SMALL)
+        return KIND_SMALL;
+    if (family == FAMILY_FILES || family == FAMILY_HELD || family == FAMILY_PAGES)
+        return KIND_POINT;
+    return KIND_PLAIN;
+}
+
+static enum err_code error_code(const char *text)
+{
+    static const struct {
+        const char *mark;
+        enum err_code code;
+    } marks[] = {
+        {"No space left", ERR_NO_SPACE}, {"Disk quota exceeded", ERR_NO_SPACE},
+        {"lock file", ERR_LOCKED},       {"Corruption", ERR_CORRUPT},
+        {"No such file", ERR_CORRUPT},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(marks); i++) {
+        if (strstr(text, marks[i].mark) != NULL)
+            return marks[i].code;
+    }
+    return ERR_IO;
+}
+
+/* Takes the library's text. */
+static enum err_code db_error(struct err *err, char *text, const char *doing)
+{
+    enum err_code code = err_set(err, error_code(text), "%s: %s", doing, text);
+    rocksdb_free(text);
+    return code;
+}
+
+/* ---- options ---- */
+
+static void table_options_make(struct db *db, enum family_kind kind)
+{
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_size(table, DB_BLOCK_BYTES);
+    rocksdb_block_based_options_set_checksum(table, DB_CHECKSUM_XXH3);
+    rocksdb_block_based_options_set_format_version(table, 5);
+    if (kind == KIND_PACKS || kind == KIND_SMALL)
+        rocksdb_block_based_options_set_no_block_cache(table, 1);
+    else
+        rocksdb_block_based_options_set_block_cache(table, db->cache);
+    if (kind == KIND_POINT) {
+        /* The policy belongs to the table options from here on. */
+        rocksdb_block_based_options_set_filter_policy(
+            table, rocksdb_filterpolicy_create_bloom_full(DB_BLOOM_BITS));
+        rocksdb_block_based_options_set_whole_key_filtering(table, 1);
+    }
+    db->tables[kind] = table;
+}
+
+static void family_options_make(struct db *db, enum family_kind kind)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    table_options_make(db, kind);
+    rocksdb_options_set_block_based_table_factory(options, db->tables[kind]);
+    rocksdb_options_set_compression(options, rocksdb_no_compression);
+    rocksdb_options_set_write_buffer_size(options, DB_FAMILY_BUFFER_BYTES);
+    if (kind == KIND_PACKS)
+        rocksdb_options_set_disable_auto_compactions(options, 1);
+    db->options[kind] = options;
+}
+
+static void database_options_set(rocksdb_options_t *options)
+{
+    rocksdb_options_set_create_missing_column_families(options, 1);
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_info_log_level(options, DB_LOG_FATAL);
+    rocksdb_options_set_keep_log_file_num(options, 2);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
+    rocksdb_options_set_wal_recovery_mode(options, DB_RECOVERY_TAIL_ONLY);
+    rocksdb_options_set_max_total_wal_size(options, DB_WAL_BYTES_MAX);
+    rocksdb_options_set_db_write_buffer_size(options, DB_WRITE_BUFFER_BYTES);
+    rocksdb_options_set_max_open_files(options, DB_MAX_OPEN_FILES);
+    rocksdb_options_set_max_manifest_file_size(options, DB_MANIFEST_BYTES_MAX);
+    rocksdb_options_set_max_background_jobs(options, 2);
+    rocksdb_options_set_allow_mmap_reads(options, 0);
+    rocksdb_options_set_allow_mmap_writes(options, 0);
+}
+
+static void options_make(struct db *db)
+{
+    db->cache = rocksdb_cache_create_lru(DB_CACHE_BYTES);
+    for (enum family_kind kind = 0; kind < KIND_COUNT; kind++)
+        family_options_make(db, kind);
+    database_options_set(db->options[KIND_PLAIN]);
+    db->env_options = rocksdb_envoptions_create();
+    db->ingest_options = rocksdb_ingestexternalfileoptions_create();
+    rocksdb_ingestexternalfileoptions_set_move_files(db->ingest_options, 1);
+    /* A pack's keys are new: it goes to the bottom as it is, or it is refused. */
+    rocksdb_ingestexternalfileoptions_set_snapshot_consistency(db->ingest_options, 0);
+    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(db->ingest_options, 0);
+    db->read_now = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(db->read_now, 1);
+    db->write_sync = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(db->write_sync, 1);
+    db->write_later = rocksdb_writeoptions_create();
+}
+
+static void options_free(struct db *db)
+{
+    rocksdb_writeoptions_destroy(db->write_later);
+    rocksdb_writeoptions_destroy(db->write_sync);
+    rocksdb_readoptions_destroy(db->read_now);
+    rocksdb_ingestexternalfileoptions_destroy(db->ingest_options);
+    rocksdb_envoptions_destroy(db->env_options);
+    for (enum family_kind kind = 0; kind < KIND_COUNT; kind++) {
+        rocksdb_options_destroy(db->options[kind]);
+        rocksdb_block_based_options_destroy(db->tables[kind]);
+    }
+    rocksdb_cache_destroy(db->cache);
+}
+
+/* ---- open, close ---- */
+
+static enum err_code rocks_open(struct db *db, bool create, struct err *err)
+{
+    const char *names[FAMILY_COUNT + 1];
+    const rocksdb_options_t *options[FAMILY_COUNT + 1];
+    rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        names[family] = family_name(family);
+        options[family] = db->options[family_kind(family)];
+    }
+    names[FAMILY_COUNT] = default_family_name;
+    options[FAMILY_COUNT] = db->options[KIND_PLAIN];
+
+    char *text = NULL;
+    rocksdb_options_set_create_if_missing(db->options[KIND_PLAIN], create);
+    rocksdb_t *rocks = rocksdb_open_column_families(
+        db->options[KIND_PLAIN], db->path, FAMILY_COUNT + 1, names, options, handles, &text);
+    if (text != NULL) {
+        if (strstr(text, "does not exist") != NULL) {
+            rocksdb_free(text);
+            return err_set(err, ERR_NOT_FOUND, "%s: no database here", db->path);
+        }
+        return db_error(err, text, "opening the database");
+    }
+    rocksdb_column_family_handle_destroy(handles[FAMILY_COUNT]);
+    memcpy(db->handles, handles, sizeof(db->handles));
+    db->rocks = rocks;
+    return ERR_OK;
+}
+
+static void rocks_close(struct db *db)
+{
+    if (db->rocks == NULL)
+        return;
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        rocksdb_column_family_handle_destroy(db->handles[family]);
+    rocksdb_close(db->rocks);
+    db->rocks = NULL;
+}
+
+static void db_free(struct db *db)
+{
+    options_free(db);
+    pthread_cond_destroy(&db->gate_moved);
+    pthread_mutex_destroy(&db->gate);
+    mem_free(db->path);
+    mem_free(db);
+}
+
+enum err_code db_open(const char *path, bool create, struct db **ret_db, struct err *err)
+{
+    struct db *db = mem_calloc(1, sizeof(*db));
+    db->path = mem_strdup(path);
+    pthread_mutex_init(&db->gate, NULL);
+    pthread_cond_init(&db->gate_moved, NULL);
+    options_make(db);
+    enum err_code code = rocks_open(db, create, err);
+    if (code != ERR_OK) {
+        db_free(db);
+        return code;
+    }
+    *ret_db = db;
+    return ERR_OK;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL)
+        return;
+    ASSERT(db->users == 0 && !db->closing);
+    rocks_close(db);
+    db_free(db);
+}
+
+/* ---- the gate ---- */
+
+static bool gate_enter(struct db *db)
+{
+    pthread_mutex_lock(&db->gate);
+    while (db->closing && thread_uses == 0)
+        pthread_cond_wait(&db->gate_moved, &db->gate);
+    bool open = db->rocks != NULL;
+    if (open)
+        db->users++;
+    pthread_mutex_unlock(&db->gate);
+    if (open)
+        thread_uses++;
+    return open;
+}
+
+/* A database that could not be opened again is tried anew. */
+static enum err_code db_enter(struct db *db, struct err *err)
+{
+    if (gate_enter(db))
+        return ERR_OK;
+    TRY(db_recover(db, err));
+    if (gate_enter(db))
+        return ERR_OK;
+    return err_set(err, ERR_IO, "the database is closed since a write failed");
+}
+
+static void db_leave(struct db *db)
+{
+    ASSERT(thread_uses > 0);
+    thread_uses--;
+    pthread_mutex_lock(&db->gate);
+    ASSERT(db->users > 0);
+    db->users--;
+    if (db->users == 0 && db->closing)
+        pthread_cond_broadcast(&db->gate_moved);
+    pthread_mutex_unlock(&db->gate);
+}
+
+bool db_latched(struct db *db)
+{
+    return atomic_load_explicit(&db->latched, memory_order_relaxed);
+}
+
+/* Waits until nobody is inside; false when that takes too long. */
+static bool gate_drain_locked(struct db *db)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DB_RECOVER_WAIT_SECONDS;
+    while (db->users > 0) {
+        if (pthread_cond_timedwait(&db->gate_moved, &db->gate, &until) != 0)
+            return db->users == 0;
+    }
+    return true;
+}
+
+/* Opening replays the log into files: a database that can still be read stays as it is until there
+ * is room for that. */
+static enum err_code recover_space_check(struct db *db, struct err *err)
+{
+    uint64_t bytes = DB_RECOVER_BYTES;
+    if (!gate_enter(db))
+        return ERR_OK; /* closed already: nothing to lose */
+    for (enum family family = FAMILY_SMALL; family < FAMILY_COUNT; family++) {
+        uint64_t buffered = 0;
+        if (rocksdb_property_int_cf(db->rocks, db->handles[family],
+                                    "rocksdb.cur-size-all-mem-tables", &buffered) == 0)
+            bytes += buffered;
+    }
+    db_leave(db);
+    const struct space space = {.path = db->path};
+    return space_check(&space, bytes, err);
+}
+
+enum err_code db_recover(struct db *db, struct err *err)
+{
+    if (!db_latched(db))
+        return ERR_OK;
+    if (thread_uses > 0)
+        return err_set(err, ERR_BUSY, "the database has to be opened again after a failed write");
+    TRY(recover_space_check(db, err));
+    enum err_code code = ERR_OK;
+    pthread_mutex_lock(&db->gate);
+    while (db->closing)
+        pthread_cond_wait(&db->gate_moved, &db->gate);
+    if (db_latched(db)) {
+        db->closing = true;
+        if (!gate_drain_locked(db)) {
+            code = err_set(err, ERR_BUSY, "readers keep the database from being opened again");
+        } else {
+            rocks_close(db);
+            code = rocks_open(db, false, err);
+            atomic_store_explicit(&db->latched, code != ERR_OK, memory_order_relaxed);
+        }
+        db->closing = false;
+        pthread_cond_broadcast(&db->gate_moved);
+    }
+    pthread_mutex_unlock(&db->gate);
+    return code;
+}
+
+/* For writers: a latched database first recovers. */
+static enum err_code db_enter_write(struct db *db, struct err *err)
+{
+    TRY(db_recover(db, err));
+    return db_enter(db, err);
+}
+
+static enum err_code db_write_error(struct db *db, struct err *err, char *text, const char *doing)
+{
+    atomic_store_explicit(&db->latched, true, memory_order_relaxed);
+    return db_error(err, text, doing);
+}
+
+/* ---- reading ---- */
+
+enum err_code db_find(struct db *db, struct db_view *view, enum family family, struct span key,
+                      struct bytes *ret_value, bool *ret_found, struct err *err)
+{
+    TRY(db_enter(db, err));
+    char *text = NULL;
+    rocksdb_pinnableslice_t *slice =
+        rocksdb_get_pinned_cf(db->rocks, view != NULL ? view->read : db->read_now,
+                              db->handles[family], (const char *)key.data, key.len, &text);
+    enum err_code code = ERR_OK;
+    if (text != NULL) {
+        code = db_error(err, text, family_name(family));
+    } else if (slice == NULL) {
+        *ret_found = false;
+    } else {
+        size_t len;
+        const char *value = rocksdb_pinnableslice_value(slice, &len);
+        bytes_clear(ret_value);
+        bytes_append(ret_value, value, len);
+        *ret_found = true;
+        rocksdb_pinnableslice_destroy(slice);
+    }
+    db_leave(db);
+    return code;
+}
+
+enum err_code db_view_open(struct db *db, struct db_view **ret_view, struct err *err)
+{
+    TRY(db_enter(db, err));
+    struct db_view *view = mem_calloc(1, sizeof(*view));
+    view->db = db;
+    view->snapshot = rocksdb_create_snapshot(db->rocks);
+    view->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(view->read, 1);
+    rocksdb_readoptions_set_snapshot(view->read, view->snapshot);
+    *ret_view = view;
+    return ERR_OK;
+}
+
+void db_view_close(struct db_view *view)
+{
+    if (view == NULL)
+        return;
+    rocksdb_readoptions_destroy(view->read);
+    rocksdb_release_snapshot(view->db->rocks, view->snapshot);
+    db_leave(view->db);
+    mem_free(view);
+}
+
+/* The first key beyond all that begin with prefix; empty when there is none. */
+static void prefix_end(struct span prefix, struct bytes *end)
+{
+    bytes_append_span(end, prefix);
+    while (end->len > 0 && end->data[end->len - 1] == 0xFF)
+        end->len--;
+    if (end->len > 0)
+        end->data[end->len - 1]++;
+}
+
+enum err_code db_iter_open(struct db *db, struct db_view *view, enum family family,
+                           struct span prefix, struct span from, struct db_iter **ret_iter,
+                           struct err *err)
+{
+    TRY(db_enter(db, err));
+    struct db_iter *iter = mem_calloc(1, sizeof(*iter));
+    iter->db = db;
+    iter->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(iter->read, 1);
+    if (family_kind(family) != KIND_PLAIN)
+        rocksdb_readoptions_set_fill_cache(iter->read, 0);
+    if (view != NULL)
+        rocksdb_readoptions_set_snapshot(iter->read, view->snapshot);
+    prefix_end(prefix, &iter->end);
+    if (iter->end.len > 0)
+        rocksdb_readoptions_set_iterate_upper_bound(iter->read, (const char *)iter->end.data,
+                                                    iter->end.len);
+    iter->iter = rocksdb_create_iterator_cf(db->rocks, iter->read, db->handles[family]);
+    struct span first = span_compare(prefix, from) >= 0 ? prefix : from;
+    rocksdb_iter_seek(iter->iter, first.len == 0 ? "" : (const char *)first.data, first.len);
+    *ret_iter = iter;
+    return ERR_OK;
+}
+
+enum err_code db_iter_next(struct db_iter *iter, struct span *ret_key, struct span *ret_value,
+                           bool *ret_found, struct err *err)
+{
+    if (iter->started && rocksdb_iter_valid(iter->iter))
+        rocksdb_iter_next(iter->iter);
+    iter->started = true;
+    if (rocksdb_iter_valid(iter->iter)) {
+        const char *key = rocksdb_iter_key(iter->iter, &ret_key->len);
+        const char *value = rocksdb_iter_value(iter->iter, &ret_value->len);
+        ret_key->data = (const uint8_t *)key;
+        ret_value->data = (const uint8_t *)value;
+        *ret_found = true;
+        return ERR_OK;
+    }
+    char *text = NULL;
+    rocksdb_iter_get_error(iter->iter, &text);
+    if (text != NULL)
+        return db_error(err, text, "reading on");
+    *ret_found = false;
+    return ERR_OK;
+}
+
+void db_iter_close(struct db_iter *iter)
+{
+    if (iter == NULL)
+        return;
+    rocksdb_iter_destroy(iter->iter);
+    rocksdb_readoptions_destroy(iter->read);
+    bytes_deinit(&iter->end);
+    db_leave(iter->db);
+    mem_free(iter);
+}
+
+void db_iter_close_pointer(struct db_iter **iter)
+{
+    db_iter_close(*iter);
+}
+
+/* ---- writing ---- */
+
+void db_batch_deinit(struct db_batch *batch)
+{
+    bytes_deinit(&batch->steps);
+    batch->count = 0;
+}
+
+void db_batch_clear(struct db_batch *batch)
+{
+    bytes_clear(&batch->steps);
+    batch->count = 0;
+}
+
+static void batch_begin(struct db_batch *batch, enum family family, bool put, struct span key)
+{
+    ASSERT((unsigned)family < FAMILY_COUNT && key.len <= UINT32_MAX);
+    bytes_append_u8(&batch->steps, (uint8_t)family);
+    bytes_append_u8(&batch->steps, put);
+    bytes_append_u32(&batch->steps, (uint32_t)key.len);
+    bytes_append_span(&batch->steps, key);
+    batch->count++;
+}
+
+void db_batch_put_parts(struct db_batch *batch, enum family family, struct span key,
+                        struct span head, struct span tail)
+{
+    ASSERT(tail.len <= UINT32_MAX - head.len);
+    batch_begin(batch, family, true, key);
+    bytes_append_u32(&batch->steps, (uint32_t)(head.len + tail.len));
+    bytes_append_span(&batch->steps, head);
+    bytes_append_span(&batch->steps, tail);
+}
+
+void db_batch_put(struct db_batch *batch, enum family family, struct span key, struct span value)
+{
+    db_batch_put_parts(batch, family, key, value, span_of(NULL, 0));
+}
+
+void db_batch_delete(struct db_batch *batch, enum family family, struct span key)
+{
+    batch_begin(batch, family, false, key);
+}
+
+/* Handles are read here, inside the gate: a batch may outlive a reopening. */
+static void batch_replay(struct db *db, const struct db_batch *batch, rocksdb_writebatch_t *into)
+{
+    struct reader reader = reader_of(bytes_span(&batch->steps));
+    while (reader.left.len > 0) {
+        enum family family = (enum family)reader_u8(&reader);
+        bool put = reader_u8(&reader) != 0;
+        struct span key = reader_span(&reader, reader_u32(&reader));
+        if (put) {
+            struct span value = reader_span(&reader, reader_u32(&reader));
+            rocksdb_writebatch_put_cf(into, db->handles[family], (const char *)key.data, key.len,
+                                      (const char *)value.data, value.len);
+        } else {
+            rocksdb_writebatch_delete_cf(into, db->handles[family], (const char *)key.data,
+                                         key.len);
+        }
+    }
+    ASSERT(reader_ok(&reader));
+}
+
+enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err)
+{
+    if (batch->count == 0)
+        return sync ? db_sync(db, err) : ERR_OK;
+    TRY(db_enter_write(db, err));
+    rocksdb_writebatch_t *raw = rocksdb_writebatch_create();
+    batch_replay(db, batch, raw);
+    char *text = NULL;
+    rocksdb_write(db->rocks, sync ? db->write_sync : db->write_later, raw, &text);
+    rocksdb_writebatch_destroy(raw);
+    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "writing");
+    db_leave(db);
+    return code;
+}
+
+enum err_code db_sync(struct db *db, struct err *err)
+{
+    TRY(db_enter_write(db, err));
+    char *text = NULL;
+    rocksdb_flush_wal(db->rocks, 1, &text);
+    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "syncing");
+    db_leave(db);
+    return code;
+}
+
+/* ---- pack files ---- */
+
+enum err_code db_sst_open(struct db *db, const char *path, struct db_sst **ret_sst, struct err *err)
+{
+    struct db_sst *sst = mem_calloc(1, sizeof(*sst));
+    sst->writer = rocksdb_sstfilewriter_create(db->env_options, db->options[KIND_PACKS]);
+    char *text = NULL;
+    rocksdb_sstfilewriter_open(sst->writer, path, &text);
+    if (text != NULL) {
+        db_sst_close(sst);
+        return db_error(err, text, "beginning a pack");
+    }
+    *ret_sst = sst;
+    return ERR_OK;
+}
+
+enum err_code db_sst_put(struct db_sst *sst, struct span key, struct span value, struct err *err)
+{
+    char *text = NULL;
+    rocksdb_sstfilewriter_put(sst->writer, (const char *)key.data, key.len,
+                              (const char *)value.data, value.len, &text);
+    return text == NULL ? ERR_OK : db_error(err, text, "writing a pack");
+}
+
+enum err_code db_sst_finish(struct db_sst *sst, uint64_t *ret_file_bytes, struct err *err)
+{
+    char *text = NULL;
+    rocksdb_sstfilewriter_finish(sst->writer, &text);
+    if (text != NULL)
+        return db_error(err, text, "ending a pack");
+    rocksdb_sstfilewriter_file_size(sst->writer, ret_file_bytes);
+    return ERR_OK;
+}
+
+void db_sst_close(struct db_sst *sst)
+{
+    if (sst == NULL)
+        return;
+    rocksdb_sstfilewriter_destroy(sst->writer);
+    mem_free(sst);
+}
+
+enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
+                        size_t path_count, struct err *err)
+{
+    TRY(db_enter_write(db, err));
+    char *text = NULL;
+    rocksdb_ingest_external_file_cf(db->rocks, db->handles[family], paths, path_count,
+                                    db->ingest_options, &text);
+    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "taking in packs");
+    db_leave(db);
+    return code;
+}
+
+enum err_code db_drop_files(struct db *db, enum family family, struct span from, struct span to,
+                            struct err *err)
+{
+    TRY(db_enter_write(db, err));
+    char *text = NULL;
+    rocksdb_delete_file_in_range_cf(db->rocks, db->handles[family], (const char *)from.data,
+                                    from.len, (const char *)to.data, to.len, &text);
+    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "dropping packs");
+    db_leave(db);
+    return code;
+}
+
+static bool pack_family_parse(const char *name, enum family *ret_family)
+{
+    for (enum family family = FAMILY_PACKS_FIRST; family <= FAMILY_PACKS_LAST; family++) {
+        if (strcmp(name, family_name(family)) == 0) {
+            *ret_family = family;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum err_code db_pack_files_each(struct db *db, db_on_file *on_file, void *context, struct err *err)
+{
+    TRY(db_enter(db, err));
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(db->rocks);
+    enum err_code code = ERR_OK;
+    int count = rocksdb_livefiles_count(files);
+    for (int i = 0; i < count && code == ERR_OK; i++) {
+        enum family family;
+        if (!pack_family_parse(rocksdb_livefiles_column_family_name(files, i), &family))
+            continue;
+        struct span first, last;
+        first.data = (const uint8_t *)rocksdb_livefiles_smallestkey(files, i, &first.len);
+        last.data = (const uint8_t *)rocksdb_livefiles_largestkey(files, i, &last.len);
+        code = on_file(context, family, first, last, rocksdb_livefiles_size(files, i), err);
+    }
+    rocksdb_livefiles_destroy(files);
+    db_leave(db);
+    return code;
+}

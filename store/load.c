@@ -1,0 +1,522 @@
+#include "store/load.h"
+
+#include "proto/key.h"
+#include "proto/limits.h"
+#include "store/load_partitions.h"
+#include "store/spill.h"
+
+#define CHUNK_BYTES       MIB(1) /* a chunk is full when it has that many */
+#define GATHER_ROWS_MAX   8192
+#define NO_PARTITION      UINT32_MAX
+#define RUN_HEADER_BYTES  8
+#define BUFFER_SHARE(all) ((all) / 4 * 3) /* the rest is the row group that is being encoded */
+
+/* Rows as they came, of any partitions. */
+struct load_chunk {
+    struct batch batch; /* data columns */
+    uint32_t *partitions;
+    size_t partition_capacity;
+};
+
+/* Rows in order of partition, in the spill file from `at` to `end`, as blocks:
+ *     u32 place of the partition in order of keys at that time -> its index | u32 bytes | batch */
+struct load_run {
+    uint64_t at;
+    uint64_t end;
+    uint32_t partition; /* of the block at `at`; NO_PARTITION at the end */
+    uint32_t block_bytes;
+};
+
+/* A row of the chunks. */
+struct row_place {
+    uint32_t chunk;
+    uint32_t row;
+};
+
+struct load {
+    struct arena arena; /* schema and folder */
+    struct schema schema;
+    char *tmp_folder;
+    uint64_t disk_reserve_bytes;
+    size_t memory_bytes;
+    struct file_sink sink;
+    struct column_codec *codec;
+
+    struct load_partitions partitions;
+    struct bytes key; /* scratch */
+    struct bytes last_key;
+    uint32_t last_partition;
+    uint32_t *row_partitions; /* of the batch at hand */
+    size_t row_capacity;
+
+    uint32_t head; /* the partition that `head_writer` streams */
+    bool head_only;
+    struct segment_writer *head_writer;
+    struct segment_writer *writer; /* of every other partition, one after another */
+
+    struct load_chunk *chunks;
+    size_t chunk_count;
+    size_t chunk_rows;   /* rows in all chunks */
+    size_t chunk_memory; /* of all chunks but the last */
+    struct spill spill;
+    struct load_run *runs;
+    size_t run_count;
+
+    bool finished;
+    uint32_t *sorted; /* partitions in order of key */
+    size_t sorted_at;
+    struct row_place *places; /* of all chunk rows in order of partition */
+    size_t *place_ends;       /* of each partition by rank */
+    struct batch gathered;
+    struct bytes block;
+    struct load_partition current;
+    struct load_counts counts;
+};
+
+/* ---- open, free ---- */
+
+struct load *load_open(const struct load_options *options)
+{
+    struct load *load = mem_calloc(1, sizeof(*load));
+    arena_init(&load->arena, SIZE_MAX / 2);
+    load->schema = schema_copy(options->schema, &load->arena);
+    load->tmp_folder = mem_strdup(options->tmp_folder);
+    load->disk_reserve_bytes = options->disk_reserve_bytes;
+    load->memory_bytes =
+        options->memory_bytes == 0 ? LOAD_MEMORY_BYTES_DEFAULT : options->memory_bytes;
+    if (load->memory_bytes < LOAD_MEMORY_BYTES_MIN)
+        load->memory_bytes = LOAD_MEMORY_BYTES_MIN;
+    load->sink = options->sink;
+    load->codec = column_codec_new();
+    load->last_partition = NO_PARTITION;
+    load->head = NO_PARTITION;
+    load->head_only = true;
+    load->head_writer = segment_writer_new(&load->schema, load->codec, &load->sink);
+    load->spill = SPILL_CLOSED;
+    batch_init(&load->gathered, &load->schema);
+    return load;
+}
+
+static void chunks_free(struct load *load)
+{
+    for (size_t i = 0; i < load->chunk_count; i++) {
+        batch_deinit(&load->chunks[i].batch);
+        mem_free(load->chunks[i].partitions);
+    }
+    mem_free(load->chunks);
+    load->chunks = NULL;
+    load->chunk_count = 0;
+    load->chunk_rows = 0;
+    load->chunk_memory = 0;
+}
+
+void load_free(struct load *load)
+{
+    if (load == NULL)
+        return;
+    chunks_free(load);
+    segment_writer_free(load->head_writer);
+    segment_writer_free(load->writer);
+    segment_deinit(&load->current.segment);
+    column_codec_free(load->codec);
+    load_partitions_deinit(&load->partitions);
+    bytes_deinit(&load->key);
+    bytes_deinit(&load->last_key);
+    bytes_deinit(&load->block);
+    batch_deinit(&load->gathered);
+    spill_close(&load->spill);
+    mem_free(load->row_partitions);
+    mem_free(load->runs);
+    mem_free(load->sorted);
+    mem_free(load->places);
+    mem_free(load->place_ends);
+    mem_free(load->tmp_folder);
+    arena_deinit(&load->arena);
+    mem_free(load);
+}
+
+void load_free_pointer(struct load **load)
+{
+    load_free(*load);
+}
+
+struct load_counts load_counts(const struct load *load)
+{
+    struct load_counts counts = load->counts;
+    counts.partitions = load->partitions.count;
+    counts.spilled_bytes = load->spill.bytes;
+    counts.spilled_runs = load->run_count;
+    return counts;
+}
+
+/* ---- which partition a row belongs to ---- */
+
+static enum err_code null_refused(const struct load *load, const struct column *column,
+                                  const struct vector *vector, struct err *err)
+{
+    size_t row = 0;
+    while (vector->valid[row] != 0)
+        row++;
+    return err_set(err, ERR_BAD_DATA, "row %" PRIu64 ": column %.*s must not be NULL",
+                   load->counts.rows + row + 1, SPAN_PRINTF(column->name));
+}
+
+static enum err_code check_nulls(const struct load *load, const struct batch *batch,
+                                 struct err *err)
+{
+    const struct schema *schema = &load->schema;
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (schema->columns[i].not_null && batch->vectors[i].null_count > 0)
+            return null_refused(load, &schema->columns[i], &batch->vectors[i], err);
+    }
+    for (size_t i = 0; i < schema->partition_column_count; i++) {
+        const struct vector *vector = &batch->vectors[schema->column_count + i];
+        if (vector->null_count > 0)
+            return null_refused(load, &schema->partition_columns[i], vector, err);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_partition_texts(const struct load *load, const struct column *column,
+                                           const struct vector *vector, struct err *err)
+{
+    for (size_t row = 0; row < vector->rows; row++) {
+        size_t len = vector_value(vector, row).text.len;
+        if (len == 0 || len > LIMIT_PARTITION_VALUE_BYTES)
+            return err_set(err, ERR_BAD_DATA,
+                           "row %" PRIu64 ": partition column %.*s has %zu bytes, 1 to %d allowed",
+                           load->counts.rows + row + 1, SPAN_PRINTF(column->name), len,
+                           LIMIT_PARTITION_VALUE_BYTES);
+    }
+    return ERR_OK;
+}
+
+/* All of the batch, before any of it is taken. */
+static enum err_code check_rows(const struct load *load, const struct batch *batch, struct err *err)
+{
+    const struct schema *schema = &load->schema;
+    TRY(check_nulls(load, batch, err));
+    for (size_t i = 0; i < schema->partition_column_count; i++) {
+        const struct column *column = &schema->partition_columns[i];
+        if (column->type.kind == TYPE_STRING)
+            TRY(check_partition_texts(load, column, &batch->vectors[schema->column_count + i],
+                                      err));
+    }
+    return ERR_OK;
+}
+
+static void row_key(struct load *load, const struct batch *batch, size_t row)
+{
+    const struct schema *schema = &load->schema;
+    bytes_clear(&load->key);
+    for (size_t i = 0; i < schema->partition_column_count; i++) {
+        struct value value = vector_value(&batch->vectors[schema->column_count + i], row);
+        key_append_value(&load->key, schema->partition_columns[i].type, value);
+    }
+}
+
+static enum err_code find_partition(struct load *load, uint32_t *ret_partition, struct err *err)
+{
+    if (load->last_partition == NO_PARTITION ||
+        !span_equal(bytes_span(&load->key), bytes_span(&load->last_key))) {
+        uint32_t partition = load_partitions_add(&load->partitions, bytes_span(&load->key));
+        if (load->partitions.count > LIMIT_LOAD_PARTITIONS)
+            return err_set(err, ERR_LIMIT, "a load of more than %d partitions",
+                           LIMIT_LOAD_PARTITIONS);
+        load->last_partition = partition;
+        bytes_clear(&load->last_key);
+        bytes_append_span(&load->last_key, bytes_span(&load->key));
+    }
+    *ret_partition = load->last_partition;
+    return ERR_OK;
+}
+
+/* load->row_partitions for all rows of the batch. */
+static enum err_code find_partitions(struct load *load, const struct batch *batch, struct err *err)
+{
+    if (load->row_capacity < batch->rows) {
+        load->row_partitions = mem_realloc(load->row_partitions, batch->rows, sizeof(uint32_t));
+        load->row_capacity = batch->rows;
+    }
+    for (size_t row = 0; row < batch->rows; row++) {
+        row_key(load, batch, row);
+        TRY(find_partition(load, &load->row_partitions[row], err));
+    }
+    return ERR_OK;
+}
+
+enum err_code load_touch(struct load *load, struct span key, struct err *err)
+{
+    ASSERT(!load->finished);
+    bytes_clear(&load->key);
+    bytes_append_span(&load->key, key);
+    uint32_t partition;
+    return find_partition(load, &partition, err);
+}
+
+/* ---- gathering ---- */
+
+static size_t chunk_memory(const struct load_chunk *chunk)
+{
+    return batch_memory_bytes(&chunk->batch) + chunk->partition_capacity * sizeof(uint32_t);
+}
+
+static struct load_chunk *chunk_open(struct load *load)
+{
+    if (load->chunk_count > 0) {
+        struct load_chunk *last = &load->chunks[load->chunk_count - 1];
+        size_t memory = chunk_memory(last);
+        if (memory < CHUNK_BYTES)
+            return last;
+        load->chunk_memory += memory;
+    }
+    load->chunks = mem_realloc(load->chunks, load->chunk_count + 1, sizeof(*load->chunks));
+    struct load_chunk *chunk = &load->chunks[load->chunk_count++];
+    *chunk = (struct load_chunk){0};
+    batch_init(&chunk->batch, &load->schema);
+    return chunk;
+}
+
+static void gather(struct load *load, const struct batch *batch, size_t at, size_t rows)
+{
+    while (rows > 0) {
+        size_t count = rows < GATHER_ROWS_MAX ? rows : GATHER_ROWS_MAX;
+        struct load_chunk *chunk = chunk_open(load);
+        size_t before = chunk->batch.rows;
+        if (chunk->partition_capacity < before + count) {
+            chunk->partition_capacity = before + count;
+            chunk->partitions =
+                mem_realloc(chunk->partitions, chunk->partition_capacity, sizeof(uint32_t));
+        }
+        memcpy(chunk->partitions + before, load->row_partitions + at, count * sizeof(uint32_t));
+        for (size_t i = 0; i < chunk->batch.vector_count; i++)
+            vector_append_range(&chunk->batch.vectors[i], &batch->vectors[i], at, count);
+        chunk->batch.rows += count;
+        load->chunk_rows += count;
+        at += count;
+        rows -= count;
+    }
+}
+
+/* What rows take now, and what sorting them will. */
+static size_t memory_in_use(struct load *load)
+{
+    size_t memory = load->chunk_memory + segment_writer_memory(load->head_writer) +
+                    load_partitions_memory(&load->partitions) +
+                    load->chunk_rows * sizeof(struct row_place);
+    if (load->chunk_count > 0)
+        memory += chunk_memory(&load->chunks[load->chunk_count - 1]);
+    if (memory > load->counts.memory_bytes_max)
+        load->counts.memory_bytes_max = memory;
+    return memory;
+}
+
+/* Stable: rows of a partition stay in the order in which they came. place_ends[rank] is where the
+ * partition of that rank ends. */
+static void sort_rows(struct load *load)
+{
+    size_t partitions = load->partitions.count;
+    mem_free(load->sorted);
+    load->sorted = load_partitions_sorted(&load->partitions);
+    MEM_CLEANUP uint32_t *ranks = mem_calloc(partitions, sizeof(*ranks));
+    for (uint32_t rank = 0; rank < partitions; rank++)
+        ranks[load->sorted[rank]] = rank;
+    size_t *ends = mem_calloc(partitions + 1, sizeof(*ends));
+    for (size_t c = 0; c < load->chunk_count; c++) {
+        for (size_t row = 0; row < load->chunks[c].batch.rows; row++)
+            ends[ranks[load->chunks[c].partitions[row]] + 1]++;
+    }
+    for (size_t rank = 0; rank < partitions; rank++)
+        ends[rank + 1] += ends[rank]; /* ends[rank] is where the partition begins, for now */
+    struct row_place *places = mem_calloc(load->chunk_rows, sizeof(*places));
+    for (uint32_t c = 0; c < load->chunk_count; c++) {
+        for (uint32_t row = 0; row < load->chunks[c].batch.rows; row++)
+            places[ends[ranks[load->chunks[c].partitions[row]]]++] = (struct row_place){c, row};
+    }
+    load->places = places;
+    load->place_ends = ends;
+}
+
+static void sort_forget(struct load *load)
+{
+    mem_free(load->places);
+    mem_free(load->place_ends);
+    load->places = NULL;
+    load->place_ends = NULL;
+}
+
+/* Rows of the chunk that are about a block. */
+static size_t block_rows(const struct load_chunk *chunk, size_t rows_max)
+{
+    size_t row_bytes = chunk_memory(chunk) / chunk->batch.rows + 1;
+    size_t rows = SPILL_BLOCK_BYTES / row_bytes;
+    return rows < 1 ? 1 : rows < rows_max ? rows : rows_max;
+}
+
+/* Copies rows from place `at` on, at most to `end`, to load->gathered; returns how many: about
+ * SPILL_BLOCK_BYTES of them. */
+static size_t gather_places(struct load *load, size_t at, size_t end)
+{
+    uint32_t rows[256];
+    size_t start = at;
+    batch_clear(&load->gathered);
+    size_t bytes = 0;
+    while (at < end && bytes < SPILL_BLOCK_BYTES) {
+        uint32_t chunk = load->places[at].chunk;
+        size_t count = 0, count_max = block_rows(&load->chunks[chunk], ARRAY_COUNT(rows));
+        while (at < end && count < count_max && load->places[at].chunk == chunk)
+            rows[count++] = load->places[at++].row;
+        bytes = 0;
+        for (size_t i = 0; i < load->gathered.vector_count; i++) {
+            struct vector *vector = &load->gathered.vectors[i];
+            vector_append_rows(vector, &load->chunks[chunk].batch.vectors[i], rows, count);
+            bytes += vector->rows * sizeof(int64_t) + vector->text.len;
+        }
+        load->gathered.rows += count;
+    }
+    return at - start;
+}
+
+/* ---- spilling ---- */
+
+/* One block of load->gathered goes to load->block, which is written when it is large. */
+static enum err_code spill_block(struct load *load, uint32_t partition, struct err *err)
+{
+    size_t at = load->block.len;
+    bytes_append_u32(&load->block, partition);
+    bytes_append_u32(&load->block, 0);
+    batch_encode(&load->gathered, &load->block);
+    size_t bytes = load->block.len - at - RUN_HEADER_BYTES;
+    ASSERT(bytes <= UINT32_MAX);
+    store_u32(load->block.data + at + 4, (uint32_t)bytes);
+    if (load->block.len < SPILL_BLOCK_BYTES)
+        return ERR_OK;
+    TRY(spill_write(&load->spill, bytes_span(&load->block), err));
+    bytes_clear(&load->block);
+    return ERR_OK;
+}
+
+static enum err_code spill_run(struct load *load, struct err *err)
+{
+    if (load->spill.fd < 0)
+        TRY(spill_open(load->tmp_folder, load->disk_reserve_bytes, &load->spill, err));
+    struct load_run run = {.at = load->spill.bytes};
+    sort_rows(load);
+    bytes_clear(&load->block);
+    for (size_t rank = 0, at = 0; rank < load->partitions.count; rank++) {
+        while (at < load->place_ends[rank]) {
+            at += gather_places(load, at, load->place_ends[rank]);
+            TRY(spill_block(load, load->sorted[rank], err));
+        }
+    }
+    TRY(spill_write(&load->spill, bytes_span(&load->block), err));
+    run.end = load->spill.bytes;
+    load->runs = mem_realloc(load->runs, load->run_count + 1, sizeof(*load->runs));
+    load->runs[load->run_count++] = run;
+    sort_forget(load);
+    chunks_free(load);
+    return ERR_OK;
+}
+
+/* ---- append, finish ---- */
+
+enum err_code load_append(struct load *load, const struct batch *batch, struct err *err)
+{
+    ASSERT(!load->finished &&
+           batch->vector_count == load->schema.column_count + load->schema.partition_column_count);
+    TRY(check_rows(load, batch, err));
+    TRY(find_partitions(load, batch, err));
+    size_t at = 0;
+    if (batch->rows > 0 && load->head == NO_PARTITION)
+        load->head = load->row_partitions[0];
+    if (load->head_only) {
+        while (at < batch->rows && load->row_partitions[at] == load->head)
+            at++;
+        TRY(segment_append(load->head_writer, batch, 0, at, err));
+        load->head_only = at == batch->rows;
+    }
+    gather(load, batch, at, batch->rows - at);
+    load->counts.rows += batch->rows;
+    if (memory_in_use(load) > BUFFER_SHARE(load->memory_bytes) && load->chunk_rows > 0)
+        TRY(spill_run(load, err));
+    return ERR_OK;
+}
+
+static enum err_code run_peek(struct load *load, struct load_run *run, struct err *err)
+{
+    run->partition = NO_PARTITION;
+    if (run->at == run->end)
+        return ERR_OK;
+    uint8_t header[RUN_HEADER_BYTES];
+    TRY(spill_read(&load->spill, run->at, header, sizeof(header), err));
+    run->partition = load_u32(header);
+    run->block_bytes = load_u32(header + 4);
+    if (run->block_bytes > run->end - run->at - RUN_HEADER_BYTES)
+        return err_set(err, ERR_CORRUPT, "temporary file: block longer than its run");
+    return ERR_OK;
+}
+
+enum err_code load_finish(struct load *load, struct err *err)
+{
+    ASSERT(!load->finished);
+    load->finished = true;
+    if (load->run_count > 0 && load->chunk_rows > 0)
+        TRY(spill_run(load, err));
+    for (size_t i = 0; i < load->run_count; i++)
+        TRY(run_peek(load, &load->runs[i], err));
+    sort_rows(load);
+    return ERR_OK;
+}
+
+/* ---- merging ---- */
+
+/* The run's blocks of this partition, to the writer. */
+static enum err_code merge_run(struct load *load, struct load_run *run, uint32_t partition,
+                               struct segment_writer *writer, struct err *err)
+{
+    while (run->partition == partition) {
+        bytes_resize(&load->block, run->block_bytes);
+        TRY(spill_read(&load->spill, run->at + RUN_HEADER_BYTES, load->block.data, run->block_bytes,
+                       err));
+        enum err_code code = batch_decode(bytes_span(&load->block), &load->gathered, err);
+        if (code != ERR_OK)
+            return err_set(err, ERR_CORRUPT, "temporary file: damaged block");
+        TRY(segment_append(writer, &load->gathered, 0, load->gathered.rows, err));
+        run->at += RUN_HEADER_BYTES + run->block_bytes;
+        TRY(run_peek(load, run, err));
+    }
+    return ERR_OK;
+}
+
+static enum err_code merge_partition(struct load *load, size_t rank, struct err *err)
+{
+    uint32_t partition = load->sorted[rank];
+    if (partition != load->head && load->writer == NULL)
+        load->writer = segment_writer_new(&load->schema, load->codec, &load->sink);
+    struct segment_writer *writer = partition == load->head ? load->head_writer : load->writer;
+    for (size_t i = 0; i < load->run_count; i++)
+        TRY(merge_run(load, &load->runs[i], partition, writer, err));
+    size_t at = rank == 0 ? 0 : load->place_ends[rank - 1];
+    while (at < load->place_ends[rank]) {
+        at += gather_places(load, at, load->place_ends[rank]);
+        TRY(segment_append(writer, &load->gathered, 0, load->gathered.rows, err));
+    }
+    segment_deinit(&load->current.segment);
+    TRY(segment_finish(writer, &load->current.segment, err));
+    load->current.key = load_partitions_key(&load->partitions, partition);
+    return ERR_OK;
+}
+
+enum err_code load_next(struct load *load, const struct load_partition **ret_partition,
+                        struct err *err)
+{
+    ASSERT(load->finished);
+    if (load->sorted_at == load->partitions.count) {
+        *ret_partition = NULL;
+        return ERR_OK;
+    }
+    TRY(merge_partition(load, load->sorted_at, err));
+    load->sorted_at++;
+    *ret_partition = &load->current;
+    return ERR_OK;
+}

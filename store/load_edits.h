@@ -1,0 +1,47 @@
+/* From a load to tree_apply: each partition that the load gives becomes the edits of a manifest
+ * tree, as it comes.
+ *
+ *     into       put P (old counts and the new), put P | n | ... (n: segments P had)
+ *     overwrite  delete everything under P, put P, put P | 0 | ...
+ *     replace    delete everything, put P, put P | 0 | ...: other partitions go
+ *
+ * A partition that gets no rows has no segment.
+ * One thread at a time; blocks as load_next and the tree's source do.
+ */
+#ifndef STORE_LOAD_EDITS_H
+#define STORE_LOAD_EDITS_H
+
+#include "store/load.h"
+#include "store/tree.h"
+
+enum load_mode {
+    LOAD_INTO,
+    LOAD_OVERWRITE,
+    LOAD_REPLACE,
+};
+
+struct load_edits {
+    struct load *load;       /* finished; borrows */
+    const struct tree *base; /* what the edits are applied to; borrows */
+    enum load_mode mode;
+
+    bool cleared;                           /* LOAD_REPLACE: the first edit was given */
+    const struct load_partition *partition; /* whose edits are given, NULL between two */
+    size_t entry_at;                        /* of its segment, the next to give */
+    bool partition_given;
+    uint32_t segment_number;
+    struct page_entry entry;
+    struct bytes key;
+
+    uint64_t rows; /* loaded, so far */
+    uint64_t partition_count;
+};
+
+void load_edits_init(struct load_edits *edits, struct load *load, const struct tree *base,
+                     enum load_mode mode);
+void load_edits_deinit(struct load_edits *edits);
+#define LOAD_EDITS_CLEANUP __attribute__((cleanup(load_edits_deinit)))
+
+struct tree_edit_source load_edits_source(struct load_edits *edits);
+
+#endif

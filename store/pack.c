@@ -1,0 +1,482 @@
+#include "store/pack.h"
+
+#include <stdatomic.h>
+
+#include "proto/limits.h"
+#include "store/crash.h"
+
+enum pack_phase {
+    PHASE_IDLE,    /* open, nobody at it */
+    PHASE_BUSY,    /* open, one thread appends */
+    PHASE_SEALING, /* one thread makes it durable */
+    PHASE_DONE,
+    PHASE_FAILED,
+};
+
+struct pack {
+    struct pack_id id;
+    struct db_sst *sst;
+    char *path;
+    struct pack_file *files; /* by slot */
+    size_t file_count;
+    size_t file_capacity;
+    uint64_t bytes; /* of the files */
+    atomic_uint refs;
+
+    /* guarded by packs.lock */
+    enum pack_phase phase;
+    bool wanted;        /* somebody waits to seal it: nobody takes it for appending */
+    struct err failure; /* PHASE_FAILED */
+};
+
+struct packs {
+    struct index *index;
+    const struct space *space;
+    const char *tmp_dir;
+
+    pthread_mutex_t lock; /* the fields below, and the phases */
+    pthread_cond_t moved;
+    struct pack *open[PACK_WRITERS_MAX]; /* IDLE, BUSY or SEALING; each holds a reference */
+    unsigned opening;                    /* being begun, not in `open` yet */
+};
+
+/* ---- one pack ---- */
+
+struct pack_id pack_id_get(const struct pack *pack)
+{
+    return pack->id;
+}
+
+uint64_t pack_bytes_get(const struct pack *pack)
+{
+    return pack->bytes;
+}
+
+const struct pack_file *pack_files_get(const struct pack *pack, size_t *ret_count)
+{
+    *ret_count = pack->file_count;
+    return pack->files;
+}
+
+/* Takes the next id and writes it down: invariant 1. */
+static enum err_code id_reserve(struct index *index, struct pack_id *ret_id, struct err *err)
+{
+    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    index_lock(index);
+    struct pack_record record = {.id = {index->pack_next}, .state = PACK_RESERVED};
+    index_put_pack(&batch, &record);
+    index_put_number(&batch, "pack_next", record.id.n + 1);
+    enum err_code code = db_write(index->db, &batch, false, err);
+    if (code == ERR_OK) {
+        index->pack_next++;
+        index_pack_add(index, record.id);
+    }
+    index_unlock(index);
+    TRY(code);
+    TRY(db_sync(index->db, err));
+    *ret_id = record.id;
+    return ERR_OK;
+}
+
+static void pack_free(struct pack *pack)
+{
+    db_sst_close(pack->sst);
+    mem_free(pack->files);
+    mem_free(pack->path);
+    mem_free(pack);
+}
+
+enum err_code pack_begin(struct packs *packs, struct pack **ret_pack, struct err *err)
+{
+    struct pack_id id;
+    TRY(id_reserve(packs->index, &id, err));
+    CRASH_POINT(CRASH_PACK_RESERVED);
+    struct bytes path BYTES_CLEANUP = {0};
+    bytes_printf(&path, "%s/pack-%016" PRIx64 ".sst", packs->tmp_dir, id.n);
+    struct db_sst *sst;
+    TRY(db_sst_open(packs->index->db, (const char *)path.data, &sst, err));
+    struct pack *pack = mem_calloc(1, sizeof(*pack));
+    *pack = (struct pack){.id = id, .sst = sst, .phase = PHASE_BUSY};
+    atomic_init(&pack->refs, 1);
+    pack->path = mem_strdup((const char *)path.data);
+    *ret_pack = pack;
+    return ERR_OK;
+}
+
+enum err_code pack_append(struct pack *pack, const struct digest *digest, struct account_id account,
+                          struct span file, struct err *err)
+{
+    ASSERT(pack->file_count < PACK_SLOTS_MAX && file.len <= LIMIT_FILE_BYTES);
+    uint8_t key[PACK_KEY_BYTES];
+    pack_key_encode(pack->id, (uint32_t)pack->file_count, key);
+    enum err_code code = db_sst_put(pack->sst, span_of(key, sizeof(key)), file, err);
+    if (code != ERR_OK)
+        return code;
+    if (pack->file_count == pack->file_capacity) {
+        pack->file_capacity = pack->file_capacity == 0 ? 64 : 2 * pack->file_capacity;
+        pack->files = mem_realloc(pack->files, pack->file_capacity, sizeof(*pack->files));
+    }
+    pack->files[pack->file_count++] =
+        (struct pack_file){.digest = *digest, .account = account, .file_bytes = (uint32_t)file.len};
+    pack->bytes += file.len;
+    CRASH_POINT(CRASH_PACK_APPENDED);
+    return ERR_OK;
+}
+
+static bool pack_fits(const struct pack *pack, size_t file_bytes)
+{
+    return pack->file_count < PACK_SLOTS_MAX && pack->bytes + file_bytes <= PACK_BYTES_MAX;
+}
+
+static enum err_code pack_seal_file(struct pack *pack, struct err *err)
+{
+    uint64_t sst_bytes;
+    TRY(db_sst_finish(pack->sst, &sst_bytes, err));
+    db_sst_close(pack->sst);
+    pack->sst = NULL;
+    CRASH_POINT(CRASH_PACK_SYNCED);
+    return ERR_OK;
+}
+
+/* ---- indexing what a pack holds ---- */
+
+/* One file of a pack that is now in the database. What is indexed already stays where it is: these
+ * bytes are dead then. */
+static enum err_code file_index(struct index *index, struct db_batch *batch,
+                                const struct pack *pack, uint32_t slot, uint64_t *live_bytes,
+                                struct err *err)
+{
+    const struct pack_file *file = &pack->files[slot];
+    struct file_record record;
+    bool found;
+    TRY(index_find_file(index, &file->digest, &record, &found, err));
+    if (!found) {
+        record = (struct file_record){
+            .place = PLACE_PACK, .pack = pack->id, .slot = slot, .file_bytes = file->file_bytes};
+        *live_bytes += file->file_bytes;
+    }
+    if (!found || record.stamp < index->collection) {
+        record.stamp = index->collection;
+        index_put_file(batch, &file->digest, &record);
+    }
+    index_put_held(batch, &file->digest, file->account);
+    return ERR_OK;
+}
+
+static enum err_code pack_index_step_locked(struct index *index, const struct pack *pack,
+                                            size_t from, size_t to, struct err *err)
+{
+    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    struct pack_record *record = index_pack_find(index, pack->id);
+    ASSERT(record != NULL);
+    struct pack_record changed = *record;
+    changed.state = PACK_LIVE;
+    changed.indexing = to < pack->file_count;
+    changed.bytes = pack->bytes;
+    for (size_t slot = from; slot < to; slot++)
+        TRY(file_index(index, &batch, pack, (uint32_t)slot, &changed.live_bytes, err));
+    index_put_pack(&batch, &changed);
+    TRY(db_write(index->db, &batch, false, err));
+    *record = changed;
+    return ERR_OK;
+}
+
+static enum err_code pack_index(struct index *index, const struct pack *pack, struct err *err)
+{
+    for (size_t from = 0; from < pack->file_count; from += INDEX_STEP_RECORDS) {
+        size_t to = from + INDEX_STEP_RECORDS;
+        if (to > pack->file_count)
+            to = pack->file_count;
+        index_lock(index);
+        enum err_code code = pack_index_step_locked(index, pack, from, to, err);
+        index_unlock(index);
+        TRY(code);
+        CRASH_POINT(CRASH_PACK_INDEX_STEP);
+    }
+    CRASH_POINT(CRASH_PACK_INDEXED);
+    return ERR_OK;
+}
+
+/* Nobody looks for its files in this pack any more: they are indexed, or lost with it. */
+static void pack_settle(struct index *index, const struct pack *pack)
+{
+    for (size_t from = 0; from < pack->file_count; from += INDEX_STEP_RECORDS) {
+        index_lock(index);
+        for (size_t i = from; i < pack->file_count && i < from + INDEX_STEP_RECORDS; i++)
+            pin_map_settle(&index->pins, &pack->files[i].digest, pack);
+        index_unlock(index);
+    }
+}
+
+/* ---- sealing ---- */
+
+/* Ingests packs of one family. */
+static enum err_code run_ingest(struct packs *packs, struct pack *const *list, size_t count,
+                                struct err *err)
+{
+    const char *paths[PACK_WRITERS_MAX];
+    for (size_t i = 0; i < count; i++)
+        paths[i] = list[i]->path;
+    TRY(db_ingest(packs->index->db, pack_family(list[0]->id), paths, count, err));
+    CRASH_POINT(CRASH_PACK_INGESTED);
+    return ERR_OK;
+}
+
+static enum err_code list_seal(struct packs *packs, struct pack *const *list, size_t count,
+                               struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(pack_seal_file(list[i], err));
+    for (size_t from = 0, to; from < count; from = to) {
+        enum family family = pack_family(list[from]->id);
+        for (to = from + 1; to < count && pack_family(list[to]->id) == family; to++)
+            ;
+        TRY(run_ingest(packs, list + from, to - from, err));
+    }
+    for (size_t i = 0; i < count; i++)
+        TRY(pack_index(packs->index, list[i], err));
+    return db_sync(packs->index->db, err);
+}
+
+/* Frees what the pack needs for writing only. */
+static void pack_end_writing(struct pack *pack)
+{
+    db_sst_close(pack->sst);
+    pack->sst = NULL;
+    unlink(pack->path); /* gone already when it was ingested */
+}
+
+/* The end of packs in phase SEALING: done, or failed when failure is not NULL. */
+static void packs_settle(struct packs *packs, struct pack *const *list, size_t count,
+                         const struct err *failure)
+{
+    for (size_t i = 0; i < count; i++) {
+        pack_end_writing(list[i]);
+        pack_settle(packs->index, list[i]);
+    }
+    pthread_mutex_lock(&packs->lock);
+    for (size_t i = 0; i < count; i++) {
+        list[i]->phase = failure == NULL ? PHASE_DONE : PHASE_FAILED;
+        if (failure != NULL)
+            list[i]->failure = *failure;
+        for (size_t at = 0; at < PACK_WRITERS_MAX; at++) {
+            if (packs->open[at] == list[i])
+                packs->open[at] = NULL;
+        }
+    }
+    pthread_cond_broadcast(&packs->moved);
+    pthread_mutex_unlock(&packs->lock);
+    for (size_t i = 0; i < count; i++)
+        pack_unref(list[i]); /* of `open` */
+}
+
+/* Makes packs in phase SEALING durable, or fails them all; `list` is in order of id. */
+static enum err_code packs_seal(struct packs *packs, struct pack *const *list, size_t count,
+                                struct err *err)
+{
+    struct err failure = {0};
+    enum err_code code = list_seal(packs, list, count, &failure);
+    packs_settle(packs, list, count, code == ERR_OK ? NULL : &failure);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", failure.message);
+}
+
+/* ---- the open packs ---- */
+
+struct packs *packs_new(struct index *index, const struct space *space, const char *tmp_dir)
+{
+    struct packs *packs = mem_calloc(1, sizeof(*packs));
+    packs->index = index;
+    packs->space = space;
+    packs->tmp_dir = tmp_dir;
+    pthread_mutex_init(&packs->lock, NULL);
+    pthread_cond_init(&packs->moved, NULL);
+    return packs;
+}
+
+void packs_free(struct packs *packs)
+{
+    if (packs == NULL)
+        return;
+    for (size_t i = 0; i < PACK_WRITERS_MAX; i++) {
+        struct pack *pack = packs->open[i];
+        if (pack == NULL)
+            continue;
+        ASSERT(pack->phase == PHASE_IDLE && atomic_load(&pack->refs) == 1);
+        pack_settle(packs->index, pack);
+        pack_end_writing(pack);
+        pack_free(pack);
+    }
+    pthread_cond_destroy(&packs->moved);
+    pthread_mutex_destroy(&packs->lock);
+    mem_free(packs);
+}
+
+/* The fullest idle pack that has room; else *ret_full is one that has not, if any. */
+static struct pack *idle_find_locked(struct packs *packs, size_t file_bytes, struct pack **ret_full)
+{
+    struct pack *best = NULL;
+    *ret_full = NULL;
+    for (size_t i = 0; i < PACK_WRITERS_MAX; i++) {
+        struct pack *pack = packs->open[i];
+        if (pack == NULL || pack->phase != PHASE_IDLE || pack->wanted)
+            continue;
+        if (!pack_fits(pack, file_bytes))
+            *ret_full = pack;
+        else if (best == NULL || pack->bytes > best->bytes)
+            best = pack;
+    }
+    return best;
+}
+
+static bool room_locked(const struct packs *packs)
+{
+    unsigned used = packs->opening;
+    for (size_t i = 0; i < PACK_WRITERS_MAX; i++)
+        used += packs->open[i] != NULL;
+    return used < PACK_WRITERS_MAX;
+}
+
+/* Begins one more; called with room and the lock, returns without the lock. */
+static enum err_code packs_begin(struct packs *packs, struct pack **ret_pack, struct err *err)
+{
+    packs->opening++;
+    pthread_mutex_unlock(&packs->lock);
+    struct pack *pack = NULL;
+    enum err_code code = pack_begin(packs, &pack, err);
+    pthread_mutex_lock(&packs->lock);
+    packs->opening--;
+    for (size_t i = 0; code == ERR_OK && i < PACK_WRITERS_MAX; i++) {
+        if (packs->open[i] == NULL) {
+            packs->open[i] = pack;
+            break;
+        }
+    }
+    pthread_cond_broadcast(&packs->moved);
+    pthread_mutex_unlock(&packs->lock);
+    if (code == ERR_OK)
+        *ret_pack = pack;
+    return code;
+}
+
+enum err_code packs_take(struct packs *packs, size_t file_bytes, struct pack **ret_pack,
+                         struct err *err)
+{
+    TRY(space_check(packs->space, file_bytes, err));
+    pthread_mutex_lock(&packs->lock);
+    for (;;) {
+        struct pack *full;
+        struct pack *pack = idle_find_locked(packs, file_bytes, &full);
+        if (pack != NULL) {
+            pack->phase = PHASE_BUSY;
+            pthread_mutex_unlock(&packs->lock);
+            *ret_pack = pack;
+            return ERR_OK;
+        }
+        if (full != NULL) {
+            full->phase = PHASE_SEALING;
+            pthread_mutex_unlock(&packs->lock);
+            TRY(packs_seal(packs, &full, 1, err));
+            pthread_mutex_lock(&packs->lock);
+        } else if (room_locked(packs)) {
+            return packs_begin(packs, ret_pack, err);
+        } else {
+            pthread_cond_wait(&packs->moved, &packs->lock);
+        }
+    }
+}
+
+void packs_give_back(struct packs *packs, struct pack *pack, const struct err *failure)
+{
+    pthread_mutex_lock(&packs->lock);
+    ASSERT(pack->phase == PHASE_BUSY);
+    pack->phase = failure == NULL ? PHASE_IDLE : PHASE_SEALING;
+    pthread_cond_broadcast(&packs->moved);
+    pthread_mutex_unlock(&packs->lock);
+    if (failure != NULL)
+        packs_settle(packs, &pack, 1, failure);
+}
+
+void pack_ref(struct pack *pack)
+{
+    atomic_fetch_add(&pack->refs, 1);
+}
+
+void pack_unref(struct pack *pack)
+{
+    if (atomic_fetch_sub(&pack->refs, 1) == 1)
+        pack_free(pack);
+}
+
+enum err_code pack_done(struct packs *packs, struct pack *pack, bool *ret_done, struct err *err)
+{
+    enum err_code code = ERR_OK;
+    pthread_mutex_lock(&packs->lock);
+    if (pack->phase == PHASE_FAILED)
+        code = err_set(err, pack->failure.code, "%s", pack->failure.message);
+    else
+        *ret_done = pack->phase == PHASE_DONE;
+    pthread_mutex_unlock(&packs->lock);
+    return code;
+}
+
+/* Moves the idle packs of the list to SEALING, in order of id. *ret_waiting: some are neither
+ * sealed now nor settled. */
+static size_t idle_claim_locked(struct pack *const *list, size_t count,
+                                struct pack *ret_claimed[PACK_WRITERS_MAX], bool *ret_waiting)
+{
+    size_t claimed = 0;
+    *ret_waiting = false;
+    for (size_t i = 0; i < count; i++) {
+        struct pack *pack = list[i];
+        if (pack->phase == PHASE_BUSY || pack->phase == PHASE_SEALING) {
+            pack->wanted = true;
+            *ret_waiting = true;
+        }
+        if (pack->phase != PHASE_IDLE)
+            continue;
+        pack->phase = PHASE_SEALING;
+        size_t at = claimed++;
+        for (; at > 0 && ret_claimed[at - 1]->id.n > pack->id.n; at--)
+            ret_claimed[at] = ret_claimed[at - 1];
+        ret_claimed[at] = pack;
+    }
+    return claimed;
+}
+
+enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t count,
+                           struct err *err)
+{
+    for (;;) {
+        struct pack *claimed[PACK_WRITERS_MAX];
+        bool waiting;
+        pthread_mutex_lock(&packs->lock);
+        size_t claimed_count = idle_claim_locked(list, count, claimed, &waiting);
+        if (claimed_count == 0 && waiting)
+            pthread_cond_wait(&packs->moved, &packs->lock);
+        pthread_mutex_unlock(&packs->lock);
+        if (claimed_count > 0)
+            TRY(packs_seal(packs, claimed, claimed_count, err));
+        else if (!waiting)
+            break;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool done = false;
+        TRY(pack_done(packs, list[i], &done, err));
+        ASSERT(done);
+    }
+    return ERR_OK;
+}
+
+/* ---- a pack of one's own ---- */
+
+enum err_code pack_ingest(struct packs *packs, struct pack *pack, struct err *err)
+{
+    TRY(pack_seal_file(pack, err));
+    return run_ingest(packs, &pack, 1, err);
+}
+
+void pack_end(struct pack *pack)
+{
+    pack_end_writing(pack);
+    pack_unref(pack);
+}

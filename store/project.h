@@ -1,0 +1,84 @@
+/* Accounts and projects of this region: who owns what.
+ *
+ * Names are unique without regard to (ASCII) case and keep the case they were made with. Every
+ * change is one catalog_commit. Reading: view NULL is now, else one moment (catalog_view_open).
+ * Records borrow from the arena. Threads: any. Rights are not asked here (node).
+ */
+#ifndef STORE_PROJECT_H
+#define STORE_PROJECT_H
+
+#include "proto/catalog.h"
+#include "store/catalog_commit.h"
+
+/* Who changes something, when, and what else goes into the same commit. */
+struct change_note {
+    uint64_t now_ms;
+    struct span principal;
+    /* When not NULL: the statement's outcome is remembered with the change. ERR_EXISTS when there is
+     * one already: somebody did it before. At most LIMIT_OUTCOME_BYTES. */
+    const struct statement_id *statement;
+    struct span outcome;
+    const struct catalog_change *also; /* further steps, or NULL */
+};
+
+/* The bytes that a principal's statement was answered with; ERR_NOT_FOUND. */
+enum err_code outcome_find(struct store *store, struct span principal,
+                           const struct statement_id *statement, struct arena *arena,
+                           struct outcome_record *ret_record, struct err *err) MUST_USE;
+/* A statement that changed nothing else. */
+enum err_code outcome_remember(struct store *store, const struct change_note *note,
+                               struct err *err) MUST_USE;
+/* Forgets those older than before_ms; some at a time, *ret_more says whether any are left. */
+enum err_code outcome_expire(struct store *store, uint64_t before_ms, bool *ret_more,
+                             struct err *err) MUST_USE;
+
+/* ---- accounts ---- */
+
+/* spec's id is given by the store. ERR_EXISTS: the name, or a half of one of its keys, is known. */
+enum err_code account_create(struct store *store, const struct account_record *spec,
+                             const struct change_note *note, struct account_id *ret_id,
+                             struct err *err) MUST_USE;
+enum err_code account_find(struct store *store, struct db_view *view, struct span name,
+                           struct arena *arena, struct account_record *ret_account,
+                           struct err *err) MUST_USE;
+enum err_code account_get(struct store *store, struct db_view *view, struct account_id id,
+                          struct arena *arena, struct account_record *ret_account,
+                          struct err *err) MUST_USE;
+/* Whose key is it? */
+enum err_code account_find_key(struct store *store, const struct identity_key *identity,
+                               struct arena *arena, struct account_record *ret_account,
+                               struct err *err) MUST_USE;
+typedef enum err_code on_account(void *context, const struct account_record *account,
+                                 struct err *err);
+enum err_code account_each(struct store *store, struct db_view *view, on_account *callback,
+                           void *context, struct err *err) MUST_USE;
+
+/* ---- projects ---- */
+
+struct project_spec {
+    struct span name;
+    struct account_id owner; /* exists */
+    bool xcopy_enabled;
+};
+
+/* ERR_EXISTS. */
+enum err_code project_create(struct store *store, const struct project_spec *spec,
+                             const struct change_note *note, struct project_id *ret_id,
+                             struct err *err) MUST_USE;
+/* ERR_NOT_FOUND. */
+enum err_code project_find(struct store *store, struct db_view *view, struct span name,
+                           struct arena *arena, struct project_record *ret_project,
+                           struct err *err) MUST_USE;
+enum err_code project_get(struct store *store, struct db_view *view, struct project_id id,
+                          struct arena *arena, struct project_record *ret_project,
+                          struct err *err) MUST_USE;
+/* The allow-list. */
+enum err_code project_xcopy_set(struct store *store, struct project_id id, bool enabled,
+                                const struct change_note *note, struct err *err) MUST_USE;
+/* In order of folded names. */
+typedef enum err_code on_project(void *context, const struct project_record *project,
+                                 struct err *err);
+enum err_code project_each(struct store *store, struct db_view *view, on_project *callback,
+                           void *context, struct err *err) MUST_USE;
+
+#endif

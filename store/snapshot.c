@@ -1,0 +1,293 @@
+#include "store/snapshot.h"
+
+#include "store/catalog_keys.h"
+#include "store/pages.h"
+
+#define EXPIRE_RECORDS_MAX 100
+
+/* ---- reading ---- */
+
+static enum err_code snapshot_read(struct store *store, struct db_view *view, struct table_id id,
+                                   struct arena *arena, struct span *ret_record, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    bool found = false;
+    catalog_key_id('s', id.n, &key);
+    TRY(catalog_record_find(store, view, FAMILY_CATALOG, bytes_span(&key), arena, ret_record,
+                            &found, err));
+    return found ? ERR_OK : err_set(err, ERR_TABLE_NOT_FOUND, "the snapshot is gone");
+}
+
+enum err_code snapshot_get(struct store *store, struct db_view *view, struct table_id id,
+                           struct arena *arena, struct snapshot_record *ret_snapshot,
+                           struct err *err)
+{
+    struct span record;
+    TRY(snapshot_read(store, view, id, arena, &record, err));
+    return snapshot_record_decode(record, arena, ret_snapshot, err);
+}
+
+enum err_code snapshot_find(struct store *store, struct db_view *view, struct project_id project,
+                            struct span name, struct arena *arena,
+                            struct snapshot_record *ret_snapshot, struct err *err)
+{
+    struct name_target target;
+    TRY(name_find(store, view, project, name, &target, err));
+    if (target.kind != NAME_SNAPSHOT)
+        return err_set(err, ERR_TABLE_NOT_FOUND, "%.*s is a table, not a snapshot",
+                       SPAN_PRINTF(name));
+    return snapshot_get(store, view, target.id, arena, ret_snapshot, err);
+}
+
+/* ---- signatures ---- */
+
+static void claim_message(struct span claim, struct bytes *out)
+{
+    bytes_append_text(out, SNAPSHOT_SIGN_TEXT);
+    bytes_append_u8(out, 0);
+    bytes_append_span(out, claim);
+}
+
+enum err_code snapshot_verify(struct span claim, const struct identity_key *maker,
+                              const uint8_t signature[SIGNATURE_BYTES], struct err *err)
+{
+    BYTES_CLEANUP struct bytes message = {0};
+    claim_message(claim, &message);
+    if (crypto_sign_verify_detached(signature, message.data, message.len, maker->b) != 0)
+        return err_set(err, ERR_PEER, "snapshot: the signature is not its maker's");
+    return ERR_OK;
+}
+
+/* ---- names ---- */
+
+/* Removes the record of a snapshot from the catalog, as it is now; not its name. */
+static enum err_code record_remove(struct store *store, struct catalog_change *change,
+                                   struct table_id id, struct arena *arena,
+                                   struct snapshot_record *ret_old, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    struct span record;
+    TRY(snapshot_read(store, NULL, id, arena, &record, err));
+    TRY(snapshot_record_decode(record, arena, ret_old, err));
+    catalog_key_id('s', id.n, &key);
+    catalog_expect(change, FAMILY_CATALOG, bytes_span(&key), record);
+    catalog_delete(change, FAMILY_CATALOG, bytes_span(&key));
+    return ERR_OK;
+}
+
+/* Gives the name to snapshot->id, from another snapshot if may_replace. *ret_replaced 0: from none. */
+static enum err_code name_take(struct store *store, struct catalog_change *change,
+                               const struct snapshot_record *snapshot, bool may_replace,
+                               struct table_id *ret_replaced, struct err *err)
+{
+    struct name_target target = {.kind = NAME_SNAPSHOT, .id = snapshot->id};
+    struct name_target old = {0};
+    bool found = false;
+    TRY(name_look(store, NULL, snapshot->project, snapshot->name, &old, &found, err));
+    if (!found || old.kind != NAME_SNAPSHOT || !may_replace) {
+        *ret_replaced = (struct table_id){0};
+        return name_claim(store, change, snapshot->project, snapshot->name, target, err);
+    }
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct snapshot_record ignored;
+    TRY(record_remove(store, change, old.id, &arena, &ignored, err));
+    name_replace(change, snapshot->project, snapshot->name, old, target);
+    *ret_replaced = old.id;
+    return ERR_OK;
+}
+
+static void record_put(struct catalog_change *change, const struct snapshot_record *snapshot)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    catalog_key_id('s', snapshot->id.n, &key);
+    snapshot_record_encode(snapshot, &value);
+    catalog_put(change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&value));
+}
+
+/* ---- create ---- */
+
+/* The table's record, which the change expects to stay as it is. */
+static enum err_code table_expect(struct store *store, struct catalog_change *change,
+                                  struct table_id id, struct arena *arena,
+                                  struct table_record *ret_table, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    struct span record;
+    bool found = false;
+    catalog_key_id('t', id.n, &key);
+    TRY(catalog_record_find(store, NULL, FAMILY_CATALOG, bytes_span(&key), arena, &record, &found,
+                            err));
+    if (!found)
+        return err_set(err, ERR_TABLE_NOT_FOUND, "the table is gone");
+    TRY(table_record_decode(record, arena, ret_table, err));
+    catalog_expect(change, FAMILY_CATALOG, bytes_span(&key), record);
+    return ERR_OK;
+}
+
+static enum err_code claim_sign(struct store *store, const struct snapshot_spec *spec,
+                                const struct table_record *table, uint64_t now_ms,
+                                struct bytes *claim, struct snapshot_record *snapshot,
+                                struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct project_record project;
+    TRY(project_get(store, NULL, spec->project, &arena, &project, err));
+    struct snapshot_claim content = {
+        .region = spec->region,
+        .project = project.name,
+        .name = spec->name,
+        .version = table->version.version,
+        .attribute_root = table->version.attribute_root,
+        .base_table = table->id,
+        .base_table_name = table->name,
+        .created_ms = now_ms,
+        .expires_ms = spec->expires_ms,
+        .description = spec->description,
+    };
+    BYTES_CLEANUP struct bytes message = {0};
+    snapshot_claim_encode(&content, claim);
+    claim_message(bytes_span(claim), &message);
+    snapshot->maker = spec->signer->maker;
+    snapshot->claim = bytes_span(claim);
+    return spec->signer->sign(spec->signer->context, bytes_span(&message), snapshot->signature,
+                              err);
+}
+
+enum err_code snapshot_create(struct store *store, const struct snapshot_spec *spec,
+                              const struct change_note *note, struct table_id *ret_id,
+                              struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes claim = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct table_record table;
+    struct table_id replaced;
+    struct snapshot_record snapshot = {
+        .project = spec->project,
+        .name = spec->name,
+        .owner = note->principal,
+        .created_ms = note->now_ms,
+        .expires_ms = spec->expires_ms,
+    };
+    if (spec->description.len > LIMIT_COMMENT_BYTES || !span_is_utf8(spec->description))
+        return err_set(err, ERR_PARAMETER, "a description has at most %d bytes of UTF-8",
+                       LIMIT_COMMENT_BYTES);
+    TRY(catalog_sequence_take(store, &change, "table", &snapshot.id.n, err));
+    TRY(name_take(store, &change, &snapshot, spec->or_replace, &replaced, err));
+    TRY(table_expect(store, &change, spec->table, &arena, &table, err));
+    snapshot.version = table.version;
+    TRY(claim_sign(store, spec, &table, note->now_ms, &claim, &snapshot, err));
+    record_put(&change, &snapshot);
+    TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
+    *ret_id = snapshot.id;
+    return ERR_OK;
+}
+
+/* ---- publish ---- */
+
+/* Names this page only while it is in `pages`: CLOSED does the rest. */
+static enum err_code version_is_here(struct store *store, const struct version_ref *version,
+                                     struct err *err)
+{
+    bool found = false;
+    TRY(page_find(store, &version->page, &found, err));
+    if (found)
+        TRY(page_find(store, &version->attribute_root, &found, err));
+    return found ? ERR_OK : err_set(err, ERR_INTERNAL, "snapshot: its pages are not here");
+}
+
+enum err_code snapshot_publish(struct store *store, const struct snapshot_replica *replica,
+                               const struct change_note *note, struct table_id *ret_id,
+                               struct table_id *ret_replaced, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    struct table_id replaced;
+    struct snapshot_record snapshot = {
+        .project = replica->project,
+        .name = replica->name,
+        .owner = note->principal,
+        .version = replica->version,
+        .created_ms = note->now_ms,
+        .expires_ms = replica->expires_ms,
+        .is_replica = true,
+        .claim = replica->claim,
+        .maker = replica->maker,
+    };
+    memcpy(snapshot.signature, replica->signature, SIGNATURE_BYTES);
+    TRY(version_is_here(store, &replica->version, err));
+    TRY(catalog_sequence_take(store, &change, "table", &snapshot.id.n, err));
+    TRY(name_take(store, &change, &snapshot, true, &replaced, err));
+    record_put(&change, &snapshot);
+    TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
+    *ret_id = snapshot.id;
+    if (ret_replaced != NULL)
+        *ret_replaced = replaced;
+    return ERR_OK;
+}
+
+/* ---- drop, expire ---- */
+
+static enum err_code drop_add(struct store *store, struct catalog_change *change,
+                              struct table_id id, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct snapshot_record old;
+    TRY(record_remove(store, change, id, &arena, &old, err));
+    name_release(change, old.project, old.name,
+                 (struct name_target){.kind = NAME_SNAPSHOT, .id = id});
+    return ERR_OK;
+}
+
+enum err_code snapshot_drop(struct store *store, struct table_id id, const struct change_note *note,
+                            struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    TRY(drop_add(store, &change, id, err));
+    return catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err);
+}
+
+static enum err_code expired_gather(struct store *store, uint64_t now_ms,
+                                    struct table_id ids[EXPIRE_RECORDS_MAX], size_t *ret_count,
+                                    struct err *err)
+{
+    DB_ITER_CLEANUP struct db_iter *iter = NULL;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    size_t count = 0;
+    TRY(catalog_scan(store, NULL, FAMILY_CATALOG, span_text("s"), span_of(NULL, 0), &iter, err));
+    while (count < EXPIRE_RECORDS_MAX) {
+        struct span key;
+        struct span value;
+        struct snapshot_record snapshot;
+        bool found = false;
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            break;
+        arena_reset(&arena);
+        TRY(snapshot_record_decode(value, &arena, &snapshot, err));
+        if (snapshot.expires_ms != 0 && snapshot.expires_ms <= now_ms)
+            ids[count++] = snapshot.id;
+    }
+    *ret_count = count;
+    return ERR_OK;
+}
+
+enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,
+                              struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    struct table_id ids[EXPIRE_RECORDS_MAX];
+    size_t count = 0;
+    TRY(expired_gather(store, now_ms, ids, &count, err));
+    for (size_t i = 0; i < count; i++)
+        TRY(drop_add(store, &change, ids[i], err));
+    if (count > 0)
+        TRY(catalog_commit(store, &change, CATALOG_USE_RESERVE, err));
+    *ret_dropped = count;
+    return ERR_OK;
+}

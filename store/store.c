@@ -1,0 +1,132 @@
+#include "store/store.h"
+
+#include "proto/limits.h"
+#include "store/crash.h"
+#include "store/directory.h"
+#include "store/parts.h"
+
+static const char marker_key[] = "store";
+
+/* ---- open ---- */
+
+/* The database says itself whose it is, in case the marker file went. */
+static enum err_code meta_marker_check(struct store *store, struct span wanted, struct err *err)
+{
+    struct bytes found_text BYTES_CLEANUP = {0};
+    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    bool found;
+    TRY(db_find(store->db, NULL, FAMILY_META, span_text(marker_key), &found_text, &found, err));
+    if (found)
+        return marker_check(store->data_dir, bytes_span(&found_text), wanted, err);
+    db_batch_put(&batch, FAMILY_META, span_text(marker_key), wanted);
+    return db_write(store->db, &batch, true, err);
+}
+
+/* A directory without a marker is new, or was left in the middle of being made. */
+static enum err_code database_open(struct store *store, const struct store_options *options,
+                                   struct err *err)
+{
+    struct bytes wanted BYTES_CLEANUP = {0};
+    struct bytes found_text BYTES_CLEANUP = {0};
+    struct bytes path BYTES_CLEANUP = {0};
+    bool found;
+    marker_make(options->region, span_of(options->identity.b, sizeof(options->identity.b)),
+                &wanted);
+    TRY(marker_read(store->data_dir, &found_text, &found, err));
+    if (found)
+        TRY(marker_check(store->data_dir, bytes_span(&found_text), bytes_span(&wanted), err));
+    bytes_printf(&path, "%s/db", store->data_dir);
+    bytes_append_u8(&path, 0);
+    enum err_code code = db_open((const char *)path.data, !found, &store->db, err);
+    if (code == ERR_NOT_FOUND)
+        return err_set(err, ERR_CORRUPT, "%s: the directory has a store's marker but no database",
+                       store->data_dir);
+    TRY(code);
+    TRY(meta_marker_check(store, bytes_span(&wanted), err));
+    CRASH_POINT(CRASH_STORE_CREATED);
+    return found ? ERR_OK : marker_write(store->data_dir, bytes_span(&wanted), err);
+}
+
+static enum err_code parts_open(struct store *store, const struct store_options *options,
+                                struct err *err)
+{
+    TRY(crash_arm(err));
+    TRY(directory_make(store->data_dir, err));
+    TRY(directory_lock(store->data_dir, &store->lock_file, err));
+    TRY(directory_make(store->tmp_dir, err));
+    TRY(directory_clear(store->tmp_dir, err));
+    TRY(database_open(store, options, err));
+    TRY(index_open(&store->index, store->db, err));
+    store->index.small_bytes_max = SMALL_FAMILY_BYTES_MAX;
+    store->packs = packs_new(&store->index, &store->space, store->tmp_dir);
+    return ERR_OK;
+}
+
+enum err_code store_open(const struct store_options *options, struct store **ret_store,
+                         struct err *err)
+{
+    struct store *store = mem_calloc(1, sizeof(*store));
+    struct bytes tmp_dir BYTES_CLEANUP = {0};
+    bytes_printf(&tmp_dir, "%s/tmp", options->data_dir);
+    store->data_dir = mem_strdup(options->data_dir);
+    store->tmp_dir = mem_strndup(bytes_span(&tmp_dir));
+    store->lock_file = -1;
+    store->space = (struct space){store->data_dir, options->disk_reserve_bytes};
+    pthread_mutex_init(&store->catalog_lock, NULL);
+    pthread_mutex_init(&store->collect_lock, NULL);
+    enum err_code code = parts_open(store, options, err);
+    if (code != ERR_OK) {
+        store_close(store);
+        return code;
+    }
+    *ret_store = store;
+    return ERR_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    if (store->packs != NULL) { /* so the index was opened */
+        packs_free(store->packs);
+        index_close(&store->index);
+    }
+    db_close(store->db);
+    if (store->lock_file >= 0)
+        close(store->lock_file);
+    pthread_mutex_destroy(&store->collect_lock);
+    pthread_mutex_destroy(&store->catalog_lock);
+    mem_free(store->tmp_dir);
+    mem_free(store->data_dir);
+    mem_free(store);
+}
+
+/* ---- about it ---- */
+
+const char *store_tmp_dir(const struct store *store)
+{
+    return store->tmp_dir;
+}
+
+enum err_code store_space_check(const struct store *store, uint64_t bytes, struct err *err)
+{
+    return space_check(&store->space, bytes, err);
+}
+
+void store_usage_get(struct store *store, struct store_usage *ret_usage)
+{
+    struct index *index = &store->index;
+    struct store_usage usage = {0};
+    index_lock(index);
+    for (size_t i = 0; i < index->pack_count; i++) {
+        if (index->packs[i].state != PACK_LIVE)
+            continue;
+        usage.pack_count++;
+        usage.pack_bytes += index->packs[i].bytes;
+        usage.pack_live_bytes += index->packs[i].live_bytes;
+    }
+    usage.small_bytes = index->small_bytes;
+    usage.collection = index->collection;
+    index_unlock(index);
+    *ret_usage = usage;
+}

@@ -1,0 +1,160 @@
+#include "store/tree.h"
+
+/* ---- mark ---- */
+
+struct mark {
+    const struct tree *tree;
+    const struct tree_visitor *visitor;
+};
+
+static enum err_code mark_page(const struct mark *mark, const struct digest *digest,
+                               const struct page_place *place, struct err *err);
+
+static enum err_code mark_entry(const struct mark *mark, const struct page *page,
+                                const struct page_place *place, size_t index, struct err *err)
+{
+    const struct page_entry *entry = &page->entries[index];
+    if (entry->kind == PAGE_ENTRY_CHILD) {
+        struct page_place child = page_place_child(page, place, index);
+        return mark_page(mark, &entry->child.digest, &child, err);
+    }
+    if (entry->kind != PAGE_ENTRY_ROW_GROUP || mark->visitor->file == NULL)
+        return ERR_OK;
+    for (size_t i = 0; i < entry->row_group.file_count; i++)
+        TRY(mark->visitor->file(mark->visitor->context, &entry->row_group.files[i], err));
+    return ERR_OK;
+}
+
+/* As deep as the tree: LIMIT_TREE_DEPTH. */
+static enum err_code mark_page(const struct mark *mark, const struct digest *digest,
+                               const struct page_place *place, struct err *err)
+{
+    bool descend = true;
+    TRY(mark->visitor->page(mark->visitor->context, digest, &descend, err));
+    if (!descend)
+        return ERR_OK;
+    TREE_PAGE_CLEANUP struct tree_page page = {0};
+    TRY(tree_page_read(mark->tree->source, digest, place, &page, err));
+    for (size_t i = 0; i < page.page.entry_count; i++)
+        TRY(mark_entry(mark, &page.page, place, i, err));
+    return ERR_OK;
+}
+
+enum err_code tree_mark(const struct tree *tree, const struct tree_visitor *visitor,
+                        struct err *err)
+{
+    struct mark mark = {.tree = tree, .visitor = visitor};
+    struct page_place place = page_place_root(tree->kind);
+    return mark_page(&mark, &tree->root, &place, err);
+}
+
+/* ---- check ---- */
+
+/* The partition under way and what its row groups add up to. */
+struct check {
+    bool has_partition;
+    struct bytes key;
+    struct page_partition partition;
+    uint64_t rows;
+    uint64_t bytes;
+    uint32_t segments;
+    bool has_group;
+    struct row_group_place group;
+    uint64_t group_rows;
+    struct bytes group_files; /* digests of the row group under way: a file counts once */
+};
+
+static void check_deinit(struct check *check)
+{
+    bytes_deinit(&check->key);
+    bytes_deinit(&check->group_files);
+}
+
+static enum err_code check_refuse(const char *what, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "manifest tree: %s", what);
+}
+
+static enum err_code check_partition_end(const struct check *check, struct err *err)
+{
+    if (!check->has_partition)
+        return ERR_OK;
+    if (check->rows != check->partition.row_count)
+        return check_refuse("rows of a partition do not add up", err);
+    if (check->bytes != check->partition.byte_count)
+        return check_refuse("bytes of a partition do not add up", err);
+    if (check->segments > check->partition.segment_count)
+        return check_refuse("more segments than the partition says", err);
+    return ERR_OK;
+}
+
+static void check_files(struct check *check, const struct page_row_group *group)
+{
+    for (size_t i = 0; i < group->file_count; i++) {
+        const struct page_file *file = &group->files[i];
+        bool known = false;
+        for (size_t at = 0; at < check->group_files.len && !known; at += DIGEST_BYTES)
+            known = memcmp(check->group_files.data + at, file->digest.b, DIGEST_BYTES) == 0;
+        if (known)
+            continue;
+        bytes_append_span(&check->group_files, digest_span(&file->digest));
+        check->bytes += file->bytes;
+    }
+}
+
+static enum err_code check_row_group(struct check *check, const struct page_entry *entry,
+                                     struct err *err)
+{
+    struct row_group_place place;
+    struct span partition = row_group_key_split(entry->key, &place);
+    if (!check->has_partition || !span_equal(partition, bytes_span(&check->key)))
+        return check_refuse("a row group without its partition", err);
+    const struct page_row_group *group = &entry->row_group;
+    bool is_next = !check->has_group || place.segment != check->group.segment ||
+                   place.row_group != check->group.row_group;
+    if (is_next) {
+        bytes_clear(&check->group_files);
+        check->rows += group->row_count;
+        check->group_rows = group->row_count;
+    } else if (group->row_count != check->group_rows) {
+        return check_refuse("columns of a row group differ in rows", err);
+    }
+    if (place.segment >= check->segments)
+        check->segments = place.segment == UINT32_MAX ? UINT32_MAX : place.segment + 1;
+    check->has_group = true;
+    check->group = place;
+    check_files(check, group);
+    return ERR_OK;
+}
+
+static enum err_code check_entry(struct check *check, const struct page_entry *entry,
+                                 struct err *err)
+{
+    if (entry->kind == PAGE_ENTRY_ROW_GROUP)
+        return check_row_group(check, entry, err);
+    TRY(check_partition_end(check, err));
+    check->has_partition = true;
+    check->partition = entry->partition;
+    bytes_clear(&check->key);
+    bytes_append_span(&check->key, entry->key);
+    check->rows = 0;
+    check->bytes = 0;
+    check->segments = 0;
+    check->has_group = false;
+    return ERR_OK;
+}
+
+enum err_code tree_check(const struct tree *tree, struct err *err)
+{
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(tree);
+    __attribute__((cleanup(check_deinit))) struct check check = {0};
+    const struct page_entry *entry = NULL;
+    for (;;) {
+        TRY(tree_cursor_next(cursor, &entry, err));
+        if (entry == NULL)
+            break;
+        if (tree->kind == TREE_MANIFEST)
+            TRY(check_entry(&check, entry, err));
+    }
+    return check_partition_end(&check, err);
+}
