@@ -52,15 +52,16 @@ def test_header_must_name_the_columns(region, tmp_path):
     region.sql("CREATE TABLE t (a BIGINT, b STRING);")
     (tmp_path / "h.csv").write_text("b,c\nx,1\n")
     text = upload_refused(region, tmp_path / "h.csv", "-h=true")
-    assert "'c'" in text or "c" in text.split()
+    assert "unknown column c" in text and "missing column a" in text
     (tmp_path / "h.csv").write_text("b,a\nx,1\n")
     region.upload(tmp_path / "h.csv", "t", "-h=true")
     assert region.sql("SELECT * FROM t;") == [{"a": 1, "b": "x"}]
 
 
 def test_missing_file_and_missing_table(region, tmp_path):
+    region.sql("CREATE TABLE here (a BIGINT);")
     with pytest.raises(Failed) as caught:
-        region.upload(tmp_path / "no.csv", "t")
+        region.upload(tmp_path / "no.csv", "here")
     assert "no.csv" in caught.value.stderr and caught.value.code in (1, 2)
     (tmp_path / "x.csv").write_text("1\n")
     assert "not found" in upload_refused(region, tmp_path / "x.csv")
@@ -104,8 +105,12 @@ def test_configuration(region):
 
 
 def test_second_process_on_one_directory(region):
-    config = edited(region.home / "straitd.conf", r'listen_peers = .*', 'listen_peers = {"127.0.0.1:0"}')
-    config = edited(config, r'listen_operators = .*', 'listen_operators = {"127.0.0.1:0"}')
+    config = region.home / "straitd.conf"
+    for listener in ("listen_peers", "listen_operators"):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        config = edited(config, rf"{listener} = .*", f'{listener} = {{"127.0.0.1:{port}"}}')
     text = straitd_refused(config)
     assert str(region.home / "data") in text
     region.sql("SHOW TABLES;")
@@ -139,7 +144,7 @@ def test_key_files(region, tmp_path):
     copy = Path(shutil.copy(key, tmp_path / "copy.key"))
     config = region.home / "straitd.conf"
     os.chmod(copy, 0o644)
-    assert "0600" in straitd_refused(edited(config, r'key_file = "[^"]*"', f'key_file = "{copy}"'))
+    assert "chmod 600" in straitd_refused(edited(config, r'key_file = "[^"]*"', f'key_file = "{copy}"'))
     os.chmod(copy, 0o600)
     copy.write_bytes(b"garbage")
     assert "copy.key" in straitd_refused(edited(config, r'key_file = "[^"]*"', f'key_file = "{copy}"'))

@@ -6,6 +6,7 @@
 
 #include "node/operator.h"
 #include "node/sql/select.h"
+#include "node/task/xcopy_source.h"
 #include "store/history.h"
 #include "store/snapshot.h"
 
@@ -23,8 +24,11 @@ struct node {
     struct loop *loop;
     struct workers *workers;
     struct peers *peers;
+    struct tasks *tasks;   /* XCOPY, this node as destination */
+    struct source *source; /* the same as source */
     struct runs *runs;
     struct loads *loads;
+    struct watches *watches;
     struct statement_services statements;
     struct operator_services operators;
     struct listener **listeners; /* operators' first, then peers' */
@@ -118,28 +122,6 @@ static void expiry_cancel(void *argument)
     loop_timer_cancel(node->loop, &node->expiry);
 }
 
-/* ---- the peers' listener ---- */
-
-static bool peer_find(void *context, const struct noise_key *key, struct session *session)
-{
-    struct node *node = context;
-    const struct peer *peer = peers_find_noise(node->peers, key);
-    if (peer == NULL)
-        return false;
-    session->identity = peer->keys.sign;
-    session->entry = (uint64_t)(peer - peers_at(node->peers, 0)) + 1;
-    snprintf(session->name, sizeof(session->name), "%s", peer->region);
-    return true;
-}
-
-static void peer_on_request(void *context, struct request *request)
-{
-    (void)context;
-    struct err err;
-    err_set(&err, ERR_PARAMETER, "request %u is unknown here", request_method(request));
-    request_reply_error(request, &err);
-}
-
 /* ---- start, in the order of the list in node.h ---- */
 
 static enum err_code descriptors_check(struct err *err)
@@ -188,13 +170,40 @@ static enum err_code threads_start(struct node *node, struct err *err)
     return ERR_OK;
 }
 
+/* XCOPY at both ends. */
+static enum err_code tasks_start_all(struct node *node, struct err *err)
+{
+    const struct tasks_options destination = {
+        .store = node->store,
+        .loop = node->loop,
+        .workers = node->workers,
+        .peers = node->peers,
+        .principals = node->principals,
+        .identity = node->identity,
+        .region = node->config.region,
+    };
+    const struct source_options source = {
+        .store = node->store,
+        .loop = node->loop,
+        .workers = node->workers,
+        .peers = node->peers,
+        .principals = node->principals,
+        .identity = node->identity,
+        .region = node->config.region,
+    };
+    TRY(source_open(&source, &node->source, err));
+    return tasks_open(&destination, &node->tasks, err);
+}
+
 static enum err_code services_start(struct node *node, struct err *err)
 {
     TRY(peers_new(&node->config, node->links, node->identity, &node->peers, err));
+    TRY(tasks_start_all(node, err));
     node->statements = (struct statement_services){
         .store = node->store,
         .principals = node->principals,
         .peers = node->peers,
+        .tasks = node->tasks,
         .identity = node->identity,
         .region = node->config.region,
         .gates = node->config.gates,
@@ -202,12 +211,14 @@ static enum err_code services_start(struct node *node, struct err *err)
     };
     TRY(runs_new(node->loop, &node->runs, err));
     TRY(loads_new(&node->statements, node->loop, &node->loads, err));
+    TRY(watches_new(node->tasks, node->loop, node->workers, &node->watches, err));
     size_t count = node->config.listen_operators.count + node->config.listen_peers.count;
     node->listeners = mem_calloc(count + 1, sizeof(struct listener *));
     node->operators = (struct operator_services){
         .statements = &node->statements,
         .runs = node->runs,
         .loads = node->loads,
+        .watches = node->watches,
         .workers = node->workers,
         .principals = node->principals,
         .peers = node->peers,
@@ -231,7 +242,9 @@ static enum err_code listeners_open(struct node *node, const struct config_list 
             .handler = *handler,
         };
         struct listener **place = &node->listeners[node->listener_count];
-        TRY(listener_open(node->links, &options, place, err));
+        if (listener_open(node->links, &options, place, err) != ERR_OK)
+            return err_wrap(err, "%s",
+                            kind == LISTENER_PEERS ? "listen_peers" : "listen_operators");
         node->listener_count++;
         log_event(LOG_INFO, "listening",
                   LOG_TEXT("for", kind == LISTENER_PEERS ? "peers" : "operators"),
@@ -248,7 +261,7 @@ static enum err_code node_fill(struct node *node, struct err *err)
     TRY(store_start(node, err));
     TRY(threads_start(node, err));
     TRY(services_start(node, err));
-    const struct listener_handler peers = {node, peer_find, peer_on_request};
+    const struct listener_handler peers = {node->source, source_find, source_on_request};
     const struct listener_handler operators = {&node->operators, operator_find,
                                                operator_on_request};
     TRY(listeners_open(node, &node->config.listen_peers, LISTENER_PEERS, &peers, err));
@@ -281,19 +294,27 @@ void node_stop(struct node *node)
         return;
     for (size_t i = 0; i < node->listener_count; i++) /* no new requests */
         listener_close(node->listeners[i]);
-    if (node->loads != NULL) /* those under way are told */
+    if (node->watches != NULL) /* those under way are told */
+        watches_stop(node->watches);
+    if (node->loads != NULL)
         loads_stop(node->loads);
     if (node->runs != NULL)
         runs_stop(node->runs);
+    if (node->tasks != NULL) /* they go on after the next start */
+        tasks_stop(node->tasks);
     if (node->peers != NULL) /* nobody waits for a peer any more */
         peers_close(node->peers);
     if (node->loop != NULL)
         loop_call(node->loop, expiry_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
     loop_stop(node->loop);
+    watches_free(node->watches);
     runs_free(node->runs);
     loads_free(node->loads);
+    tasks_free(node->tasks);
+    source_free(node->source);
     peers_free(node->peers);
+    workers_free(node->workers);
     pool_free(node->links);
     store_close(node->store);
     principals_free(node->principals);

@@ -13,6 +13,7 @@
 #include "node/peers.h"
 #include "node/run.h"
 #include "node/statement/statement.h"
+#include "node/watches.h"
 #include "node/workers.h"
 
 /* All that handlers use; constant once the listener is open. Borrowed. */
@@ -20,6 +21,7 @@ struct operator_services {
     struct statement_services *statements;
     struct runs *runs;
     struct loads *loads;
+    struct watches *watches;
     struct workers *workers;
     const struct principals *principals;
     struct peers *peers;

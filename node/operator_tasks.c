@@ -1,27 +1,43 @@
 /* tasks, watch, cancel: what XCOPY does in the background. */
 #include "node/operator.h"
 
+#define TASKS_ARENA_BYTES (64 * MIB(1))
+
 enum err_code handle_tasks(struct operator_call *call, struct bytes *header, struct bytes *body,
                            struct err *err)
 {
-    (void)call;
     (void)header;
-    (void)err;
-    operator_tasks_encode(&(struct operator_tasks){0}, body);
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, TASKS_ARENA_BYTES);
+    struct operator_task_query query;
+    struct operator_tasks tasks;
+    TRY(operator_task_query_decode(request_header(call->request), &arena, &query, err));
+    TRY(tasks_snapshot(call->services->statements->tasks, call->principal->account, &query, &arena,
+                       &tasks, err));
+    operator_tasks_encode(&tasks, body);
     return ERR_OK;
 }
 
 enum err_code handle_watch(struct operator_call *call, struct bytes *header, struct bytes *body,
                            struct err *err)
 {
-    return handle_tasks(call, header, body, err);
+    (void)header;
+    (void)body;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct operator_task_query query;
+    TRY(operator_task_query_decode(request_header(call->request), &arena, &query, err));
+    watches_add(call->services->watches, call->principal->account, &query, call->request);
+    call->request = NULL;
+    return ERR_OK;
 }
 
 enum err_code handle_cancel(struct operator_call *call, struct bytes *header, struct bytes *body,
                             struct err *err)
 {
-    (void)call;
     (void)header;
     (void)body;
-    return err_set(err, ERR_NOT_FOUND, "no such task");
+    struct operator_cancel cancel;
+    TRY(operator_cancel_decode(request_header(call->request), &cancel, err));
+    return tasks_cancel(call->services->statements->tasks, call->principal, &cancel.task, err);
 }

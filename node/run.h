@@ -25,7 +25,7 @@
 
 #define RUNS_MAX               1024
 #define RUNS_PER_PRINCIPAL_MAX 256
-#define RUN_TICK_MS            50
+#define RUN_TICK_MS            20
 
 struct run;
 struct runs;

@@ -53,26 +53,6 @@ static enum err_code source_file_read(void *context, const struct digest *digest
 
 /* ---- what can be skipped ---- */
 
-/* Can a value between min and max (where known) satisfy "value op bound"? */
-static bool range_possible(const struct select_range *range, struct type type,
-                           const struct value *min, const struct value *max)
-{
-    int below = min == NULL ? -1 : value_compare(type, *min, range->value);
-    int above = max == NULL ? 1 : value_compare(type, *max, range->value);
-    enum binary_op op = range->op;
-    if (op == OP_EQUAL)
-        return below <= 0 && above >= 0;
-    if (op == OP_LESS)
-        return below < 0;
-    if (op == OP_LESS_EQUAL)
-        return below <= 0;
-    if (op == OP_GREATER)
-        return above > 0;
-    if (op == OP_GREATER_EQUAL)
-        return above >= 0;
-    return true;
-}
-
 static bool partition_wanted(void *context, const struct value *values)
 {
     const struct table_scan *scan = context;
@@ -82,8 +62,9 @@ static bool partition_wanted(void *context, const struct value *values)
         if (range->column < schema->column_count)
             continue;
         size_t level = range->column - schema->column_count;
-        if (!range_possible(range, schema->partition_columns[level].type, &values[level],
-                            &values[level]))
+        const struct select_bounds bounds = {
+            .has_min = true, .has_max = true, .min = values[level], .max = values[level]};
+        if (!select_range_possible(range, schema->partition_columns[level].type, &bounds))
             return false;
     }
     return true;
@@ -100,9 +81,12 @@ static bool row_group_wanted(void *context, const struct scan_statistics *statis
         const struct scan_statistics *column = &statistics[scan->range_at[i]];
         if (column->null_count == column->row_count)
             return false;
-        if (!range_possible(range, schema->columns[range->column].type,
-                            column->has_min ? &column->min : NULL,
-                            column->has_max ? &column->max : NULL))
+        const struct select_bounds bounds = {.has_min = column->has_min,
+                                             .has_max = column->has_max,
+                                             .has_nan = column->nan_count > 0,
+                                             .min = column->min,
+                                             .max = column->max};
+        if (!select_range_possible(range, schema->columns[range->column].type, &bounds))
             return false;
     }
     return true;

@@ -1,3 +1,4 @@
+#include "proto/limits.h"
 #include "proto/random_test.h"
 
 #include <setjmp.h>
@@ -112,6 +113,45 @@ static void test_values_out_of_a_types_range_are_refused(void **state)
     assert_int_equal(decode_column(string, "\1\0\0\0\1\0\0\0\3\0\0\0a\xC3\x41", 15), ERR_BAD_DATA);
 }
 
+static void test_validity_without_a_null_is_refused(void **state)
+{
+    (void)state;
+    const struct type type = {.kind = TYPE_BOOLEAN};
+    BATCH_CLEANUP struct batch batch;
+    batch_init_types(&batch, &type, 1);
+    const char *good = "\1\0\0\1\0\0\0\3\1\5\1\0\1", *bad = "\1\0\0\1\0\0\0\3\1\7\1\0\1";
+    assert_int_equal(batch_decode(span_of(good, 13), &batch, NULL), ERR_OK);
+    assert_int_equal(batch.vectors[0].null_count, 1);
+    assert_int_equal(batch_decode(span_of(bad, 13), &batch, NULL), ERR_BAD_DATA);
+}
+
+static void test_a_value_under_a_null_is_refused(void **state)
+{
+    (void)state;
+    const struct type types[] = {{.kind = TYPE_BOOLEAN}, {.kind = TYPE_STRING}};
+    BATCH_CLEANUP struct batch batch;
+    batch_init_types(&batch, types, 1);
+    assert_int_equal(batch_decode(span_of("\1\0\0\1\0\0\0\3\1\5\1\1\1", 13), &batch, NULL),
+                     ERR_BAD_DATA);
+    BATCH_CLEANUP struct batch texts;
+    batch_init_types(&texts, types + 1, 1);
+    const char *text = "\1\0\0\1\0\0\0\2\1\2\1\0\0\0\2\0\0\0ab"; /* the NULL holds "a" */
+    assert_int_equal(batch_decode(span_of(text, 20), &texts, NULL), ERR_BAD_DATA);
+}
+
+static void test_more_rows_than_a_block_may_hold_are_refused(void **state)
+{
+    (void)state;
+    const struct type type = {.kind = TYPE_BOOLEAN};
+    BATCH_CLEANUP struct batch batch;
+    BYTES_CLEANUP struct bytes block = {0};
+    batch_init_types(&batch, &type, 1);
+    bytes_append(&block, "\1\0\0\1\1\0\0\1\0", 9);
+    bytes_resize(&block, 9 + LIMIT_BATCH_ROWS + 1);
+    memset(block.data + 9, 0, LIMIT_BATCH_ROWS + 1);
+    assert_int_equal(batch_decode(bytes_span(&block), &batch, NULL), ERR_BAD_DATA);
+}
+
 static void test_a_claim_of_many_rows_takes_no_memory(void **state)
 {
     (void)state;
@@ -160,6 +200,9 @@ int main(void)
         cmocka_unit_test(test_a_damaged_block_is_refused_or_still_a_valid_batch),
         cmocka_unit_test(test_a_refused_block_leaves_the_batch),
         cmocka_unit_test(test_values_out_of_a_types_range_are_refused),
+        cmocka_unit_test(test_validity_without_a_null_is_refused),
+        cmocka_unit_test(test_a_value_under_a_null_is_refused),
+        cmocka_unit_test(test_more_rows_than_a_block_may_hold_are_refused),
         cmocka_unit_test(test_a_claim_of_many_rows_takes_no_memory),
         cmocka_unit_test(test_ranges_and_picked_rows_equal_single_appends),
     };

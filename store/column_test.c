@@ -1,4 +1,5 @@
 #include "store/column.h"
+#include "store/dictionary.h"
 #include "store/planes.h"
 
 #include <zstd.h>
@@ -107,6 +108,28 @@ static void test_the_smallest_estimate_wins(void **state)
     assert_int_equal(encoding_of(few, 5000), ENCODING_DICTIONARY);
     assert_int_equal(encoding_of(long_runs, 5000), ENCODING_RUNS);
     assert_int_equal(encoding_of(noise, 5000), ENCODING_PLAIN);
+}
+
+/* `count` words: `early` distinct ones among the first DICTIONARY_PROBE_VALUES, `distinct` in all. */
+static bool dictionary_made(size_t count, size_t early, size_t distinct)
+{
+    MEM_CLEANUP uint64_t *words = mem_calloc(count, sizeof(*words));
+    for (size_t i = 0; i < count; i++)
+        words[i] = i < DICTIONARY_PROBE_VALUES ? i % early : i % distinct;
+    struct dictionary dictionary = {0};
+    struct dense dense = {.class = DENSE_WORDS, .count = count, .words = words};
+    bool made = dictionary_build(&dictionary, &dense);
+    dictionary_deinit(&dictionary);
+    return made;
+}
+
+static void test_dictionaries_give_up_by_counts_alone(void **state)
+{
+    (void)state;
+    assert_true(dictionary_made(10000, 4096, 5000));
+    assert_false(dictionary_made(10000, 4097, 5000));
+    assert_true(dictionary_made(190000, 10, DICTIONARY_VALUES_MAX));
+    assert_false(dictionary_made(190000, 10, DICTIONARY_VALUES_MAX + 1));
 }
 
 static void test_frames_are_kept_only_when_they_save_a_sixteenth(void **state)
@@ -296,8 +319,66 @@ static void test_a_frame_that_claims_more_than_the_header_is_refused(void **stat
     forged.plain_bytes = 800;
     bytes_append_u8(&frame, 0); /* something behind the frame */
     assert_int_equal(decode_forged(&forged, bytes_span(&frame), TYPE_BIGINT), ERR_CORRUPT);
-    forged.plain_bytes = 1u << 30; /* more than 100 rows can need */
+    bytes_append(&frame, "\x2A\x4D\x18\0\0\0\0", 7); /* or another frame, an empty one */
+    frame.data[frame.len - 8] = 0x50;
     assert_int_equal(decode_forged(&forged, bytes_span(&frame), TYPE_BIGINT), ERR_CORRUPT);
+}
+
+static void test_a_frame_that_hides_its_size_is_refused(void **state)
+{
+    (void)state;
+    const uint8_t plain[800] = {0};
+    uint8_t frame[200];
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+    size_t len = ZSTD_compress2(context, frame, sizeof(frame), plain, sizeof(plain));
+    ZSTD_freeCCtx(context);
+    assert_false(ZSTD_isError(len));
+    const struct forged forged = {1, TYPE_BIGINT, ENCODING_PLAIN, 1, 100, 0, 800};
+    assert_int_equal(decode_forged(&forged, span_of(frame, len), TYPE_BIGINT), ERR_CORRUPT);
+}
+
+static void test_a_payload_beyond_what_its_rows_can_need_is_not_unpacked(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes encoded = {0};
+    bytes_append(&encoded, "\1\1\1\0\0\5\1\0", 8);
+    bytes_append_u32(&encoded, 100);
+    bytes_append_u32(&encoded, 0);
+    size_t at = encoded.len;
+    bytes_append_u32(&encoded, 2400);
+    bytes_append_u32(&encoded, 4);
+    bytes_append(&encoded, "....", 4);
+    struct column_header header;
+    assert_int_equal(column_header_decode(bytes_span(&encoded), &header, NULL), ERR_OK);
+    store_u32(encoded.data + at, MIB(1));
+    assert_int_equal(column_header_decode(bytes_span(&encoded), &header, NULL), ERR_CORRUPT);
+}
+
+static void test_bytes_behind_the_values_are_refused(void **state)
+{
+    (void)state;
+    const uint8_t values[17] = {0};
+    const struct forged forged = {1, TYPE_BIGINT, ENCODING_PLAIN, 0, 2, 0, 17};
+    assert_int_equal(decode_forged(&forged, span_of(values, 17), TYPE_BIGINT), ERR_CORRUPT);
+}
+
+static void test_run_lengths_add_up_to_the_rows(void **state)
+{
+    (void)state;
+    for (uint32_t last = 0; last < 4; last++) {
+        BYTES_CLEANUP struct bytes payload = {0};
+        const uint64_t values[2] = {7, 9};
+        const uint32_t lengths[2] = {3, last};
+        bytes_append_u32(&payload, 2);
+        planes_append(values, 2, 7, 1, &payload);
+        planes_append_unsigned(lengths, 2, &payload);
+        struct forged forged = {1, TYPE_BIGINT, ENCODING_RUNS, 0, 5, 0, (uint32_t)payload.len};
+        assert_int_equal(decode_forged(&forged, bytes_span(&payload), TYPE_BIGINT),
+                         last == 2 ? ERR_OK : ERR_CORRUPT);
+        forged.rows = 3; /* a run of none */
+        assert_int_equal(decode_forged(&forged, bytes_span(&payload), TYPE_BIGINT), ERR_CORRUPT);
+    }
 }
 
 static void test_a_dictionary_that_would_unfold_to_gigabytes_is_refused(void **state)
@@ -360,7 +441,7 @@ static void test_values_beyond_their_type_are_refused(void **state)
     planes_append(values, 2, 0, 1, &payload);
     struct forged forged = {1, TYPE_BOOLEAN, ENCODING_FRAME, 0, 2, 0, (uint32_t)payload.len};
     assert_int_equal(decode_forged(&forged, bytes_span(&payload), TYPE_BOOLEAN), ERR_CORRUPT);
-    forged.kind = TYPE_INT;
+    forged.kind = TYPE_INT; /* two is no boolean, but an integer */
     assert_int_equal(decode_forged(&forged, bytes_span(&payload), TYPE_INT), ERR_OK);
     bytes_clear(&payload);
     values[1] = UINT64_C(1) << 31;
@@ -383,6 +464,11 @@ int main(void)
         cmocka_unit_test(test_golden_bytes),
         cmocka_unit_test(test_cut_and_flipped_columns_fail_or_decode_within_limits),
         cmocka_unit_test(test_a_frame_that_claims_more_than_the_header_is_refused),
+        cmocka_unit_test(test_a_frame_that_hides_its_size_is_refused),
+        cmocka_unit_test(test_a_payload_beyond_what_its_rows_can_need_is_not_unpacked),
+        cmocka_unit_test(test_bytes_behind_the_values_are_refused),
+        cmocka_unit_test(test_run_lengths_add_up_to_the_rows),
+        cmocka_unit_test(test_dictionaries_give_up_by_counts_alone),
         cmocka_unit_test(test_a_dictionary_that_would_unfold_to_gigabytes_is_refused),
         cmocka_unit_test(test_forged_headers_are_refused),
         cmocka_unit_test(test_values_beyond_their_type_are_refused),

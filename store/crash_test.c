@@ -29,7 +29,7 @@ static const struct task_id task = {{5}};
 static char self[256];
 
 #define NAMES       5
-#define CHILD_STEPS 60
+#define CHILD_STEPS 200
 #define SAY         "%cn%zu %" PRIu64 " %zu %zu\n"
 
 /* ---- the child ---- */
@@ -265,7 +265,7 @@ static void every_crash_point_leaves_a_whole_store(void **state)
     for (enum crash_point point = 0; point < CRASH_POINT_COUNT; point++) {
         struct bytes said BYTES_CLEANUP = {0};
         char armed[64];
-        uint64_t nth = 1 + random_below(&chance, 3);
+        uint64_t nth = 1 + random_below(&chance, 2);
         if (point == CRASH_STORE_CREATED)
             nth = 1;
         snprintf(armed, sizeof(armed), "%s:%" PRIu64, crash_name(point), nth);

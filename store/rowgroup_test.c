@@ -167,6 +167,33 @@ static void test_wide_cells_end_a_group_before_its_column_is_full(void **state)
     }
 }
 
+static void test_a_group_ends_before_all_its_columns_together_are_too_large(void **state)
+{
+    (void)state;
+    struct type types[10];
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++)
+        types[i] = columns[1].type;
+    BATCH_CLEANUP struct batch batch;
+    batch_init_types(&batch, types, ARRAY_COUNT(types));
+    MEM_CLEANUP char *text = mem_alloc(MIB(4));
+    memset(text, 'x', MIB(4));
+    for (size_t row = 0; row < 3; row++) {
+        for (size_t i = 0; i < ARRAY_COUNT(types); i++)
+            vector_append(&batch.vectors[i],
+                          (struct value){.text = span_of(text, row == 1 ? 10 : MIB(4) - KIB(600))});
+    }
+    batch.rows = 3;
+    struct row_group_cutter cutter;
+    row_group_cutter_init(&cutter, ARRAY_COUNT(types));
+    const uint64_t hashes[3] = {1, 1, 1};
+    bool ended;
+    assert_int_equal(row_group_take(&cutter, &batch, hashes, 0, 3, &ended), 2);
+    assert_true(ended);
+    assert_int_equal(row_group_take(&cutter, &batch, hashes + 2, 2, 1, &ended), 1);
+    assert_false(ended);
+    row_group_cutter_deinit(&cutter);
+}
+
 static void test_hashes_are_pinned(void **state)
 {
     (void)state;
@@ -192,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_cuts_do_not_depend_on_batches),
         cmocka_unit_test(test_groups_keep_their_limits_of_rows),
         cmocka_unit_test(test_wide_cells_end_a_group_before_its_column_is_full),
+        cmocka_unit_test(test_a_group_ends_before_all_its_columns_together_are_too_large),
         cmocka_unit_test(test_hashes_are_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,14 @@ static bool row_group_wanted(struct scan *scan, uint64_t rows)
 
 /* ---- column files ---- */
 
+static enum err_code column_corrupt(const struct scan_column *column, const char *what,
+                                    struct err *err)
+{
+    char hex[DIGEST_HEX_BYTES];
+    return err_set(err, ERR_CORRUPT, "column file %s, column %.*s: %s",
+                   digest_hex(&column->file.digest, hex), SPAN_PRINTF(column->column->name), what);
+}
+
 static enum err_code file_get(struct scan *scan, const struct scan_column *column,
                               struct span *ret_content, struct err *err)
 {
@@ -293,7 +301,13 @@ static enum err_code file_get(struct scan *scan, const struct scan_column *colum
     struct scan_file *file = shared ? &scan->shared : &scan->whole;
     if (!file->valid || !digest_equal(&file->digest, &column->file.digest)) {
         file->valid = false;
-        TRY(scan->files.read(scan->files.context, &column->file.digest, &file->content, err));
+        struct err cause = {0};
+        enum err_code code =
+            scan->files.read(scan->files.context, &column->file.digest, &file->content, &cause);
+        if (code == ERR_NOT_FOUND || code == ERR_CORRUPT)
+            return column_corrupt(column, cause.message, err);
+        if (code != ERR_OK)
+            return err_set(err, code, "%s", cause.message);
         file->digest = column->file.digest;
         file->valid = true;
         scan->counts.files_read++;
@@ -301,14 +315,6 @@ static enum err_code file_get(struct scan *scan, const struct scan_column *colum
     }
     *ret_content = bytes_span(&file->content);
     return ERR_OK;
-}
-
-static enum err_code column_corrupt(const struct scan_column *column, const char *what,
-                                    struct err *err)
-{
-    char hex[DIGEST_HEX_BYTES];
-    return err_set(err, ERR_CORRUPT, "column file %s, column %.*s: %s",
-                   digest_hex(&column->file.digest, hex), SPAN_PRINTF(column->column->name), what);
 }
 
 static enum err_code column_read(struct scan *scan, const struct scan_column *column, uint64_t rows,

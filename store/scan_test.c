@@ -268,6 +268,109 @@ static void test_a_damaged_file_is_named(void **state)
     }
 }
 
+/* A tree whose entries say something else of the first column than its file does. */
+struct lie {
+    struct tree_edit_source truth;
+    uint64_t more_nulls;
+    uint64_t more_bytes;
+    uint64_t more_rows;
+};
+
+static enum err_code lie_next(void *context, struct tree_edit *ret_edit, bool *ret_end,
+                              struct err *err)
+{
+    struct lie *lie = context;
+    TRY(lie->truth.next(lie->truth.context, ret_edit, ret_end, err));
+    if (*ret_end || ret_edit->kind != TREE_PUT || ret_edit->entry->kind != PAGE_ENTRY_ROW_GROUP)
+        return ERR_OK;
+    struct page_row_group *group = &((struct page_entry *)(uintptr_t)ret_edit->entry)->row_group;
+    group->row_count += lie->more_rows;
+    group->columns[0].null_count += lie->more_nulls;
+    group->files[0].bytes += lie->more_bytes;
+    return ERR_OK;
+}
+
+static enum err_code scan_lie(struct lie lie, struct err *err)
+{
+    struct table table = {0};
+    struct schema older = older_schema();
+    LOAD_CLEANUP struct load *load = load_open(&(struct load_options){
+        .schema = &older, .sink = file_memory_sink(&table.files), .tmp_folder = "/tmp"});
+    BATCH_CLEANUP struct batch batch, all;
+    batch_init_all(&batch, &older);
+    batch_init_types(&all, &data_columns[0].type, 1);
+    struct random random = random_start();
+    for (size_t i = 0; i < batch.vector_count; i++)
+        random_vector(&random, &batch.vectors[i], 3000, i < 5 ? SHAPE_WIDE : SHAPE_RUNS, 0);
+    batch.rows = 3000;
+    vector_clear(&batch.vectors[5]);
+    for (size_t i = 0; i < 3000; i++)
+        vector_append(&batch.vectors[5], (struct value){.i64 = 1});
+    assert_int_equal(load_append(load, &batch, NULL), ERR_OK);
+    assert_int_equal(load_finish(load, NULL), ERR_OK);
+    struct page_sink sink = page_memory_sink(&table.pages);
+    table.source = page_memory_source(&table.pages);
+    struct tree base = {.source = &table.source, .kind = TREE_MANIFEST};
+    assert_int_equal(tree_empty(TREE_MANIFEST, &sink, &base.root, NULL), ERR_OK);
+    LOAD_EDITS_CLEANUP struct load_edits edits;
+    load_edits_init(&edits, load, &base, LOAD_INTO);
+    lie.truth = load_edits_source(&edits);
+    const struct tree_edit_source source = {.next = lie_next, .context = &lie};
+    struct tree_apply_result result;
+    assert_int_equal(tree_apply(&base, &sink, &source, &result, NULL), ERR_OK);
+    table.root = result.root;
+    static const size_t wanted[] = {0};
+    struct scan *scan = open_scan(&table, wanted, 1, (struct scan_filter){0});
+    enum err_code code = scan_all(scan, &all, err);
+    scan_free(scan);
+    file_memory_deinit(&table.files);
+    page_memory_deinit(&table.pages);
+    return code;
+}
+
+static void test_a_tree_that_says_other_than_the_file_is_found_out(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    assert_int_equal(scan_lie((struct lie){0}, &err), ERR_OK);
+    assert_int_equal(scan_lie((struct lie){.more_nulls = 1}, &err), ERR_CORRUPT);
+    assert_int_equal(scan_lie((struct lie){.more_rows = 1}, &err), ERR_CORRUPT);
+    assert_int_equal(scan_lie((struct lie){.more_bytes = 1}, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.message, "wrong length"));
+}
+
+static enum err_code lost_file(void *context, const struct digest *digest, struct bytes *ret_file,
+                               struct err *err)
+{
+    (void)digest;
+    (void)ret_file;
+    const enum err_code *code = context;
+    return err_set(err, *code, "gone");
+}
+
+static void test_a_missing_file_is_damage_and_a_passing_trouble_is_not(void **state)
+{
+    struct table *table = *state;
+    static const size_t wanted[] = {0};
+    static const enum err_code codes[][2] = {
+        {ERR_NOT_FOUND, ERR_CORRUPT}, {ERR_CORRUPT, ERR_CORRUPT}, {ERR_BUSY, ERR_BUSY}};
+    for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
+        enum err_code thrown = codes[i][0];
+        struct scan_options options = {
+            .schema = &schema,
+            .tree = {.source = &table->source, .kind = TREE_MANIFEST, .root = table->root},
+            .files = {.read = lost_file, .context = &thrown},
+            .wanted = wanted,
+            .wanted_count = 1};
+        struct scan *scan SCAN_CLEANUP = NULL;
+        const struct batch *batch;
+        struct err err = {0};
+        assert_int_equal(scan_open(&options, &scan, &err), ERR_OK);
+        assert_int_equal(scan_next(scan, &batch, &err), codes[i][1]);
+        assert_int_equal(strstr(err.message, "column file ") != NULL, codes[i][1] == ERR_CORRUPT);
+    }
+}
+
 static void test_a_default_of_another_type_is_refused(void **state)
 {
     struct table *table = *state;
@@ -295,6 +398,8 @@ int main(void)
         cmocka_unit_test(test_row_groups_are_skipped_by_statistics),
         cmocka_unit_test(test_a_shared_file_is_read_once_a_row_group),
         cmocka_unit_test(test_a_damaged_file_is_named),
+        cmocka_unit_test(test_a_tree_that_says_other_than_the_file_is_found_out),
+        cmocka_unit_test(test_a_missing_file_is_damage_and_a_passing_trouble_is_not),
         cmocka_unit_test(test_a_default_of_another_type_is_refused),
     };
     return cmocka_run_group_tests(tests, table_setup, table_teardown);

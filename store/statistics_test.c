@@ -153,6 +153,9 @@ static void test_long_strings_are_cut_at_characters_and_rounded_up(void **state)
     check_text(X31 "\x7Fy", X31 "\x7F", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy"); /* 80 needs two bytes */
     check_text(Z30 "\xDF\xBFy", Z30 "\xDF\xBF", "zzzzzzzzzzzzzzzzzzzzzzzzzzzzz{");
     check_text(Z30 "zz\xF4\x8F\xBF\xBF", Z30 "zz", Z30 "z{");
+    check_text("xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\xED\x9F\xBFy",
+               "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\xED\x9F\xBF",
+               "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\xEE\x80\x80"); /* over the surrogates */
     check_text("\xED\x9F\xBF" X31,
                "\xED\x9F\xBF"
                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx",

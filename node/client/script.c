@@ -2,6 +2,7 @@
 #include "node/client/script.h"
 
 #include "node/client/delegation.h"
+#include "node/sql/lexer.h"
 #include "node/sql/parser.h"
 
 void script_init(struct script *script, struct client *client)

@@ -213,7 +213,8 @@ static const struct {
     take_function *take;
     const char *line; /* NULL: not in the help */
 } rules[] = {
-    {"acp", UP, false, take_acp, "true: partitions come from the data's last columns (false)"},
+    {"acp", UP, false, take_acp,
+     "true: missing partitions are made; values not in TABLE/... come last in the data (false)"},
     {"fd", BOTH, false, take_fd, "field delimiter, one byte or several, escapes \\t \\u0001 (,)"},
     {"rd", BOTH, false, take_rd, "record delimiter (LF; CR LF is read too)"},
     {"h", BOTH, false, take_h, "true: the first record has the columns' names (false)"},

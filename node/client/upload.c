@@ -21,6 +21,7 @@ struct upload {
     size_t window_max;
     uint64_t chunk_count;
     uint64_t bad_shown;
+    bool committed_before; /* asked again under an id whose load is done */
     struct progress progress;
     struct operator_load_outcome outcome;
 };
@@ -41,7 +42,7 @@ static enum err_code load_begin(struct upload *upload, const struct tunnel_targe
         .table = target->table,
         .partition = (struct operator_pair *)(uintptr_t)target->partition,
         .partition_count = target->partition_count,
-        .auto_partition = upload->options->auto_partition && target->partition_count == 0,
+        .auto_partition = upload->options->auto_partition,
         .mode = upload->options->mode,
     };
     if (begin.project.len == 0)
@@ -50,6 +51,11 @@ static enum err_code load_begin(struct upload *upload, const struct tunnel_targe
     TRY(remote_call(upload->client->remote, OPERATOR_LOAD_BEGIN, &header, NULL, 0, &answer, err));
     TRY(operator_load_state_decode(bytes_span(&answer.header), bytes_span(&answer.body),
                                    &upload->arena, &state, err));
+    if (state.state == OPERATOR_DONE) {
+        upload->committed_before = true;
+        upload->chunk_count = state.next_chunk;
+        return ERR_OK;
+    }
     struct schema given = operator_schema(state.columns, state.column_count);
     struct schema kept = schema_copy(&given, &upload->arena);
     if (upload->arena.exhausted || kept.column_count == 0)
@@ -162,16 +168,21 @@ static void on_bad(void *context, const struct err *err)
         complain("further bad records are counted and not shown");
 }
 
+/* reader: NULL when nothing was read, because the load was committed before. */
 static void outcome_print(struct upload *upload, const struct csv_reader *reader)
 {
-    struct csv_reader_counts counts = csv_reader_counts(reader);
+    struct csv_reader_counts counts = {.rows = upload->outcome.rows};
     struct bytes text BYTES_CLEANUP = {0};
-    struct operator_progress done = {.bytes_done = counts.input.read_bytes};
     progress_clear(&upload->progress);
     if (upload->client->screen.quiet)
         return;
+    if (reader != NULL)
+        counts = csv_reader_counts(reader);
     bytes_printf(&text, "%s: %" PRIu64 " rows",
-                 upload->options->scan_only ? "scan complete" : "upload complete", counts.rows);
+                 upload->options->scan_only ? "scan complete"
+                 : upload->committed_before ? "committed before, nothing was loaded again"
+                                            : "upload complete",
+                 counts.rows);
     if (!upload->options->scan_only) {
         bytes_printf(&text, " in %" PRIu64 " partitions, ", upload->outcome.partitions);
         bytes_append_amount(&text, upload->outcome.bytes);
@@ -179,15 +190,18 @@ static void outcome_print(struct upload *upload, const struct csv_reader *reader
     }
     if (counts.bad > 0)
         bytes_printf(&text, ", %" PRIu64 " bad records passed over", counts.bad);
-    bytes_append_text(&text, "; read ");
-    progress_format(&done, progress_elapsed_ms(&upload->progress), &text);
+    if (reader != NULL) {
+        struct operator_progress done = {.bytes_done = counts.input.read_bytes};
+        bytes_append_text(&text, "; read ");
+        progress_format(&done, progress_elapsed_ms(&upload->progress), &text);
+    }
     fprintf(stderr, "%.*s\nOK\n", SPAN_PRINTF(bytes_span(&text)));
 }
 
-static enum err_code upload_steps(struct upload *upload, const struct tunnel_target *target,
-                                  struct err *err)
+/* Everything between begin and commit. */
+static enum err_code file_send(struct upload *upload, struct csv_reader **ret_reader,
+                               struct err *err)
 {
-    struct csv_reader *reader CSV_READER_CLEANUP = NULL;
     const struct tunnel_options *options = upload->options;
     struct csv_read_options read = {
         .dialect = options->dialect,
@@ -198,12 +212,20 @@ static enum err_code upload_steps(struct upload *upload, const struct tunnel_tar
         .on_bad = on_bad,
         .on_bad_context = upload,
     };
+    TRY(csv_reader_open(options->path, upload->columns, upload->column_count, &read, ret_reader,
+                        err));
+    return rows_send(upload, *ret_reader, err);
+}
+
+static enum err_code upload_steps(struct upload *upload, const struct tunnel_target *target,
+                                  struct err *err)
+{
+    struct csv_reader *reader CSV_READER_CLEANUP = NULL;
+    enum err_code code = ERR_OK;
     TRY(load_begin(upload, target, err));
-    enum err_code code =
-        csv_reader_open(options->path, upload->columns, upload->column_count, &read, &reader, err);
-    if (code == ERR_OK)
-        code = rows_send(upload, reader, err);
-    if (code != ERR_OK || options->scan_only)
+    if (!upload->committed_before)
+        code = file_send(upload, &reader, err);
+    if (code != ERR_OK || upload->options->scan_only)
         load_abort(upload);
     else
         code = load_commit(upload, err);

@@ -137,6 +137,8 @@ static void errors_name_line_column_text_and_type(void **state)
     struct csv_read_options options = options_make(false);
     expect_error("1,2,\"a\nb\"\n2,12x,c\n", &options,
                  "line 3: column amount: \"12x\" is not a DECIMAL(10,2)");
+    expect_error("id,amount,note\n", &options,
+                 "\"id\" is not a BIGINT (is it a header? then -h=true)");
     expect_error("1,2\n", &options, "line 1: column mismatch, expected 3 columns, 2 columns found");
     expect_error("1,2,a\n1,2,\xff\n", &options, "line 2: column note: a text that is not valid");
     expect_error("1,2,\"a\n", &options, "line 1: field 3: the quote that opens it is never closed");
@@ -353,6 +355,27 @@ static void a_cut_or_damaged_zst_is_an_error(void **state)
     batch_deinit(&batch);
 }
 
+static void records_larger_than_a_read_come_whole(void **state)
+{
+    (void)state;
+    struct bytes file BYTES_CLEANUP = {0};
+    struct csv_read_options options = options_make(false);
+    struct batch batch;
+    struct err err = {0};
+    for (int i = 0; i < 3; i++) {
+        bytes_printf(&file, "%d,2,\"", i);
+        for (size_t k = 0; k < MIB(3) + (size_t)i; k++)
+            bytes_append_u8(&file, k % 1000 == 0 ? '\n' : (uint8_t)('a' + k % 26));
+        bytes_append_text(&file, "\"\r\n");
+    }
+    batch_make(&batch, sales, ARRAY_COUNT(sales));
+    assert_int_equal(read_all(bytes_span(&file), &options, &batch, NULL, &err), ERR_OK);
+    assert_int_equal(batch.rows, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(vector_value(&batch.vectors[2], i).text.len, MIB(3) + i);
+    batch_deinit(&batch);
+}
+
 static void an_abandoned_download_leaves_no_file(void **state)
 {
     (void)state;
@@ -383,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_failed_row_leaves_the_rows_before_it),
         cmocka_unit_test(any_batch_comes_back_through_any_dialect),
         cmocka_unit_test(a_cut_or_damaged_zst_is_an_error),
+        cmocka_unit_test(records_larger_than_a_read_come_whole),
         cmocka_unit_test(an_abandoned_download_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, file_remove);

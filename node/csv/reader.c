@@ -260,7 +260,10 @@ static size_t row_append(struct csv_reader *reader, struct batch *batch)
 static enum err_code bad_take(struct csv_reader *reader, struct err *err)
 {
     bool hopeless = err->code == ERR_PARSE;
-    err->code = ERR_BAD_DATA;
+    bool maybe_header = reader->split.record == 2 && !reader->options.dialect.header;
+    struct err plain = *err;
+    (void)err_set(err, ERR_BAD_DATA, "%s%s", plain.message,
+                  maybe_header && !hopeless ? " (is it a header? then -h=true)" : "");
     place_wrap(reader, err);
     if (hopeless || !reader->options.discard_bad)
         return ERR_BAD_DATA;

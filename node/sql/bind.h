@@ -1,5 +1,9 @@
 /* Statement tree + schema -> typed query: names looked up, types given, constants folded, conjuncts
- * and columns collected. Type rules: bind_type.c. */
+ * and columns collected.
+ *
+ *     bind_query.c   clauses      bind_aggregate.c   calls      bind_scan.c   what the source is told
+ *     bind.c         names, operators                bind_type.c   types, casts, literals
+ */
 #ifndef NODE_SQL_BIND_H
 #define NODE_SQL_BIND_H
 
@@ -10,7 +14,7 @@
 enum err_code query_bind(const struct select *select, struct span text, const struct schema *schema,
                          struct arena *arena, struct query **ret_query, struct err *err);
 
-/* ---- between bind.c and bind_type.c ---- */
+/* ---- among the binder's files ---- */
 
 struct binder {
     struct span text;
@@ -27,8 +31,24 @@ struct binder {
 enum err_code binder_fail(const struct binder *binder, enum err_code code, uint32_t at,
                           struct err *err, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+enum err_code memory_fail(struct err *err);
 enum err_code node_new(struct binder *binder, enum node_kind kind, uint32_t at, size_t arg_count,
                        struct node **ret_node, struct err *err);
+size_t schema_width(const struct schema *schema); /* data and partition columns; of NULL 0 */
+enum err_code column_node(struct binder *binder, size_t column, uint32_t at, struct node **ret_node,
+                          struct err *err);
+/* ERR_SEMANTIC unless it is empty or names the table. */
+enum err_code qualifier_check(const struct binder *binder, struct span qualifier, uint32_t at,
+                              struct err *err);
+/* ERR_SEMANTIC "<where> needs a BOOLEAN, ..." */
+enum err_code boolean_check(const struct binder *binder, const struct node *node, const char *where,
+                            struct err *err);
+enum err_code bind_expr(struct binder *binder, const struct expr *expr, struct node **ret_node,
+                        struct err *err);
+enum err_code bind_call(struct binder *binder, const struct expr *expr, struct node **ret_node,
+                        struct err *err);
+enum err_code columns_collect(struct binder *binder, struct query *query, struct err *err);
+enum err_code ranges_collect(struct binder *binder, struct query *query, struct err *err);
 /* A node whose arguments are all literals becomes one, in place of *node. */
 enum err_code node_fold(struct binder *binder, struct node **node, struct err *err);
 /* A literal of the statement. */

@@ -43,7 +43,7 @@ enum err_code node_fold(struct binder *binder, struct node **node, struct err *e
     struct err inner = {0};
     if (node_evaluate(whole, &evaluation, &value, &inner) != ERR_OK)
         return binder_fail(binder, inner.code, whole->at, err, "%s", inner.message);
-    struct node *literal;
+    struct node *literal = NULL;
     TRY(node_new(binder, NODE_LITERAL, whole->at, 0, &literal, err));
     literal->type = whole->type;
     literal->value = value;
@@ -124,7 +124,7 @@ static enum err_code literal_type(struct binder *binder, const struct literal *l
 enum err_code literal_bind(struct binder *binder, const struct literal *literal,
                            struct node **ret_node, struct err *err)
 {
-    struct node *node;
+    struct node *node = NULL;
     struct err inner = {0};
     TRY(node_new(binder, NODE_LITERAL, literal->at, 0, &node, err));
     TRY(literal_type(binder, literal, &node->type, err));
@@ -311,7 +311,7 @@ enum err_code node_cast(struct binder *binder, struct node **node, struct type t
                         struct err *err)
 {
     struct node *inner = *node;
-    struct node *cast;
+    struct node *cast = NULL;
     if (inner->untyped || same_representation(inner->type, type)) {
         if (inner->untyped)
             inner->type = type;

@@ -392,7 +392,7 @@ static enum err_code evaluate_chain(const struct node *node, const struct evalua
     bool decisive = node->kind == NODE_OR;
     struct value result = truth(!decisive);
     for (size_t i = 0; i < node->arg_count; i++) {
-        struct value arg;
+        struct value arg = {0};
         TRY(node_evaluate(node->args[i], evaluation, &arg, err));
         if (arg.null)
             result = arg;
@@ -408,13 +408,13 @@ static enum err_code evaluate_chain(const struct node *node, const struct evalua
 static enum err_code evaluate_in(const struct node *node, const struct evaluation *evaluation,
                                  struct value *ret_value, struct err *err)
 {
-    struct value wanted;
+    struct value wanted = {0};
     struct value result = truth(false);
     TRY(node_evaluate(node->args[0], evaluation, &wanted, err));
     if (wanted.null)
         result.null = true;
     for (size_t i = 1; i < node->arg_count && !wanted.null; i++) {
-        struct value item;
+        struct value item = {0};
         TRY(node_evaluate(node->args[i], evaluation, &item, err));
         struct value same = compare(OP_EQUAL, node->args[0]->type, wanted, item);
         if (!same.null && same.i64 != 0) {
@@ -450,7 +450,7 @@ static struct value evaluate_like(const struct node *node, const struct value *a
 static enum err_code evaluate_operator(const struct node *node, const struct evaluation *evaluation,
                                        struct value *ret_value, struct err *err)
 {
-    struct value args[ARGS_MAX];
+    struct value args[ARGS_MAX] = {0};
     ASSERT(node->arg_count <= ARGS_MAX);
     for (size_t i = 0; i < node->arg_count; i++)
         TRY(node_evaluate(node->args[i], evaluation, &args[i], err));

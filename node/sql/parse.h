@@ -7,6 +7,7 @@
 #ifndef NODE_SQL_PARSE_H
 #define NODE_SQL_PARSE_H
 
+#include "node/sql/lexer.h"
 #include "node/sql/parser.h"
 
 struct parser {

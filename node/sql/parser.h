@@ -16,7 +16,7 @@
 #define NODE_SQL_PARSER_H
 
 #include "node/sql/ast.h"
-#include "node/sql/lexer.h"
+#include "proto/arena.h"
 #include "proto/limits.h"
 
 /* A budget in which every statement within LIMIT_STATEMENT_BYTES fits but freak ones. */

@@ -21,12 +21,12 @@ static void expr_finish(struct parser *parser, struct expr *expr, struct expr *c
                         size_t count)
 {
     BYTES_CLEANUP struct bytes list = {0};
-    bytes_append(&list, args, count * sizeof(*args));
-    expr->args = parser_array(parser, &list, sizeof(*args), &expr->arg_count);
+    bytes_append(&list, args, count * sizeof(struct expr *));
+    expr->args = parser_array(parser, &list, sizeof(struct expr *), &expr->arg_count);
     expr->end = parser->last_end;
     for (size_t i = 0; i < expr->arg_count; i++) {
-        if (args[i]->depth >= expr->depth)
-            expr->depth = args[i]->depth + 1;
+        if (expr->args[i]->depth >= expr->depth)
+            expr->depth = expr->args[i]->depth + 1;
     }
     if (expr->depth > LIMIT_EXPRESSION_DEPTH)
         parser_fail(parser, ERR_LIMIT, expr->at, "the expression is nested deeper than %d",
@@ -53,7 +53,7 @@ static void parse_arguments(struct parser *parser, struct bytes *args)
 {
     do {
         struct expr *arg = parser_expr(parser);
-        bytes_append(args, &arg, sizeof(arg));
+        bytes_append(args, &arg, sizeof(struct expr *));
     } while (parser_accept_symbol(parser, SYMBOL_COMMA));
 }
 
@@ -67,7 +67,7 @@ static struct expr *parse_call(struct parser *parser, uint32_t at)
     uint32_t star_at = parser->token.at;
     if (parser_accept_symbol(parser, SYMBOL_STAR)) {
         struct expr *star = expr_new(parser, EXPR_STAR, star_at);
-        bytes_append(&args, &star, sizeof(star));
+        bytes_append(&args, &star, sizeof(struct expr *));
     } else if (!parser_is_symbol(parser, SYMBOL_CLOSE)) {
         call->distinct = parser_accept(parser, KEYWORD_DISTINCT);
         if (!call->distinct)
@@ -76,7 +76,7 @@ static struct expr *parse_call(struct parser *parser, uint32_t at)
     }
     if (!parser_accept_symbol(parser, SYMBOL_CLOSE))
         parser_expected(parser, ", or )");
-    expr_finish(parser, call, (struct expr **)(void *)args.data, args.len / sizeof(call));
+    expr_finish(parser, call, (struct expr **)(void *)args.data, args.len / sizeof(struct expr *));
     return call;
 }
 
@@ -228,14 +228,14 @@ static struct expr *parse_in(struct parser *parser, struct expr *value, bool neg
 {
     struct expr *in = expr_new(parser, EXPR_IN, value->at);
     BYTES_CLEANUP struct bytes args = {0};
-    bytes_append(&args, &value, sizeof(value));
+    bytes_append(&args, &value, sizeof(struct expr *));
     parser_expect_symbol(parser, SYMBOL_OPEN);
     if (parser_is(parser, KEYWORD_SELECT))
         parser_fail(parser, ERR_SEMANTIC, parser->token.at, "subqueries are not supported yet");
     parse_arguments(parser, &args);
     parser_expect_symbol(parser, SYMBOL_CLOSE);
     in->negated = negated;
-    expr_finish(parser, in, (struct expr **)(void *)args.data, args.len / sizeof(value));
+    expr_finish(parser, in, (struct expr **)(void *)args.data, args.len / sizeof(struct expr *));
     return in;
 }
 
@@ -320,13 +320,13 @@ static struct expr *parse_chain(struct parser *parser, enum keyword keyword, enu
     if (!parser_is(parser, keyword))
         return first;
     BYTES_CLEANUP struct bytes args = {0};
-    bytes_append(&args, &first, sizeof(first));
+    bytes_append(&args, &first, sizeof(struct expr *));
     while (parser_accept(parser, keyword)) {
         struct expr *next = operand(parser);
-        bytes_append(&args, &next, sizeof(next));
+        bytes_append(&args, &next, sizeof(struct expr *));
     }
     struct expr *chain = expr_new(parser, kind, first->at);
-    expr_finish(parser, chain, (struct expr **)(void *)args.data, args.len / sizeof(first));
+    expr_finish(parser, chain, (struct expr **)(void *)args.data, args.len / sizeof(struct expr *));
     return chain;
 }
 

@@ -1,5 +1,6 @@
 /* A script as it comes from an operator: split, and each statement parsed. Whatever the splitter
  * gives lies in order inside the script; what fails says why. */
+#include "node/sql/lexer.h"
 #include "node/sql/parser.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

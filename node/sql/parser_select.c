@@ -70,7 +70,7 @@ static void parse_group_by(struct parser *parser, struct select *select)
     parser_expect(parser, KEYWORD_BY);
     do {
         struct expr *key = parser_expr(parser);
-        bytes_append(&keys, &key, sizeof(key));
+        bytes_append(&keys, &key, sizeof(struct expr *));
     } while (parser_accept_symbol(parser, SYMBOL_COMMA));
     select->group_by = parser_array(parser, &keys, sizeof(struct expr *), &select->group_by_count);
 }

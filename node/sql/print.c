@@ -177,7 +177,7 @@ static enum err_code slots_collect(struct node *node, struct bytes *slots, struc
         return ERR_OK;
     }
     struct node **known = (struct node **)(void *)slots->data;
-    size_t count = slots->len / sizeof(node);
+    size_t count = slots->len / sizeof(struct node *);
     for (size_t i = 0; i < count; i++) {
         if (same_slot(known[i], node)) {
             node->slot = (uint32_t)i;
@@ -188,7 +188,7 @@ static enum err_code slots_collect(struct node *node, struct bytes *slots, struc
         return err_set(err, ERR_LIMIT, "an expression uses more than %d columns",
                        PROGRAM_SLOTS_MAX);
     node->slot = (uint32_t)count;
-    bytes_append(slots, &node, sizeof(node));
+    bytes_append(slots, &node, sizeof(struct node *));
     return ERR_OK;
 }
 
@@ -205,8 +205,8 @@ static enum err_code program_intern(struct printer *printer, struct node *node, 
     }
     BYTES_CLEANUP struct bytes slots = {0};
     TRY(slots_collect(node, &slots, err));
-    struct program program = {.root = node, .slot_count = slots.len / sizeof(node)};
-    program.slots = arena_alloc(printer->arena, program.slot_count + 1, sizeof(node));
+    struct program program = {.root = node, .slot_count = slots.len / sizeof(struct node *)};
+    program.slots = arena_alloc(printer->arena, program.slot_count + 1, sizeof(struct node *));
     if (program.slots == NULL)
         return err_set(err, ERR_LIMIT, "the statement needs too much memory");
     if (slots.len > 0)
@@ -219,7 +219,7 @@ static enum err_code program_intern(struct printer *printer, struct node *node, 
 static enum err_code program_print(struct printer *printer, struct node *node, unsigned depth,
                                    struct err *err)
 {
-    size_t number;
+    size_t number = 0;
     TRY(program_intern(printer, node, &number, err));
     const struct program program = *printed_program(printer->out, number);
     bytes_printf(printer->sql, "\"evaluate\"(%zu", number);

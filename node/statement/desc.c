@@ -46,7 +46,7 @@ static void frame_line(struct bytes *frame, struct span text)
 static void frame_item(struct bytes *frame, const char *label, struct span value)
 {
     BYTES_CLEANUP struct bytes line = {0};
-    bytes_printf(&line, "%-26s", label);
+    bytes_printf(&line, "%-18s", label);
     bytes_append_span(&line, value);
     frame_line(frame, bytes_span(&line));
 }
@@ -117,7 +117,7 @@ static void frame_column(struct description *d, const struct column *column, boo
     char type[TYPE_TEXT_BYTES];
     cell_append(&line, column->name, 16);
     bytes_append_text(&line, "| ");
-    cell_append(&line, span_text(type_format(column->type, type)), 11);
+    cell_append(&line, span_text(type_format(column->type, type)), 15);
     bytes_append_text(&line, "| ");
     if (!partition && !d->extended) /* labels are not kept */
         bytes_append_text(&line, "      | ");
@@ -139,9 +139,10 @@ static void frame_columns(struct description *d)
     frame_line(frame, span_text("Native Columns:"));
     frame_rule(frame);
     frame_line(frame,
-               span_text(d->extended ? "Field           | Type       | Nullable | DefaultValue | "
-                                       "Comment"
-                                     : "Field           | Type       | Label | Comment"));
+               span_text(d->extended
+                             ? "Field           | Type           | Nullable | DefaultValue | "
+                               "Comment"
+                             : "Field           | Type           | Label | Comment"));
     frame_rule(frame);
     for (size_t i = 0; i < schema->column_count; i++)
         frame_column(d, &schema->columns[i], false);

@@ -114,6 +114,28 @@ typedef enum err_code partitions_change(struct table_write *write,
                                         const struct change_note *note, size_t *ret_changed,
                                         struct err *err);
 
+/* The first of the partitions that is there (or is not), for the message. */
+static enum err_code partition_blame(struct table_write *write, const struct partition_list *list,
+                                     enum err_code code, struct err *err)
+{
+    const struct schema *schema = &table_write_version(write)->schema;
+    struct tree tree = table_write_tree(write);
+    BYTES_CLEANUP struct bytes text = {0};
+    for (size_t i = 0; i < list->count && text.len == 0; i++) {
+        TREE_PAGE_CLEANUP struct tree_page page = {0};
+        const struct page_entry *entry;
+        bool there = tree_get(&tree, list->keys[i], &page, &entry, NULL) == ERR_OK;
+        if (there == (code == ERR_EXISTS))
+            TRY(partition_format(schema, list->keys[i], &text, err));
+    }
+    if (code == ERR_EXISTS)
+        return err_set(err, code,
+                       "AlreadyExistsException(message:Partition already exists, existed values: "
+                       "[\"%.*s\"])",
+                       SPAN_PRINTF(bytes_span(&text)));
+    return err_set(err, code, "partition %.*s does not exist", SPAN_PRINTF(bytes_span(&text)));
+}
+
 static enum err_code partitions_alter(const struct statement_call *call, partitions_change *change,
                                       struct err *err)
 {
@@ -128,7 +150,11 @@ static enum err_code partitions_alter(const struct statement_call *call, partiti
     TRY(keys_make(call, &table_write_version(write)->schema, alter, &list, err));
     struct change_note note = statement_note(call);
     size_t changed;
-    return change(write, &list, &note, &changed, err);
+    struct err reason;
+    enum err_code code = change(write, &list, &note, &changed, &reason);
+    if (code == ERR_EXISTS || code == ERR_NOT_FOUND)
+        return partition_blame(write, &list, code, err);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
 enum err_code statement_add_partitions(const struct statement_call *call, struct answer *answer,

@@ -29,16 +29,16 @@ static struct snapshot_signer signer_of(const struct statement_call *call)
 
 /* ---- options ---- */
 
-static enum err_code expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
-                                      struct err *err)
+enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
+                                        struct err *err)
 {
+    const char *form = "expiration_timestamp: write a time that is later than now, like TIMESTAMP "
+                       "'2030-01-01 00:00:00' (UTC)";
     struct value value;
-    if (literal_value(&option->value, (struct type){.kind = TYPE_DATETIME}, &value, err) != ERR_OK)
-        return err_wrap(err, "expiration_timestamp");
-    if (value.null || value.i64 <= (int64_t)statement_now_ms())
-        return err_set(err, ERR_SEMANTIC,
-                       "expiration_timestamp must be later than now, like TIMESTAMP '2030-01-01 "
-                       "00:00:00' (UTC)");
+    if (literal_value(&option->value, (struct type){.kind = TYPE_DATETIME}, &value, NULL) !=
+            ERR_OK ||
+        value.null || value.i64 <= (int64_t)statement_now_ms())
+        return err_set(err, ERR_SEMANTIC, "%s", form);
     *ret_expires_ms = (uint64_t)value.i64;
     return ERR_OK;
 }
@@ -49,7 +49,7 @@ static enum err_code options_apply(const struct option_list *options, struct sna
     const struct option *expiration = option_find(options, "expiration_timestamp");
     const struct option *description = option_find(options, "description");
     if (expiration != NULL)
-        TRY(expiration_parse(expiration, &spec->expires_ms, err));
+        TRY(snapshot_expiration_parse(expiration, &spec->expires_ms, err));
     if (description == NULL)
         return ERR_OK;
     if (description->value.kind != LITERAL_STRING ||

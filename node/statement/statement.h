@@ -66,6 +66,10 @@ uint64_t statement_now_ms(void); /* since 1970 */
 enum err_code statement_copy(const struct statement_call *call, struct span content,
                              struct span *ret_copy, struct err *err);
 
+/* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; ERR_SEMANTIC. snapshot.c */
+enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
+                                        struct err *err);
+
 /* ---- the statements, one file a group ---- */
 
 statement_function statement_use;
