@@ -460,6 +460,40 @@ static void test_seek_lands_on_the_first_key_not_before(void **state)
     tree_cursor_free(cursor);
 }
 
+/* The same answers as from the root down, with most pages read once. */
+static void test_look_ups_on_a_cursor_agree_and_read_little(void **state)
+{
+    (void)state;
+    static struct model model;
+    key_pad = 300;
+    fill(&model, 2000, 60);
+    struct tree tree = build(&model);
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(&tree);
+    char text[KEY_TEXT_BYTES];
+    for (size_t i = 0; i < 3000; i++) {
+        struct span key = key_of(below(model.universe), text);
+        uint32_t level = (uint32_t)below(5);
+        struct digest expected = {0};
+        struct digest found = {0};
+        enum err_code code = tree_get_page(&tree, level, key, &expected, NULL);
+        assert_int_equal(tree_cursor_get_page(cursor, level, key, &found, NULL), code);
+        assert_true(digest_equal(&expected, &found));
+        const struct page_entry *entry = NULL;
+        size_t n = below(model.universe);
+        code = tree_cursor_get(cursor, key_of(n, text), &entry, NULL);
+        assert_int_equal(code, model.value[n] == 0 ? ERR_NOT_FOUND : ERR_OK);
+        if (code == ERR_OK)
+            assert_int_equal(entry->partition.byte_count, model.value[n]);
+    }
+    TREE_CURSOR_CLEANUP struct tree_cursor *ascending = tree_cursor_new(&tree);
+    for (size_t n = 0; n < model.universe; n++) {
+        const struct page_entry *entry = NULL;
+        assert_int_equal(tree_cursor_get(ascending, key_of(n, text), &entry, NULL),
+                         model.value[n] == 0 ? ERR_NOT_FOUND : ERR_OK);
+    }
+    assert_true(tree_cursor_pages(ascending) <= memory.page_count);
+}
+
 struct diff_seen {
     const struct model *old;
     const struct model *new;
@@ -639,6 +673,8 @@ int main(void)
                                         memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_seek_lands_on_the_first_key_not_before, memory_setup,
                                         memory_teardown),
+        cmocka_unit_test_setup_teardown(test_look_ups_on_a_cursor_agree_and_read_little,
+                                        memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_diff_tells_what_differs_and_nothing_else, memory_setup,
                                         memory_teardown),
         cmocka_unit_test_setup_teardown(test_diff_of_one_inserted_key_reads_few_pages, memory_setup,
