@@ -6,13 +6,16 @@
 
 #include "node/operator.h"
 #include "node/sql/select.h"
+#include "node/task/xcopy_source.h"
 #include "store/history.h"
+#include "store/roots.h"
 #include "store/snapshot.h"
 
 #define STATEMENT_WORKERS_MIN 4
 #define WORKERS_MAILBOX_JOBS  4096
 #define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
 #define EXPIRY_INTERVAL_MS    60000
+#define COLLECT_INTERVAL_MS   (15 * 60 * 1000)
 
 struct node {
     struct config config; /* owned */
@@ -23,13 +26,17 @@ struct node {
     struct loop *loop;
     struct workers *workers;
     struct peers *peers;
+    struct tasks *tasks;   /* XCOPY, this node as destination */
+    struct source *source; /* the same as source */
     struct runs *runs;
     struct loads *loads;
+    struct watches *watches;
     struct statement_services statements;
     struct operator_services operators;
     struct listener **listeners; /* operators' first, then peers' */
     size_t listener_count;
     struct loop_timer expiry;
+    struct loop_timer collection;
 };
 
 /* ---- keys ---- */
@@ -98,6 +105,22 @@ static void expiry_run(void *argument)
         log_error("snapshots could not be expired", &err);
 }
 
+static void collection_run(void *argument)
+{
+    struct node *node = argument;
+    struct err err;
+    struct collect_counts counts;
+    if (collect_run(node->store, catalog_tree(), &counts, &err) != ERR_OK) {
+        log_error("clean-up failed", &err);
+        return;
+    }
+    if (counts.pages_deleted + counts.files_deleted + counts.packs_dropped > 0)
+        log_event(LOG_INFO, "cleaned up", LOG_NUMBER("pages", counts.pages_deleted),
+                  LOG_NUMBER("files", counts.files_deleted),
+                  LOG_NUMBER("bytes", counts.file_bytes_deleted),
+                  LOG_NUMBER("packs", counts.packs_dropped));
+}
+
 static void on_expiry(void *argument)
 {
     struct node *node = argument;
@@ -105,39 +128,27 @@ static void on_expiry(void *argument)
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
 }
 
-static void expiry_start(void *argument)
+static void on_collection(void *argument)
+{
+    struct node *node = argument;
+    workers_post(node->workers, collection_run, node, NULL);
+    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
+}
+
+static void timers_start(void *argument)
 {
     struct node *node = argument;
     node->expiry = (struct loop_timer){.run = on_expiry, .argument = node};
+    node->collection = (struct loop_timer){.run = on_collection, .argument = node};
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
+    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
 }
 
-static void expiry_cancel(void *argument)
+static void timers_cancel(void *argument)
 {
     struct node *node = argument;
     loop_timer_cancel(node->loop, &node->expiry);
-}
-
-/* ---- the peers' listener ---- */
-
-static bool peer_find(void *context, const struct noise_key *key, struct session *session)
-{
-    struct node *node = context;
-    const struct peer *peer = peers_find_noise(node->peers, key);
-    if (peer == NULL)
-        return false;
-    session->identity = peer->keys.sign;
-    session->entry = (uint64_t)(peer - peers_at(node->peers, 0)) + 1;
-    snprintf(session->name, sizeof(session->name), "%s", peer->region);
-    return true;
-}
-
-static void peer_on_request(void *context, struct request *request)
-{
-    (void)context;
-    struct err err;
-    err_set(&err, ERR_PARAMETER, "request %u is unknown here", request_method(request));
-    request_reply_error(request, &err);
+    loop_timer_cancel(node->loop, &node->collection);
 }
 
 /* ---- start, in the order of the list in node.h ---- */
@@ -160,6 +171,17 @@ static enum err_code descriptors_check(struct err *err)
     return ERR_OK;
 }
 
+/* SQLite is started once in a process; a node that is started again (tests) finds it there. */
+static enum err_code queries_start(struct node *node, struct err *err)
+{
+    static bool started;
+    if (started)
+        return ERR_OK;
+    TRY(select_start(store_tmp_dir(node->store), err));
+    started = true;
+    return ERR_OK;
+}
+
 static enum err_code store_start(struct node *node, struct err *err)
 {
     const struct store_options options = {
@@ -170,7 +192,7 @@ static enum err_code store_start(struct node *node, struct err *err)
     };
     TRY(store_open(&options, &node->store, err));
     TRY(root_account_ensure(node, err));
-    return select_start(store_tmp_dir(node->store), err);
+    return queries_start(node, err);
 }
 
 static enum err_code threads_start(struct node *node, struct err *err)
@@ -184,17 +206,44 @@ static enum err_code threads_start(struct node *node, struct err *err)
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
     TRY(workers_start(&options, &node->workers, err));
-    loop_post(node->loop, expiry_start, node);
+    loop_post(node->loop, timers_start, node);
     return ERR_OK;
+}
+
+/* XCOPY at both ends. */
+static enum err_code tasks_start_all(struct node *node, struct err *err)
+{
+    const struct tasks_options destination = {
+        .store = node->store,
+        .loop = node->loop,
+        .workers = node->workers,
+        .peers = node->peers,
+        .principals = node->principals,
+        .identity = node->identity,
+        .region = node->config.region,
+    };
+    const struct source_options source = {
+        .store = node->store,
+        .loop = node->loop,
+        .workers = node->workers,
+        .peers = node->peers,
+        .principals = node->principals,
+        .identity = node->identity,
+        .region = node->config.region,
+    };
+    TRY(source_open(&source, &node->source, err));
+    return tasks_open(&destination, &node->tasks, err);
 }
 
 static enum err_code services_start(struct node *node, struct err *err)
 {
     TRY(peers_new(&node->config, node->links, node->identity, &node->peers, err));
+    TRY(tasks_start_all(node, err));
     node->statements = (struct statement_services){
         .store = node->store,
         .principals = node->principals,
         .peers = node->peers,
+        .tasks = node->tasks,
         .identity = node->identity,
         .region = node->config.region,
         .gates = node->config.gates,
@@ -202,15 +251,18 @@ static enum err_code services_start(struct node *node, struct err *err)
     };
     TRY(runs_new(node->loop, &node->runs, err));
     TRY(loads_new(&node->statements, node->loop, &node->loads, err));
+    TRY(watches_new(node->tasks, node->loop, node->workers, &node->watches, err));
     size_t count = node->config.listen_operators.count + node->config.listen_peers.count;
     node->listeners = mem_calloc(count + 1, sizeof(struct listener *));
     node->operators = (struct operator_services){
         .statements = &node->statements,
         .runs = node->runs,
         .loads = node->loads,
+        .watches = node->watches,
         .workers = node->workers,
         .principals = node->principals,
         .peers = node->peers,
+        .source = node->source,
         .listeners = node->listeners,
         .region = node->config.region,
         .identity = node->identity,
@@ -231,7 +283,9 @@ static enum err_code listeners_open(struct node *node, const struct config_list 
             .handler = *handler,
         };
         struct listener **place = &node->listeners[node->listener_count];
-        TRY(listener_open(node->links, &options, place, err));
+        if (listener_open(node->links, &options, place, err) != ERR_OK)
+            return err_wrap(err, "%s",
+                            kind == LISTENER_PEERS ? "listen_peers" : "listen_operators");
         node->listener_count++;
         log_event(LOG_INFO, "listening",
                   LOG_TEXT("for", kind == LISTENER_PEERS ? "peers" : "operators"),
@@ -248,7 +302,7 @@ static enum err_code node_fill(struct node *node, struct err *err)
     TRY(store_start(node, err));
     TRY(threads_start(node, err));
     TRY(services_start(node, err));
-    const struct listener_handler peers = {node, peer_find, peer_on_request};
+    const struct listener_handler peers = {node->source, source_find, source_on_request};
     const struct listener_handler operators = {&node->operators, operator_find,
                                                operator_on_request};
     TRY(listeners_open(node, &node->config.listen_peers, LISTENER_PEERS, &peers, err));
@@ -281,19 +335,27 @@ void node_stop(struct node *node)
         return;
     for (size_t i = 0; i < node->listener_count; i++) /* no new requests */
         listener_close(node->listeners[i]);
-    if (node->loads != NULL) /* those under way are told */
+    if (node->watches != NULL) /* those under way are told */
+        watches_stop(node->watches);
+    if (node->loads != NULL)
         loads_stop(node->loads);
     if (node->runs != NULL)
         runs_stop(node->runs);
+    if (node->tasks != NULL) /* they go on after the next start */
+        tasks_stop(node->tasks);
     if (node->peers != NULL) /* nobody waits for a peer any more */
         peers_close(node->peers);
     if (node->loop != NULL)
-        loop_call(node->loop, expiry_cancel, node);
+        loop_call(node->loop, timers_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
     loop_stop(node->loop);
+    watches_free(node->watches);
     runs_free(node->runs);
     loads_free(node->loads);
+    tasks_free(node->tasks);
+    source_free(node->source);
     peers_free(node->peers);
+    workers_free(node->workers);
     pool_free(node->links);
     store_close(node->store);
     principals_free(node->principals);

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#define RUN_PHASE_BYTES 256
+
 struct waiter {
     struct request *request; /* NULL: nobody waits */
     uint64_t cursor;
@@ -27,8 +29,9 @@ struct run {
     bool closed;
     struct err err; /* failed */
     struct answer answer;
-    size_t rows_at; /* rows of answer.rows that went into blocks */
-    struct operator_progress progress;
+    size_t rows_at;                    /* rows of answer.rows that went into blocks */
+    struct operator_progress progress; /* its phase is in `phase` */
+    char phase[RUN_PHASE_BYTES];
     bool has_block;
     bool last;             /* no block after this one */
     uint64_t block_number; /* of `block`; or of the next one when has_block is false */
@@ -290,6 +293,8 @@ static void run_poll_locked(struct run *run)
     bool last = true;
     struct err err = {0};
     enum err_code code = answer->wait.poll(answer->wait.context, answer, &progress, &ended, &err);
+    char phase[RUN_PHASE_BYTES]; /* the poll's own text may go with its context */
+    snprintf(phase, sizeof(phase), "%.*s", SPAN_PRINTF(progress.phase));
     if (code == ERR_OK && ended) {
         answer->wait.close(answer->wait.context);
         answer->wait.context = NULL;
@@ -298,6 +303,8 @@ static void run_poll_locked(struct run *run)
     pthread_mutex_lock(&run->lock);
     run->working = false;
     run->progress = progress;
+    memcpy(run->phase, phase, sizeof(phase));
+    run->progress.phase = span_text(run->phase);
     run->failed = code != ERR_OK;
     run->err = err;
     run->has_block = code == ERR_OK && ended;

@@ -109,6 +109,15 @@ static void script_nothing(void *context)
     (void)context;
 }
 
+/* Text that is gone with the wait. */
+static char *script_phase;
+
+static void script_wait_close(void *context)
+{
+    (void)context;
+    mem_free(script_phase);
+}
+
 static enum err_code script_poll(void *context, struct answer *answer,
                                  struct operator_progress *progress, bool *ret_ended,
                                  struct err *err)
@@ -116,7 +125,7 @@ static enum err_code script_poll(void *context, struct answer *answer,
     (void)context;
     (void)answer;
     (void)err;
-    progress->phase = span_text("waiting");
+    progress->phase = span_text(script_phase);
     *ret_ended = !atomic_load(&script.wait);
     return ERR_OK;
 }
@@ -132,7 +141,8 @@ static enum err_code script_start(void *context, struct answer *answer, atomic_b
     answer_columns(answer, columns, 1);
     if (atomic_load(&script.wait)) {
         answer_add_number(answer, 7);
-        answer->wait = (struct answer_wait){script_poll, script_nothing, context};
+        script_phase = mem_strdup("waiting");
+        answer->wait = (struct answer_wait){script_poll, script_wait_close, context};
     } else {
         answer->stream = (struct answer_stream){script_next, script_nothing, context};
     }

@@ -58,7 +58,7 @@ enum err_code workers_start(const struct workers_options *options, struct worker
     for (; workers->thread_count < options->workers; workers->thread_count++) {
         pthread_t *thread = &workers->threads[workers->thread_count];
         if (pthread_create(thread, NULL, worker_main, workers) != 0) {
-            workers_stop(workers);
+            workers_free(workers);
             return err_set(err, ERR_NO_MEMORY, "cannot start thread %zu of %s",
                            workers->thread_count + 1, options->name);
         }
@@ -80,6 +80,14 @@ void workers_stop(struct workers *workers)
     pthread_mutex_unlock(&workers->lock);
     for (size_t i = 0; i < workers->thread_count; i++)
         pthread_join(workers->threads[i], NULL);
+    workers->thread_count = 0;
+}
+
+void workers_free(struct workers *workers)
+{
+    if (workers == NULL)
+        return;
+    workers_stop(workers);
     pthread_cond_destroy(&workers->posted);
     pthread_mutex_destroy(&workers->lock);
     mem_free(workers->threads);
@@ -91,7 +99,8 @@ enum err_code workers_post(struct workers *workers, workers_function run, void *
                            struct err *err)
 {
     pthread_mutex_lock(&workers->lock);
-    bool room = workers->count < workers->capacity;
+    bool stopping = workers->stopping;
+    bool room = workers->count < workers->capacity && !stopping;
     if (room) {
         workers->ring[(workers->first + workers->count) % workers->capacity] =
             (struct job){run, argument};
@@ -99,6 +108,8 @@ enum err_code workers_post(struct workers *workers, workers_function run, void *
         pthread_cond_signal(&workers->posted);
     }
     pthread_mutex_unlock(&workers->lock);
+    if (stopping)
+        return err_set(err, ERR_BUSY, "the node is stopping");
     if (!room)
         return err_set(err, ERR_BUSY, "%zu jobs are waiting already; try again", workers->capacity);
     return ERR_OK;

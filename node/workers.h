@@ -23,8 +23,10 @@ struct workers_options {
 
 enum err_code workers_start(const struct workers_options *options, struct workers **ret_workers,
                             struct err *err);
-/* Runs what waits, then ends the threads. Nobody posts any more. NULL is fine. */
+/* Runs what waits, then ends the threads; what is posted later is refused. NULL is fine. */
 void workers_stop(struct workers *workers);
+/* Stops too. Nobody posts any more. NULL is fine. */
+void workers_free(struct workers *workers);
 /* ERR_BUSY when the mailbox is full: nothing happened then. Never blocks. */
 enum err_code workers_post(struct workers *workers, workers_function run, void *argument,
                            struct err *err);

@@ -48,11 +48,11 @@ static void a_full_mailbox_refuses_and_does_not_block(void **state)
     assert_int_equal(err.code, ERR_BUSY);
     assert_in_range(taken, 2, 3); /* two wait, one may be in hand */
     pthread_mutex_unlock(&gate);
-    workers_stop(workers);
+    workers_free(workers);
     assert_int_equal(atomic_load(&ran), taken);
 }
 
-static void stop_runs_what_waits(void **state)
+static void stop_runs_what_waits_and_refuses_what_comes_later(void **state)
 {
     (void)state;
     atomic_store(&ran, 0);
@@ -61,13 +61,15 @@ static void stop_runs_what_waits(void **state)
         assert_int_equal(workers_post(workers, count_run, NULL, NULL), ERR_OK);
     workers_stop(workers);
     assert_int_equal(atomic_load(&ran), 1000);
+    assert_int_equal(workers_post(workers, count_run, NULL, NULL), ERR_BUSY);
+    workers_free(workers);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_mailbox_refuses_and_does_not_block),
-        cmocka_unit_test(stop_runs_what_waits),
+        cmocka_unit_test(stop_runs_what_waits_and_refuses_what_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

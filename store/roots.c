@@ -214,6 +214,29 @@ static void fsck_fault(struct fsck *fsck, const struct digest *digest, const str
         fsck->on_fault(fsck->fault_context, digest, fault->message);
 }
 
+static enum err_code attribute_check(void *context, const struct partition_row *row,
+                                     struct err *err)
+{
+    const struct page_entry *attribute = NULL;
+    TRY(tree_cursor_next(context, &attribute, err));
+    if (attribute == NULL || !span_equal(attribute->key, row->key))
+        return err_set(err, ERR_CORRUPT, "partitions and their attributes differ");
+    return ERR_OK;
+}
+
+/* Every partition has its attributes, and nothing else has. */
+static enum err_code fsck_attributes(const struct reader_handle *reader, struct err *err)
+{
+    struct tree attributes = reader_attributes(reader);
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(&attributes);
+    const struct page_entry *more = NULL;
+    TRY(reader_partitions(reader, span_of(NULL, 0), attribute_check, cursor, err));
+    TRY(tree_cursor_next(cursor, &more, err));
+    if (more != NULL)
+        return err_set(err, ERR_CORRUPT, "attributes without their partition");
+    return ERR_OK;
+}
+
 static enum err_code fsck_version(struct fsck *fsck, const struct version_ref *ref, struct err *err)
 {
     READER_CLEANUP struct reader_handle *reader = NULL;
@@ -222,14 +245,13 @@ static enum err_code fsck_version(struct fsck *fsck, const struct version_ref *r
     if (!digest_equal(&names.version, &ref->version))
         return err_set(err, ERR_CORRUPT, "the version record has another version");
     struct tree manifest = reader_tree(reader);
-    struct tree attributes = reader_attributes(reader);
     struct page_totals totals;
     TRY(tree_totals(&manifest, &totals, err));
     if (totals.rows != ref->totals.rows || totals.bytes != ref->totals.bytes ||
         totals.partitions != ref->totals.partitions)
         return err_set(err, ERR_CORRUPT, "the catalog's counts are not the tree's");
     TRY(tree_check(&manifest, err));
-    return tree_check(&attributes, err);
+    return fsck_attributes(reader, err);
 }
 
 static bool fsck_seen(struct fsck *fsck, const struct version_ref *ref)

@@ -85,6 +85,12 @@ void tree_cursor_seek(struct tree_cursor *cursor, struct span key);
 /* The next entry given is the first one beyond all keys that begin with prefix (a partition's key:
  * on to the next partition; the empty prefix: to the end). */
 void tree_cursor_seek_past(struct tree_cursor *cursor, struct span prefix);
+/* tree_get and tree_get_page on a cursor's path: near the place before, they read a page or none.
+ * For many look-ups in ascending order. Afterwards the cursor stands at key. */
+enum err_code tree_cursor_get(struct tree_cursor *cursor, struct span key,
+                              const struct page_entry **ret_entry, struct err *err) MUST_USE;
+enum err_code tree_cursor_get_page(struct tree_cursor *cursor, uint32_t level, struct span key,
+                                   struct digest *ret_digest, struct err *err) MUST_USE;
 /* Pages read so far: what tests and EXPLAIN count. */
 uint64_t tree_cursor_pages(const struct tree_cursor *cursor);
 

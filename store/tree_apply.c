@@ -227,27 +227,18 @@ static enum err_code apply_leaf(struct apply *apply, const struct page_entry *en
     return gone ? ERR_OK : chunk_add(apply, 0, entry, err);
 }
 
-/* Do all keys of the subtree at place begin with the prefix that goes? */
+/* While is_deleting holds between two pages, the last old key began with the prefix: so all that come
+ * are beyond its first, and a subtree whose last key begins with it goes whole. */
 static bool place_is_deleted(const struct apply *apply, const struct page_place *place)
 {
-    struct span prefix = bytes_span(&apply->prefix);
-    if (!apply->is_deleting || !has_prefix(place->last, prefix))
-        return false;
-    return prefix.len == 0 || (place->has_after && span_compare(place->after, prefix) >= 0);
+    return apply->is_deleting && has_prefix(place->last, bytes_span(&apply->prefix));
 }
 
 static bool place_is_untouched(const struct apply *apply, const struct page_place *place)
 {
     if (apply->has_edit && (place->is_rightmost || span_compare(apply->edit_key, place->last) <= 0))
         return false;
-    if (apply->is_deleting) {
-        /* Nothing of the prefix is left unless the subtree begins at or before its last key. */
-        struct span prefix = bytes_span(&apply->prefix);
-        if (!place->has_after || span_compare(place->after, prefix) < 0 ||
-            has_prefix(place->after, prefix))
-            return false;
-    }
-    return chunks_empty_to(apply, place->level);
+    return !apply->is_deleting && chunks_empty_to(apply, place->level);
 }
 
 static enum err_code apply_page(struct apply *apply, const struct digest *digest,

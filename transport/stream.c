@@ -104,9 +104,12 @@ void stream_free(struct stream *stream)
     nng_stream_close(stream->nng);
     nng_aio_stop(stream->receive_aio);
     nng_aio_stop(stream->send_aio);
-    nng_stream_free(stream->nng);
+    /* before the stream: only freeing waits for NNG's timeout thread, which may still be in the
+     * stream because one of them is just expiring (nng_aio_stop does not: the stream's mutex was
+     * unlocked after it was gone, and NNG panicked) */
     nng_aio_free(stream->receive_aio);
     nng_aio_free(stream->send_aio);
+    nng_stream_free(stream->nng);
     mem_free(stream);
 }
 
@@ -212,8 +215,8 @@ void dial_free(struct dial *dial)
         return;
     nng_stream_dialer_close(dial->dialer);
     nng_aio_stop(dial->aio);
+    nng_aio_free(dial->aio); /* first, as with streams */
     nng_stream_dialer_free(dial->dialer);
-    nng_aio_free(dial->aio);
     mem_free(dial);
 }
 
@@ -295,8 +298,8 @@ void acceptor_close(struct acceptor *acceptor)
     nng_stream_listener_close(acceptor->listener);
     nng_aio_stop(acceptor->pause_aio);
     nng_aio_stop(acceptor->aio);
-    nng_stream_listener_free(acceptor->listener);
     nng_aio_free(acceptor->pause_aio);
     nng_aio_free(acceptor->aio);
+    nng_stream_listener_free(acceptor->listener);
     mem_free(acceptor);
 }

@@ -308,6 +308,19 @@ static void test_conjuncts_become_ranges(void **state)
     assert_int_equal(sales.last.range_count, 0);
 }
 
+static void test_a_literal_on_the_left_mirrors_the_range(void **state)
+{
+    (void)state;
+    static const enum binary_op wanted[] = {OP_GREATER, OP_GREATER_EQUAL, OP_LESS, OP_LESS_EQUAL,
+                                            OP_EQUAL};
+    result_is("SELECT id FROM t WHERE 1 < id AND 2 <= id AND 9 > units AND 9 >= units AND "
+              "'2024-01-16' = day",
+              "2\n");
+    assert_int_equal(sales.last.range_count, ARRAY_COUNT(wanted));
+    for (size_t i = 0; i < ARRAY_COUNT(wanted); i++)
+        assert_int_equal(sales.ranges[i].op, wanted[i]);
+}
+
 static void test_ranges_prune_by_bounds(void **state)
 {
     (void)state;
@@ -520,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_together_is_refused),
         cmocka_unit_test(test_only_used_columns_are_read),
         cmocka_unit_test(test_conjuncts_become_ranges),
+        cmocka_unit_test(test_a_literal_on_the_left_mirrors_the_range),
         cmocka_unit_test(test_ranges_prune_by_bounds),
         cmocka_unit_test(test_deep_and_long_expressions_run),
         cmocka_unit_test(test_closed_parentheses_nest),
