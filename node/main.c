@@ -80,7 +80,10 @@ int main(int argc, char **argv)
     if (config_read(path, &config, &err) != ERR_OK)
         return failed(&err);
     if (task == 'k')
-        return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
+        if (node_check(&config, &err) != ERR_OK)
+            return failed(&err);
+    printf("%s: fine\n", path);
+    return 0;
     if (task == 'f')
         return node_fsck(&config, stdout, &err) == ERR_OK ? 0 : failed(&err);
     return run(&config);
