@@ -80,10 +80,7 @@ int main(int argc, char **argv)
     if (config_read(path, &config, &err) != ERR_OK)
         return failed(&err);
     if (task == 'k')
-        if (node_check(&config, &err) != ERR_OK)
-            return failed(&err);
-    printf("%s: fine\n", path);
-    return 0;
+        return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
     if (task == 'f')
         return node_fsck(&config, stdout, &err) == ERR_OK ? 0 : failed(&err);
     return run(&config);
