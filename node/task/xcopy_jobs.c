@@ -426,7 +426,8 @@ static enum err_code page_check(struct job *job, const struct job_item *item, st
     struct page page;
     TRY(place_decode_page(item->place, &place, err));
     (void)job;
-    return page_decode(bytes, &place, &arena, &page, err);
+    TRY(page_decode(bytes, &place, &arena, &page, err));
+    return tree_page_check(&page, &place, err);
 }
 
 void job_take_pages(struct job *job)
