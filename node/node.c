@@ -8,12 +8,14 @@
 #include "node/sql/select.h"
 #include "node/task/xcopy_source.h"
 #include "store/history.h"
+#include "store/roots.h"
 #include "store/snapshot.h"
 
 #define STATEMENT_WORKERS_MIN 4
 #define WORKERS_MAILBOX_JOBS  4096
 #define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
 #define EXPIRY_INTERVAL_MS    60000
+#define COLLECT_INTERVAL_MS   (15 * 60 * 1000)
 
 struct node {
     struct config config; /* owned */
@@ -34,6 +36,7 @@ struct node {
     struct listener **listeners; /* operators' first, then peers' */
     size_t listener_count;
     struct loop_timer expiry;
+    struct loop_timer collection;
 };
 
 /* ---- keys ---- */
@@ -102,6 +105,22 @@ static void expiry_run(void *argument)
         log_error("snapshots could not be expired", &err);
 }
 
+static void collection_run(void *argument)
+{
+    struct node *node = argument;
+    struct err err;
+    struct collect_counts counts;
+    if (collect_run(node->store, catalog_tree(), &counts, &err) != ERR_OK) {
+        log_error("clean-up failed", &err);
+        return;
+    }
+    if (counts.pages_deleted + counts.files_deleted + counts.packs_dropped > 0)
+        log_event(LOG_INFO, "cleaned up", LOG_NUMBER("pages", counts.pages_deleted),
+                  LOG_NUMBER("files", counts.files_deleted),
+                  LOG_NUMBER("bytes", counts.file_bytes_deleted),
+                  LOG_NUMBER("packs", counts.packs_dropped));
+}
+
 static void on_expiry(void *argument)
 {
     struct node *node = argument;
@@ -109,17 +128,27 @@ static void on_expiry(void *argument)
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
 }
 
-static void expiry_start(void *argument)
+static void on_collection(void *argument)
+{
+    struct node *node = argument;
+    workers_post(node->workers, collection_run, node, NULL);
+    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
+}
+
+static void timers_start(void *argument)
 {
     struct node *node = argument;
     node->expiry = (struct loop_timer){.run = on_expiry, .argument = node};
+    node->collection = (struct loop_timer){.run = on_collection, .argument = node};
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
+    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
 }
 
-static void expiry_cancel(void *argument)
+static void timers_cancel(void *argument)
 {
     struct node *node = argument;
     loop_timer_cancel(node->loop, &node->expiry);
+    loop_timer_cancel(node->loop, &node->collection);
 }
 
 /* ---- start, in the order of the list in node.h ---- */
@@ -142,6 +171,17 @@ static enum err_code descriptors_check(struct err *err)
     return ERR_OK;
 }
 
+/* SQLite is started once in a process; a node that is started again (tests) finds it there. */
+static enum err_code queries_start(struct node *node, struct err *err)
+{
+    static bool started;
+    if (started)
+        return ERR_OK;
+    TRY(select_start(store_tmp_dir(node->store), err));
+    started = true;
+    return ERR_OK;
+}
+
 static enum err_code store_start(struct node *node, struct err *err)
 {
     const struct store_options options = {
@@ -152,7 +192,7 @@ static enum err_code store_start(struct node *node, struct err *err)
     };
     TRY(store_open(&options, &node->store, err));
     TRY(root_account_ensure(node, err));
-    return select_start(store_tmp_dir(node->store), err);
+    return queries_start(node, err);
 }
 
 static enum err_code threads_start(struct node *node, struct err *err)
@@ -166,7 +206,7 @@ static enum err_code threads_start(struct node *node, struct err *err)
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
     TRY(workers_start(&options, &node->workers, err));
-    loop_post(node->loop, expiry_start, node);
+    loop_post(node->loop, timers_start, node);
     return ERR_OK;
 }
 
@@ -222,6 +262,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .workers = node->workers,
         .principals = node->principals,
         .peers = node->peers,
+        .source = node->source,
         .listeners = node->listeners,
         .region = node->config.region,
         .identity = node->identity,
@@ -305,7 +346,7 @@ void node_stop(struct node *node)
     if (node->peers != NULL) /* nobody waits for a peer any more */
         peers_close(node->peers);
     if (node->loop != NULL)
-        loop_call(node->loop, expiry_cancel, node);
+        loop_call(node->loop, timers_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
     loop_stop(node->loop);
     watches_free(node->watches);

@@ -72,12 +72,12 @@ static void test_both_ends_agree_in_both_suites(void **state)
             continue;
         struct ends ends;
         struct err err;
-        struct handshake_hello hello;
-        struct handshake_welcome welcome;
-        struct noise_key peer;
-        struct session_keys *mine;
-        struct session_keys *theirs;
-        uint8_t answer[HANDSHAKE_REPLY_BYTES];
+        struct handshake_hello hello = {0};
+        struct handshake_welcome welcome = {0};
+        struct noise_key peer = {0};
+        struct session_keys *mine = NULL;
+        struct session_keys *theirs = NULL;
+        uint8_t answer[HANDSHAKE_REPLY_BYTES] = {0};
         begin(&ends, (enum suite)suite);
         assert_int_equal(ends.request[0], suite);
         assert_int_equal(respond(&ends, span_of(ends.request, sizeof(ends.request)), answer, &hello,
@@ -109,10 +109,10 @@ static void test_every_changed_byte_of_the_request_is_refused(void **state)
     struct ends ends;
     begin(&ends, SUITE_CHACHAPOLY);
     for (size_t i = 0; i < HANDSHAKE_REQUEST_BYTES; i++) {
-        struct handshake_hello hello;
-        struct noise_key peer;
+        struct handshake_hello hello = {0};
+        struct noise_key peer = {0};
         struct session_keys *keys = NULL;
-        uint8_t answer[HANDSHAKE_REPLY_BYTES];
+        uint8_t answer[HANDSHAKE_REPLY_BYTES] = {0};
         ends.request[i] ^= 3;
         assert_int_equal(respond(&ends, span_of(ends.request, sizeof(ends.request)), answer, &hello,
                                  &peer, &keys, NULL),
@@ -121,7 +121,7 @@ static void test_every_changed_byte_of_the_request_is_refused(void **state)
         ends.request[i] ^= 3;
     }
     for (size_t len = 0; len < HANDSHAKE_REQUEST_BYTES; len += 7) {
-        struct noise_key peer;
+        struct noise_key peer = {0};
         struct handshake *handshake;
         assert_int_equal(handshake_read(ends.responder, LISTENER_PEERS, span_of(ends.request, len),
                                         &peer, &handshake, NULL),
@@ -134,7 +134,7 @@ static void test_a_request_for_another_node_or_listener_is_refused(void **state)
 {
     (void)state;
     struct ends ends;
-    struct noise_key peer;
+    struct noise_key peer = {0};
     struct err err;
     struct handshake *handshake;
     begin(&ends, SUITE_CHACHAPOLY);
@@ -153,17 +153,17 @@ static void test_every_changed_byte_of_the_answer_names_the_key(void **state)
 {
     (void)state;
     struct ends ends;
-    struct handshake_hello hello;
-    struct noise_key peer;
-    struct session_keys *keys;
-    uint8_t answer[HANDSHAKE_REPLY_BYTES];
+    struct handshake_hello hello = {0};
+    struct noise_key peer = {0};
+    struct session_keys *keys = NULL;
+    uint8_t answer[HANDSHAKE_REPLY_BYTES] = {0};
     begin(&ends, SUITE_CHACHAPOLY);
     assert_int_equal(respond(&ends, span_of(ends.request, sizeof(ends.request)), answer, &hello,
                              &peer, &keys, NULL),
                      ERR_OK);
     session_keys_free(keys);
     answer[40] ^= 1;
-    struct handshake_welcome welcome;
+    struct handshake_welcome welcome = {0};
     assert_int_equal(
         handshake_end(ends.begun, span_of(answer, sizeof(answer)), &welcome, &keys, NULL),
         ERR_PEER_KEY);
@@ -176,8 +176,8 @@ static void test_no_common_version_and_reserved_bytes_are_refused(void **state)
 {
     (void)state;
     struct ends ends;
-    struct noise_key peer;
-    struct handshake_hello hello;
+    struct noise_key peer = {0};
+    struct handshake_hello hello = {0};
     struct err err;
     begin(&ends, SUITE_CHACHAPOLY);
     const struct handshake_hello hellos[] = {

@@ -209,7 +209,7 @@ static void test_a_replayed_first_message_does_nothing_and_ends(void **state)
     testbed_open(&bed, &(struct pool_options){.handshake_timeout_ms = 200}, NULL);
     raw_open(&raw, &bed, PURPOSE_CONTROL);
     raw_send_head(&raw, &(struct head){.kind = ENVELOPE_PING, .request_id = 7});
-    struct head head;
+    struct head head = {0};
     assert_true(raw_receive(&raw, &head));
     assert_int_equal(head.kind, ENVELOPE_PONG);
     assert_int_equal(head.request_id, 7);
@@ -280,7 +280,7 @@ static void test_connections_of_one_peer_are_limited(void **state)
     (void)state;
     struct testbed bed;
     struct raw raws[4];
-    struct head head;
+    struct head head = {0};
     testbed_open(&bed, NULL, &(struct listener_limits){.connections_per_entry = 3});
     for (int i = 0; i < 3; i++) {
         raw_open(&raws[i], &bed, PURPOSE_DATA);
@@ -394,7 +394,7 @@ static void test_a_record_sent_twice_closes_the_connection(void **state)
     (void)state;
     struct testbed bed;
     struct raw raw;
-    struct head head;
+    struct head head = {0};
     testbed_open(&bed, NULL, NULL);
     raw_open(&raw, &bed, PURPOSE_CONTROL);
     uint8_t record[100];
@@ -416,7 +416,7 @@ static void test_request_ids_rise(void **state)
     struct raw raw;
     struct head head = {
         .kind = ENVELOPE_REQUEST, .method = METHOD_ECHO, .request_id = 5, .deadline_ms = 60000};
-    struct head reply;
+    struct head reply = {0};
     testbed_open(&bed, NULL, NULL);
     raw_open(&raw, &bed, PURPOSE_CONTROL);
     raw_send_head(&raw, &head);
@@ -442,7 +442,7 @@ static void test_a_message_that_stops_in_the_middle_ends_with_the_silence(void *
             .kind = ENVELOPE_REQUEST, .request_id = 1, .deadline_ms = 60000, .body_bytes = 1000000},
         plain);
     raw_send(&raw, span_of(plain, sizeof(plain)));
-    struct head head;
+    struct head head = {0};
     assert_true(raw_receive(&raw, &head)); /* it asks whether anybody is there */
     assert_int_equal(head.kind, ENVELOPE_PING);
     assert_closed(raw.fd);
