@@ -145,6 +145,18 @@ def test_no_answer_is_waited_for(pair, hostile, tmp_path, mode):
     destination.fsck()
 
 
+def test_a_page_that_lies_about_a_file_held_before(pair, hostile, tmp_path):
+    """Nothing of the file travels, so only its length here can tell."""
+    source, destination = pair
+    load_source(source, tmp_path, *ONE_PAGE)
+    destination.xcopy("s", to="first")
+    hostile("wrong-length")
+    text = destination.refused(f'XCOPY SNAPSHOT demo.s TO SNAPSHOT demo.second OPTIONS(src_region="{SOURCE}");')
+    assert SOURCE in text and "bytes, a page says" in text
+    assert [row["snapshot"] for row in destination.sql("SHOW SNAPSHOT TABLES;")] == ["first"]
+    destination.fsck()
+
+
 def test_the_proxy_itself_does_no_harm(pair, hostile, tmp_path):
     source, destination = pair
     load_source(source, tmp_path, *MANY_PAGES)

@@ -93,6 +93,25 @@ static enum err_code append_counts(const struct page *page, uint64_t rows, struc
     return ERR_OK;
 }
 
+/* The first partition's first file, and the partition's sum with it. */
+static enum err_code append_wrong_length(const struct page *page, struct bytes *out,
+                                         struct err *err)
+{
+    if (page->level > 0 || page->entries[1].kind != PAGE_ENTRY_ROW_GROUP)
+        return err_set(err, ERR_PARAMETER, "the root page has no file to forge");
+    BYTES_CLEANUP struct bytes raw = {0};
+    page->entries[0].partition.byte_count++;
+    page->entries[1].row_group.files[0].bytes++;
+    for (size_t i = 0; i < 2; i++) {
+        bytes_clear(&raw);
+        TRY(page_entry_encode(&page->entries[i], &raw, err));
+        page_append_raw(out, bytes_span(&raw));
+    }
+    for (size_t i = 2; i < page->entry_count; i++)
+        page_append_raw(out, page->entries[i].raw);
+    return ERR_OK;
+}
+
 static void append_unsorted(const struct page *page, struct bytes *out)
 {
     size_t last = page->entry_count - 1;
@@ -125,6 +144,8 @@ static enum err_code page_forge(enum forge_mode mode, struct span encoded, struc
     page_begin(page.tree, page.level, out);
     if (mode == FORGE_WRONG_COUNTS || mode == FORGE_HUGE_ROWS)
         return append_counts(&page, mode == FORGE_HUGE_ROWS ? UINT64_C(1) << 60 : 1, out, err);
+    if (mode == FORGE_WRONG_LENGTH)
+        return append_wrong_length(&page, out, err);
     if (mode == FORGE_UNSORTED_PAGE) {
         append_unsorted(&page, out);
     } else if (mode == FORGE_HUGE_ENTRY) {
@@ -144,7 +165,7 @@ static enum err_code page_forge(enum forge_mode mode, struct span encoded, struc
 static bool mode_forges_page(enum forge_mode mode)
 {
     return mode == FORGE_HUGE_ENTRY || mode == FORGE_HUGE_ROWS || mode == FORGE_WRONG_COUNTS ||
-           mode == FORGE_UNSORTED_PAGE || mode == FORGE_NON_CANONICAL;
+           mode == FORGE_WRONG_LENGTH || mode == FORGE_UNSORTED_PAGE || mode == FORGE_NON_CANONICAL;
 }
 
 bool forge_wants_page(struct forge *forge, struct span described, struct lease_id *ret_lease,
