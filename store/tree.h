@@ -167,5 +167,9 @@ enum err_code tree_mark(const struct tree *tree, const struct tree_visitor *visi
 /* What page_decode cannot see within one page: every row group belongs to a partition entry before
  * it, whose segments, rows and bytes it adds up to. Reads all pages. ERR_CORRUPT. */
 enum err_code tree_check(const struct tree *tree, struct err *err) MUST_USE;
+/* The same as far as one page of a manifest tree shows it: partitions that both begin and end in it,
+ * or end with the tree. page_decode has seen the page at this place. ERR_CORRUPT. */
+enum err_code tree_page_check(const struct page *page, const struct page_place *place,
+                              struct err *err) MUST_USE;
 
 #endif

@@ -651,9 +651,78 @@ static void test_damaged_page_is_never_served(void **state)
     assert_int_equal(tree_totals(&tree, &totals, NULL), ERR_CORRUPT);
 }
 
+/* A leaf: row group 2 of a partition that began before; "p" with one file in two row groups; "q". */
+struct leaf {
+    struct bytes keys[5];
+    struct page_file file;
+    struct page_entry entries[5];
+    struct page page;
+};
+
+static void leaf_make(struct leaf *leaf)
+{
+    static const char *const partitions[] = {"o", "p", "p", "p", "q"};
+    static const uint32_t row_groups[] = {2, 0, 0, 1, 0};
+    *leaf = (struct leaf){.file = {.bytes = 50}};
+    for (size_t i = 0; i < 5; i++) {
+        struct page_entry *entry = &leaf->entries[i];
+        bool is_partition = i == 1 || i == 4;
+        if (is_partition) {
+            bytes_append_text(&leaf->keys[i], partitions[i]);
+            entry->kind = PAGE_ENTRY_PARTITION;
+            entry->partition = (struct page_partition){.segment_count = i == 1 ? 1 : 0,
+                                                       .row_count = i == 1 ? 7 : 0,
+                                                       .byte_count = i == 1 ? 100 : 0};
+        } else {
+            row_group_key(span_text(partitions[i]),
+                          (struct row_group_place){.row_group = row_groups[i], .column_id = 1},
+                          &leaf->keys[i]);
+            entry->kind = PAGE_ENTRY_ROW_GROUP;
+            entry->row_group = (struct page_row_group){
+                .row_count = 3 + i % 2, .files = &leaf->file, .file_count = 1};
+        }
+        entry->key = bytes_span(&leaf->keys[i]);
+    }
+    leaf->page = (struct page){.tree = TREE_MANIFEST, .entry_count = 5, .entries = leaf->entries};
+}
+
+static void leaf_deinit(struct leaf *leaf)
+{
+    for (size_t i = 0; i < 5; i++)
+        bytes_deinit(&leaf->keys[i]);
+}
+
+static void test_a_leaf_whose_partitions_do_not_add_up_is_refused(void **state)
+{
+    (void)state;
+    struct leaf leaf;
+    leaf_make(&leaf);
+    struct page_place place = {.tree = TREE_MANIFEST, .has_after = true};
+    struct page_partition *whole = &leaf.entries[1].partition;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+    whole->row_count++;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    whole->row_count--;
+    whole->byte_count = UINT64_C(1) << 60;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    whole->byte_count = 100;
+    whole->segment_count = 0;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    whole->segment_count = 1;
+    place.has_after = false; /* then the first row group has no partition */
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    place.has_after = true;
+    leaf.entries[4].partition.row_count = 1; /* may go on, unless this is the last leaf */
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+    place.is_rightmost = true;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    leaf_deinit(&leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_leaf_whose_partitions_do_not_add_up_is_refused),
         cmocka_unit_test_setup_teardown(test_same_content_gives_the_same_root_whatever_the_history,
                                         memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_order_of_single_puts_does_not_matter, memory_setup,

@@ -24,6 +24,7 @@
 #include "node/task/xcopy_destination.h"
 #include "proto/peer.h"
 #include "proto/version.h"
+#include "store/files.h"
 #include "store/pages.h"
 
 struct pull;
