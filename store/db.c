@@ -353,7 +353,7 @@ static void db_leave(struct db *db)
     pthread_mutex_unlock(&db->gate);
 }
 
-bool db_latched(struct db *db)
+static bool db_latched(struct db *db)
 {
     return atomic_load_explicit(&db->latched, memory_order_relaxed);
 }

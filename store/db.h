@@ -129,7 +129,6 @@ enum err_code db_pack_files_each(struct db *db, db_on_file *on_file, void *conte
 
 /* ---- after a failure ---- */
 
-bool db_latched(struct db *db);
 /* Closes and opens again when latched; waits for readers. ERR_BUSY when this thread is one.
  * ERR_NO_SPACE when there is no room for it yet. */
 enum err_code db_recover(struct db *db, struct err *err);
