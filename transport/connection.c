@@ -5,8 +5,8 @@
 #include "transport/record.h"
 
 #define HEADROOM    (KIB(64) + 64) /* before what is received: the start of a record cut in two */
-#define IN_BYTES    KIB(256)
-#define OUT_RECORDS 4
+#define IN_BYTES    KIB(512)
+#define OUT_RECORDS 8
 #define OUT_BYTES   (OUT_RECORDS * (size_t)RECORD_BYTES_MAX)
 #define SLICE_US    50000 /* under a bandwidth limit a batch takes at most this long, or is a record */
 #define TIME_NEVER  UINT64_MAX
