@@ -5,6 +5,8 @@ import itertools
 import json
 import os
 import random
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -88,8 +90,35 @@ class Region:
             self.cluster.start(self.name)
 
     @property
+    def peers_port(self):
+        return int(re.search(r'listen_peers = \{"127\.0\.0\.1:(\d+)"', self.config.read_text())[1])
+
+    def move_peers(self, port):
+        """Restarts the node with its listener of peers at another port; nobody else learns of it."""
+        self.cluster.dev("stop-one", self.name)
+        text = self.config.read_text()
+        self.config.write_text(re.sub(r"listen_peers = .*", f'listen_peers = {{"127.0.0.1:{port}"}}', text))
+        self.cluster.start(self.name)
+
+    @property
+    def anonymous_bytes(self):
+        """Memory of its own that the node has in use."""
+        pid = int((self.home / "straitd.pid").read_text())
+        return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+
+    @property
+    def config(self):
+        return self.home / "straitd.conf"
+
+    @property
     def log(self):
         return (self.home / "log").read_text(errors="replace")
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Cluster:

@@ -47,8 +47,8 @@ def test_destination_killed_at(pair, tmp_path, point):
     source, destination = pair
     load_source(source, tmp_path, 12, 4000)
     pair[0].cluster.kill(DESTINATION)
-    destination.cluster.start(DESTINATION, env={"STRAIT_CRASH": point})
     try:
+        destination.cluster.start(DESTINATION, env={"STRAIT_CRASH": point})
         destination.xcopy("s", wait="false")
         deadline = time.monotonic() + 5
         while destination.cluster.python(f"print(c.pid({DESTINATION!r}))").strip() != "None":

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "node/fsck.h"
 #include "node/node.h"
 
 #define STOP_SECONDS_MAX 10 /* then the process ends as it is: the store is made for that */
@@ -12,6 +13,7 @@ static void usage(FILE *to)
 {
     fputs("usage: straitd -c FILE            run the node in the foreground\n"
           "       straitd --check -c FILE    check the configuration and the keys\n"
+          "       straitd --fsck -c FILE     check all that is stored; the node must not run\n"
           "       straitd --version\n",
           to);
 }
@@ -54,14 +56,12 @@ static int run(struct config *config)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, 'k'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+        {"fsck", no_argument, NULL, 'f'},         {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     const char *path = NULL;
-    bool check = false;
+    int task = 0;
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         if (option == 'v' || option == 'h') {
             option == 'v' ? (void)puts("straitd 0.1.0") : usage(stdout);
@@ -69,7 +69,8 @@ int main(int argc, char **argv)
         }
         if (option == '?')
             return usage(stderr), 2;
-        check = check || option == 'k';
+        if (option == 'k' || option == 'f')
+            task = option;
         path = option == 'c' ? optarg : path;
     }
     if (path == NULL || optind < argc)
@@ -78,7 +79,9 @@ int main(int argc, char **argv)
     struct err err;
     if (config_read(path, &config, &err) != ERR_OK)
         return failed(&err);
-    if (!check)
-        return run(&config);
-    return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
+    if (task == 'k')
+        return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
+    if (task == 'f')
+        return node_fsck(&config, stdout, &err) == ERR_OK ? 0 : failed(&err);
+    return run(&config);
 }

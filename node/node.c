@@ -8,12 +8,15 @@
 #include "node/sql/select.h"
 #include "node/task/xcopy_source.h"
 #include "store/history.h"
+#include "store/roots.h"
 #include "store/snapshot.h"
 
 #define STATEMENT_WORKERS_MIN 4
+#define TASK_WORKERS_MIN      2
 #define WORKERS_MAILBOX_JOBS  4096
 #define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
 #define EXPIRY_INTERVAL_MS    60000
+#define COLLECT_INTERVAL_MS   (15 * 60 * 1000)
 
 struct node {
     struct config config; /* owned */
@@ -22,7 +25,8 @@ struct node {
     struct store *store;
     struct pool *links; /* transport's threads */
     struct loop *loop;
-    struct workers *workers;
+    struct workers *workers;      /* statements, loads */
+    struct workers *task_workers; /* XCOPY at both ends, clean-up: no SELECT costs a lease */
     struct peers *peers;
     struct tasks *tasks;   /* XCOPY, this node as destination */
     struct source *source; /* the same as source */
@@ -34,6 +38,7 @@ struct node {
     struct listener **listeners; /* operators' first, then peers' */
     size_t listener_count;
     struct loop_timer expiry;
+    struct loop_timer collection;
 };
 
 /* ---- keys ---- */
@@ -102,24 +107,50 @@ static void expiry_run(void *argument)
         log_error("snapshots could not be expired", &err);
 }
 
+static void collection_run(void *argument)
+{
+    struct node *node = argument;
+    struct err err;
+    struct collect_counts counts;
+    if (collect_run(node->store, catalog_tree(), &counts, &err) != ERR_OK) {
+        log_error("clean-up failed", &err);
+        return;
+    }
+    if (counts.pages_deleted + counts.files_deleted + counts.packs_dropped > 0)
+        log_event(LOG_INFO, "cleaned up", LOG_NUMBER("pages", counts.pages_deleted),
+                  LOG_NUMBER("files", counts.files_deleted),
+                  LOG_NUMBER("bytes", counts.file_bytes_deleted),
+                  LOG_NUMBER("packs", counts.packs_dropped));
+}
+
 static void on_expiry(void *argument)
 {
     struct node *node = argument;
-    workers_post(node->workers, expiry_run, node, NULL); /* busy: next time */
+    workers_post(node->task_workers, expiry_run, node, NULL); /* busy: next time */
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
 }
 
-static void expiry_start(void *argument)
+static void on_collection(void *argument)
+{
+    struct node *node = argument;
+    workers_post(node->task_workers, collection_run, node, NULL);
+    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
+}
+
+static void timers_start(void *argument)
 {
     struct node *node = argument;
     node->expiry = (struct loop_timer){.run = on_expiry, .argument = node};
+    node->collection = (struct loop_timer){.run = on_collection, .argument = node};
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
+    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
 }
 
-static void expiry_cancel(void *argument)
+static void timers_cancel(void *argument)
 {
     struct node *node = argument;
     loop_timer_cancel(node->loop, &node->expiry);
+    loop_timer_cancel(node->loop, &node->collection);
 }
 
 /* ---- start, in the order of the list in node.h ---- */
@@ -142,6 +173,17 @@ static enum err_code descriptors_check(struct err *err)
     return ERR_OK;
 }
 
+/* SQLite is started once in a process; a node that is started again (tests) finds it there. */
+static enum err_code queries_start(struct node *node, struct err *err)
+{
+    static bool started;
+    if (started)
+        return ERR_OK;
+    TRY(select_start(store_tmp_dir(node->store), err));
+    started = true;
+    return ERR_OK;
+}
+
 static enum err_code store_start(struct node *node, struct err *err)
 {
     const struct store_options options = {
@@ -152,21 +194,28 @@ static enum err_code store_start(struct node *node, struct err *err)
     };
     TRY(store_open(&options, &node->store, err));
     TRY(root_account_ensure(node, err));
-    return select_start(store_tmp_dir(node->store), err);
+    return queries_start(node, err);
 }
 
 static enum err_code threads_start(struct node *node, struct err *err)
 {
     size_t workers = 2 * node->config.workers;
-    const struct workers_options options = {
-        .name = "work",
+    const struct workers_options statements = {
+        .name = "statement",
         .workers = workers < STATEMENT_WORKERS_MIN ? STATEMENT_WORKERS_MIN : workers,
+        .mailbox_jobs = WORKERS_MAILBOX_JOBS,
+    };
+    const struct workers_options tasks = {
+        .name = "task",
+        .workers =
+            node->config.workers < TASK_WORKERS_MIN ? TASK_WORKERS_MIN : node->config.workers,
         .mailbox_jobs = WORKERS_MAILBOX_JOBS,
     };
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
-    TRY(workers_start(&options, &node->workers, err));
-    loop_post(node->loop, expiry_start, node);
+    TRY(workers_start(&statements, &node->workers, err));
+    TRY(workers_start(&tasks, &node->task_workers, err));
+    loop_post(node->loop, timers_start, node);
     return ERR_OK;
 }
 
@@ -176,7 +225,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
     const struct tasks_options destination = {
         .store = node->store,
         .loop = node->loop,
-        .workers = node->workers,
+        .workers = node->task_workers,
         .peers = node->peers,
         .principals = node->principals,
         .identity = node->identity,
@@ -185,7 +234,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
     const struct source_options source = {
         .store = node->store,
         .loop = node->loop,
-        .workers = node->workers,
+        .workers = node->task_workers,
         .peers = node->peers,
         .principals = node->principals,
         .identity = node->identity,
@@ -222,6 +271,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .workers = node->workers,
         .principals = node->principals,
         .peers = node->peers,
+        .source = node->source,
         .listeners = node->listeners,
         .region = node->config.region,
         .identity = node->identity,
@@ -305,8 +355,9 @@ void node_stop(struct node *node)
     if (node->peers != NULL) /* nobody waits for a peer any more */
         peers_close(node->peers);
     if (node->loop != NULL)
-        loop_call(node->loop, expiry_cancel, node);
+        loop_call(node->loop, timers_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
+    workers_stop(node->task_workers);
     loop_stop(node->loop);
     watches_free(node->watches);
     runs_free(node->runs);
@@ -315,6 +366,7 @@ void node_stop(struct node *node)
     source_free(node->source);
     peers_free(node->peers);
     workers_free(node->workers);
+    workers_free(node->task_workers);
     pool_free(node->links);
     store_close(node->store);
     principals_free(node->principals);

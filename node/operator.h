@@ -13,6 +13,7 @@
 #include "node/peers.h"
 #include "node/run.h"
 #include "node/statement/statement.h"
+#include "node/task/xcopy_source.h"
 #include "node/watches.h"
 #include "node/workers.h"
 
@@ -25,6 +26,7 @@ struct operator_services {
     struct workers *workers;
     const struct principals *principals;
     struct peers *peers;
+    struct source *source;
     struct listener *const *listeners; /* for counters; 0 until all are open */
     atomic_size_t listener_count;
     const char *region;

@@ -82,6 +82,15 @@ enum err_code handle_status(struct operator_call *call, struct bytes *header, st
                 runs_count(services->runs));
     counter_add(&counters, COUNTER_GAUGE, "strait_loads", "loads under way",
                 loads_count(services->loads));
+    counter_add(&counters, COUNTER_GAUGE, "strait_tasks", "replication tasks that have not ended",
+                tasks_active(services->statements->tasks));
+    struct tasks_traffic traffic = tasks_traffic_get(services->statements->tasks);
+    counter_add(&counters, COUNTER_TOTAL, "strait_xcopy_page_bytes_received_total",
+                "bytes of manifest pages pulled from peers", traffic.page_bytes);
+    counter_add(&counters, COUNTER_TOTAL, "strait_xcopy_file_bytes_received_total",
+                "bytes of column files pulled from peers", traffic.file_bytes);
+    counter_add(&counters, COUNTER_GAUGE, "strait_leases", "leases that peers hold here",
+                source_leases(services->source));
     counter_add(&counters, COUNTER_GAUGE, "strait_jobs_waiting", "jobs that wait for a worker",
                 workers_waiting(services->workers));
     struct store_usage usage;

@@ -75,8 +75,8 @@ bool token_snapshot_fits(const struct token *token, struct span pattern, struct 
 
 /* ---- signatures ---- */
 
-#define TOKEN_DOMAIN    "strait/1 token"
-#define RECEIPT_DOMAIN  "strait/1 receipt"
+#define TOKEN_DOMAIN   "strait/1 token"
+#define RECEIPT_DOMAIN "strait/1 receipt"
 
 /* Over the domain's text, one zero byte and the content. Making them: transport/identity.h. */
 bool signature_check(const char *domain, struct span content, const struct identity_key *signer,

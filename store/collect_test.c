@@ -11,6 +11,7 @@
 #include "proto/limits.h"
 #include "store/catalog_commit.h"
 #include "store/files.h"
+#include "store/mark.h"
 #include "store/pages.h"
 #include "store/parts.h"
 #include "store/trial.h"
@@ -229,6 +230,146 @@ static void fsck_finds_damaged_files_and_wrong_books(void **state)
     trial->store->index.small_bytes--;
 }
 
+/* ---- what happens in the middle of a collection ---- */
+
+/* The toy tree, but at one moment of the collection something else happens. */
+struct meanwhile {
+    struct trial *trial;
+    void (*happens)(struct meanwhile *meanwhile);
+    bool in_sweep; /* else when the roots have been read */
+    bool done;
+    struct toy_snapshot snapshot;
+    struct digest root;
+    struct content *content;
+    bool held;
+};
+
+static enum err_code meanwhile_roots(void *context, struct store *store, struct collect_mark *mark,
+                                     struct err *err)
+{
+    struct meanwhile *meanwhile = context;
+    TRY(toy_tree()->roots(NULL, store, mark, err));
+    if (!meanwhile->in_sweep && !meanwhile->done) {
+        meanwhile->done = true;
+        meanwhile->happens(meanwhile);
+    }
+    return ERR_OK;
+}
+
+static enum err_code meanwhile_children(void *context, struct span page, struct collect_mark *mark,
+                                        uint32_t *ret_level, struct err *err)
+{
+    struct meanwhile *meanwhile = context;
+    if (meanwhile->in_sweep && mark->mute && !meanwhile->done) {
+        meanwhile->done = true;
+        meanwhile->happens(meanwhile);
+    }
+    return toy_tree()->children(NULL, page, mark, ret_level, err);
+}
+
+/* A dropped snapshot, a collection of it, and the event. */
+static void collected_meanwhile(struct meanwhile *meanwhile, struct trial *trial)
+{
+    const struct collect_tree tree = {meanwhile, meanwhile_roots, meanwhile_children};
+    struct collect_counts counts;
+    meanwhile->trial = trial;
+    meanwhile->snapshot = snapshot_of(1, 40, 50000);
+    meanwhile->root = named(trial, "x", &meanwhile->snapshot);
+    assert_int_equal(toy_drop(trial->store, "x", &trial->err), ERR_OK);
+    assert_int_equal(collect_run(trial->store, &tree, &counts, &trial->err), ERR_OK);
+    assert_true(meanwhile->done);
+}
+
+static void add_again(struct meanwhile *meanwhile)
+{
+    struct trial *trial = meanwhile->trial;
+    assert_int_equal(content_open(trial->store, alice, &meanwhile->content, &trial->err), ERR_OK);
+    assert_int_equal(
+        toy_add(meanwhile->content, &meanwhile->snapshot, &meanwhile->root, &trial->err), ERR_OK);
+}
+
+static void add_publish_and_close(struct meanwhile *meanwhile)
+{
+    struct trial *trial = meanwhile->trial;
+    add_again(meanwhile);
+    assert_int_equal(content_commit(meanwhile->content, &trial->err), ERR_OK);
+    assert_int_equal(toy_publish(trial->store, "y", &meanwhile->root, &trial->err), ERR_OK);
+    content_close(meanwhile->content);
+    meanwhile->content = NULL;
+}
+
+static void rely_on_root(struct meanwhile *meanwhile)
+{
+    struct trial *trial = meanwhile->trial;
+    assert_int_equal(content_open(trial->store, alice, &meanwhile->content, &trial->err), ERR_OK);
+    assert_int_equal(
+        content_rely_page(meanwhile->content, &meanwhile->root, &meanwhile->held, &trial->err),
+        ERR_OK);
+}
+
+static void pin_root(struct meanwhile *meanwhile)
+{
+    struct trial *trial = meanwhile->trial;
+    assert_int_equal(content_open(trial->store, alice, &meanwhile->content, &trial->err), ERR_OK);
+    assert_int_equal(content_pin_page(meanwhile->content, &meanwhile->root, &trial->err), ERR_OK);
+}
+
+static void what_is_added_again_before_the_sweep_is_not_swept(void **state)
+{
+    struct trial *trial = *state;
+    struct meanwhile meanwhile = {.happens = add_again};
+    collected_meanwhile(&meanwhile, trial);
+    assert_int_equal(content_commit(meanwhile.content, &trial->err), ERR_OK);
+    assert_int_equal(toy_publish(trial->store, "y", &meanwhile.root, &trial->err), ERR_OK);
+    content_close(meanwhile.content);
+    whole(trial, &meanwhile.snapshot);
+}
+
+static void what_is_published_again_before_the_sweep_is_not_swept(void **state)
+{
+    struct trial *trial = *state;
+    struct meanwhile meanwhile = {.happens = add_publish_and_close};
+    collected_meanwhile(&meanwhile, trial);
+    whole(trial, &meanwhile.snapshot);
+}
+
+static void what_is_published_again_in_the_sweep_is_not_swept(void **state)
+{
+    struct trial *trial = *state;
+    struct meanwhile meanwhile = {.happens = add_publish_and_close, .in_sweep = true};
+    collected_meanwhile(&meanwhile, trial);
+    whole(trial, &meanwhile.snapshot);
+}
+
+static void a_page_relied_on_before_the_sweep_keeps_all_below_it(void **state)
+{
+    struct trial *trial = *state;
+    struct meanwhile meanwhile = {.happens = rely_on_root};
+    collected_meanwhile(&meanwhile, trial);
+    assert_true(meanwhile.held);
+    whole(trial, &meanwhile.snapshot);
+    content_close(meanwhile.content);
+}
+
+static void a_dead_page_is_not_to_be_relied_on_in_the_sweep(void **state)
+{
+    struct trial *trial = *state;
+    struct meanwhile meanwhile = {.happens = rely_on_root, .in_sweep = true};
+    collected_meanwhile(&meanwhile, trial);
+    assert_false(meanwhile.held);
+    content_close(meanwhile.content);
+    assert_int_equal(checked(trial, FSCK_RESOLVE).pages, 0);
+}
+
+static void a_dead_page_cannot_be_pinned_in_the_sweep(void **state)
+{
+    struct trial *trial = *state;
+    struct meanwhile meanwhile = {.happens = pin_root, .in_sweep = true};
+    collected_meanwhile(&meanwhile, trial);
+    content_close(meanwhile.content);
+    assert_int_equal(checked(trial, FSCK_RESOLVE).pages, 0);
+}
+
 /* ---- everything at once, against a model ---- */
 
 #define NAMES 6
@@ -414,6 +555,12 @@ int main(void)
         TRIAL(staged_pages_keep_what_they_name),
         TRIAL(a_missing_page_or_file_is_a_fault_and_nothing_is_deleted),
         TRIAL(fsck_finds_damaged_files_and_wrong_books),
+        TRIAL(what_is_added_again_before_the_sweep_is_not_swept),
+        TRIAL(what_is_published_again_before_the_sweep_is_not_swept),
+        TRIAL(what_is_published_again_in_the_sweep_is_not_swept),
+        TRIAL(a_page_relied_on_before_the_sweep_keeps_all_below_it),
+        TRIAL(a_dead_page_is_not_to_be_relied_on_in_the_sweep),
+        TRIAL(a_dead_page_cannot_be_pinned_in_the_sweep),
         TRIAL(any_history_equals_the_model),
         TRIAL(clean_up_and_writers_do_not_disturb_each_other),
     };

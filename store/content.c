@@ -472,9 +472,9 @@ enum err_code content_add_page(struct content *content, const struct digest *dig
                                struct span page, struct err *err)
 {
     TRY(content_failed(content, err));
-    if (page.len > LIMIT_PAGE_MESSAGE_BYTES)
+    if (page.len > LIMIT_VERSION_BYTES)
         return err_set(err, ERR_LIMIT, "a page of %zu bytes; at most %zu", page.len,
-                       (size_t)LIMIT_PAGE_MESSAGE_BYTES);
+                       (size_t)LIMIT_VERSION_BYTES);
     struct index *index = &content->store->index;
     index_lock(index);
     pin_map_add(&index->pins, digest, PIN_PAGE);

@@ -51,7 +51,8 @@ enum err_code content_add_file(struct content *content, const struct digest *dig
                                struct span file, enum content_hash hash, struct err *err);
 
 /* Children before parents, files before the pages that name them: whenever 4 MiB of pages have
- * gathered, all that was added so far is committed. Copies. */
+ * gathered, all that was added so far is committed. Copies. Version records are pages here: at most
+ * LIMIT_VERSION_BYTES (else ERR_LIMIT). */
 enum err_code content_add_page(struct content *content, const struct digest *digest,
                                struct span page, struct err *err);
 /* A page of `pages` or one added to this content and not yet committed. */

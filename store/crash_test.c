@@ -1,6 +1,6 @@
 /* kill -9 at every named point of the store, and what is there afterwards.
  *
- * The program runs itself as a child (argument "work DIR SEED") with one crash point armed. The
+ * The program runs itself as a child (arguments "work DIR SEED") with one crash point armed. The
  * child stores, publishes, drops and cleans up, and says on standard output what was acknowledged:
  *
  *     +NAME SEED FILES BYTES    published and acknowledged         -NAME    its drop was begun
@@ -127,6 +127,30 @@ static int work(const char *dir, uint64_t seed)
     return 0;
 }
 
+/* A snapshot of three levels is dropped and swept. */
+static int sweep(const char *dir)
+{
+    struct store_options options = {.data_dir = dir, .region = "here"};
+    struct store *store;
+    struct content *content;
+    struct collect_counts counts;
+    struct digest root;
+    struct err err;
+    struct toy_snapshot snapshot = {
+        .seed = 1, .file_count = 40, .universe = 150, .file_bytes_max = 1000};
+    if (store_open(&options, &store, &err) != ERR_OK ||
+        content_open(store, alice, &content, &err) != ERR_OK ||
+        toy_add(content, &snapshot, &root, &err) != ERR_OK ||
+        content_commit(content, &err) != ERR_OK || toy_publish(store, "x", &root, &err) != ERR_OK)
+        return 2;
+    content_close(content);
+    if (toy_drop(store, "x", &err) != ERR_OK ||
+        collect_run(store, toy_tree(), &counts, &err) != ERR_OK)
+        return 2;
+    store_close(store);
+    return 0;
+}
+
 /* ---- the parent ---- */
 
 struct expected {
@@ -142,7 +166,8 @@ struct matrix {
 };
 
 /* Runs the child until its end; its words are in *ret_said. */
-static int child_run(const char *dir, const char *armed, uint64_t seed, struct bytes *ret_said)
+static int child_run(const char *what, const char *dir, const char *armed, uint64_t seed,
+                     struct bytes *ret_said)
 {
     int ends[2];
     char seed_text[32];
@@ -154,7 +179,7 @@ static int child_run(const char *dir, const char *armed, uint64_t seed, struct b
         setenv("STRAIT_CRASH", armed, 1);
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
-        execl(self, self, "work", dir, seed_text, (char *)NULL);
+        execl(self, self, what, dir, seed_text, (char *)NULL);
         _exit(127);
     }
     close(ends[1]);
@@ -269,11 +294,25 @@ static void every_crash_point_leaves_a_whole_store(void **state)
         if (point == CRASH_STORE_CREATED)
             nth = 1;
         snprintf(armed, sizeof(armed), "%s:%" PRIu64, crash_name(point), nth);
-        int status = child_run(matrix.trial->dir, armed, random_next(&chance), &said);
+        int status = child_run("work", matrix.trial->dir, armed, random_next(&chance), &said);
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
             fail_msg("%s was not reached (status %d)", armed, status);
         matrix_hear(&matrix, (char *)said.data);
         matrix_check(&matrix);
+    }
+}
+
+static void a_sweep_killed_between_levels_leaves_no_page_above_a_missing_one(void **state)
+{
+    struct matrix matrix = {.trial = *state};
+    static const char *const armed[] = {"collect.page_step:1", "collect.page_step:2"};
+    for (size_t i = 0; i < ARRAY_COUNT(armed); i++) {
+        struct bytes said BYTES_CLEANUP = {0};
+        store_close(matrix.trial->store);
+        int status = child_run("sweep", matrix.trial->dir, armed[i], 1, &said);
+        assert_true(WIFSIGNALED(status));
+        trial_open(matrix.trial);
+        matrix_fsck(&matrix);
     }
 }
 
@@ -284,7 +323,7 @@ static void a_store_killed_while_it_is_made_is_made_again(void **state)
     struct trial trial = {.dir = "/tmp/strait-crash-XXXXXX"};
     assert_non_null(mkdtemp(trial.dir));
     trial.options = (struct store_options){.data_dir = trial.dir, .region = "here"};
-    int status = child_run(trial.dir, "store.created", 1, &said);
+    int status = child_run("work", trial.dir, "store.created", 1, &said);
     assert_true(WIFSIGNALED(status));
     trial_open(&trial);
     store_close(trial.store);
@@ -309,11 +348,14 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "work") == 0)
         return work(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "sweep") == 0)
+        return sweep(argv[2]);
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (len <= 0)
         return 1;
     const struct CMUnitTest tests[] = {
         TRIAL(every_crash_point_leaves_a_whole_store),
+        TRIAL(a_sweep_killed_between_levels_leaves_no_page_above_a_missing_one),
         cmocka_unit_test(a_store_killed_while_it_is_made_is_made_again),
         cmocka_unit_test(a_wrong_crash_point_is_refused),
     };

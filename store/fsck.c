@@ -2,7 +2,8 @@
  *
  * 1. From the catalog's roots down, every page is read, checked and decoded, every file is found.
  * 2. The same below every page of `pages`, named or not: CLOSED.
- * 3. Every file's place exists, and the live bytes of packs and nursery are the sums of their files.
+ * 3. Every file's place exists, nothing else lies in the nursery, and the live bytes of packs and
+ *    nursery are the sums of their files.
  */
 #include "store/collect.h"
 #include "store/files.h"
@@ -157,6 +158,29 @@ static enum err_code books_file(struct fsck *fsck, struct span key, struct span 
     return ERR_OK;
 }
 
+/* Nothing stays in `small` that is indexed elsewhere or not at all. */
+static enum err_code books_nursery(struct fsck *fsck, struct err *err)
+{
+    struct db_iter *iter DB_ITER_CLEANUP = NULL;
+    struct span empty = {0}, key, value;
+    bool found = true;
+    TRY(db_iter_open(fsck->store->db, fsck->view, FAMILY_SMALL, empty, empty, &iter, err));
+    for (;;) {
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            return ERR_OK;
+        struct file_record record = {0};
+        struct digest digest = {{0}};
+        if (key.len == DIGEST_BYTES)
+            memcpy(digest.b, key.data, DIGEST_BYTES);
+        TRY(db_find(fsck->store->db, fsck->view, FAMILY_FILES, key, &fsck->scratch, &found, err));
+        if (found)
+            TRY(file_record_decode(bytes_span(&fsck->scratch), &record, err));
+        if (!found || record.place != PLACE_SMALL)
+            fsck_fault(fsck, &digest, "a small file that nothing points at");
+    }
+}
+
 static enum err_code fsck_books(struct fsck *fsck, struct err *err)
 {
     static const struct digest none;
@@ -171,6 +195,7 @@ static enum err_code fsck_books(struct fsck *fsck, struct err *err)
             break;
         TRY(books_file(fsck, key, value, err));
     }
+    TRY(books_nursery(fsck, err));
     for (size_t i = 0; i < fsck->pack_count; i++) {
         if (fsck->packs[i].live_bytes != 0)
             fsck_fault(fsck, &none, "the live bytes of a pack are not those of its files");

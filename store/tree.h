@@ -58,6 +58,9 @@ enum err_code tree_page_read(const struct page_source *source, const struct dige
                              const struct page_place *place, struct tree_page *page,
                              struct err *err) MUST_USE;
 
+/* The first entry whose key is not below; entry_count: there is none. */
+size_t page_search(const struct page *page, struct span key);
+
 /* ---- look-up by place: from the root down, by key ---- */
 
 /* The leaf entry of exactly this key; ERR_NOT_FOUND. It borrows from page. */
@@ -85,6 +88,12 @@ void tree_cursor_seek(struct tree_cursor *cursor, struct span key);
 /* The next entry given is the first one beyond all keys that begin with prefix (a partition's key:
  * on to the next partition; the empty prefix: to the end). */
 void tree_cursor_seek_past(struct tree_cursor *cursor, struct span prefix);
+/* tree_get and tree_get_page on a cursor's path: near the place before, they read a page or none.
+ * For many look-ups in ascending order. Afterwards the cursor stands at key. */
+enum err_code tree_cursor_get(struct tree_cursor *cursor, struct span key,
+                              const struct page_entry **ret_entry, struct err *err) MUST_USE;
+enum err_code tree_cursor_get_page(struct tree_cursor *cursor, uint32_t level, struct span key,
+                                   struct digest *ret_digest, struct err *err) MUST_USE;
 /* Pages read so far: what tests and EXPLAIN count. */
 uint64_t tree_cursor_pages(const struct tree_cursor *cursor);
 
@@ -161,5 +170,9 @@ enum err_code tree_mark(const struct tree *tree, const struct tree_visitor *visi
 /* What page_decode cannot see within one page: every row group belongs to a partition entry before
  * it, whose segments, rows and bytes it adds up to. Reads all pages. ERR_CORRUPT. */
 enum err_code tree_check(const struct tree *tree, struct err *err) MUST_USE;
+/* The same as far as one page of a manifest tree shows it: partitions that both begin and end in it,
+ * or end with the tree. page_decode has seen the page at this place. ERR_CORRUPT. */
+enum err_code tree_page_check(const struct page *page, const struct page_place *place,
+                              struct err *err) MUST_USE;
 
 #endif

@@ -87,18 +87,26 @@ static void frame_search(const struct tree_cursor *cursor, struct tree_path_fram
     frame->at = low;
 }
 
-static enum err_code cursor_find_target(struct tree_cursor *cursor, struct err *err)
+static enum err_code cursor_start(struct tree_cursor *cursor, struct err *err)
+{
+    if (!cursor->is_started)
+        TRY(tree_path_start(&cursor->path, err));
+    cursor->is_started = true;
+    return ERR_OK;
+}
+
+/* To the item that holds the target in a page of this level, or to the end. */
+static enum err_code cursor_descend(struct tree_cursor *cursor, uint32_t level, struct err *err)
 {
     struct tree_path *path = &cursor->path;
-    while (path->depth > 1 && !frame_holds(cursor, &path->frames[path->depth - 1]))
+    while (path->depth > 1 &&
+           (tree_path_level(path) < level || !frame_holds(cursor, &path->frames[path->depth - 1])))
         tree_path_pop(path);
     frame_search(cursor, &path->frames[path->depth - 1]);
-    while (tree_path_item(path) != NULL && tree_path_level(path) > 0) {
+    while (tree_path_item(path) != NULL && tree_path_level(path) > level) {
         TRY(tree_path_push(path, err));
         frame_search(cursor, &path->frames[path->depth - 1]);
     }
-    cursor->has_target = false;
-    cursor->is_given = false;
     return ERR_OK;
 }
 
@@ -106,18 +114,52 @@ enum err_code tree_cursor_next(struct tree_cursor *cursor, const struct page_ent
                                struct err *err)
 {
     struct tree_path *path = &cursor->path;
-    if (!cursor->is_started) {
-        TRY(tree_path_start(path, err));
-        cursor->is_started = true;
-    }
+    TRY(cursor_start(cursor, err));
     if (cursor->has_target)
-        TRY(cursor_find_target(cursor, err));
+        TRY(cursor_descend(cursor, 0, err));
     else if (cursor->is_given && tree_path_item(path) != NULL)
         tree_path_step(path);
+    cursor->has_target = false;
     cursor->is_given = false;
     while (tree_path_item(path) != NULL && tree_path_level(path) > 0)
         TRY(tree_path_push(path, err));
     cursor->is_given = true;
     *ret_entry = tree_path_item(path);
+    return ERR_OK;
+}
+
+/* ---- look-up ---- */
+
+enum err_code tree_cursor_get(struct tree_cursor *cursor, struct span key,
+                              const struct page_entry **ret_entry, struct err *err)
+{
+    const struct page_entry *entry = NULL;
+    tree_cursor_seek(cursor, key);
+    TRY(tree_cursor_next(cursor, &entry, err));
+    if (entry == NULL || !span_equal(entry->key, key))
+        return err_set(err, ERR_NOT_FOUND, "no such key in this tree");
+    *ret_entry = entry;
+    return ERR_OK;
+}
+
+enum err_code tree_cursor_get_page(struct tree_cursor *cursor, uint32_t level, struct span key,
+                                   struct digest *ret_digest, struct err *err)
+{
+    struct tree_path *path = &cursor->path;
+    TRY(cursor_start(cursor, err));
+    uint32_t root_level = path->frames[0].page.page.level;
+    if (level == root_level) {
+        *ret_digest = path->tree.root;
+        return ERR_OK;
+    }
+    tree_cursor_seek(cursor, key); /* stays the target: a next call goes on from there */
+    const struct page_entry *item = NULL;
+    if (level < root_level) {
+        TRY(cursor_descend(cursor, level + 1, err));
+        item = tree_path_item(path);
+    }
+    if (item == NULL)
+        return err_set(err, ERR_NOT_FOUND, "no such page in this tree");
+    *ret_digest = item->child.digest;
     return ERR_OK;
 }

@@ -158,3 +158,18 @@ enum err_code tree_check(const struct tree *tree, struct err *err)
     }
     return check_partition_end(&check, err);
 }
+
+enum err_code tree_page_check(const struct page *page, const struct page_place *place,
+                              struct err *err)
+{
+    if (page->tree != TREE_MANIFEST || page->level > 0)
+        return ERR_OK;
+    __attribute__((cleanup(check_deinit))) struct check check = {0};
+    size_t i = 0;
+    while (place->has_after && i < page->entry_count &&
+           page->entries[i].kind == PAGE_ENTRY_ROW_GROUP)
+        i++; /* of a partition that began on the page before */
+    for (; i < page->entry_count; i++)
+        TRY(check_entry(&check, &page->entries[i], err));
+    return place->is_rightmost ? check_partition_end(&check, err) : ERR_OK;
+}

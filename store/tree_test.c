@@ -460,6 +460,40 @@ static void test_seek_lands_on_the_first_key_not_before(void **state)
     tree_cursor_free(cursor);
 }
 
+/* The same answers as from the root down, with most pages read once. */
+static void test_look_ups_on_a_cursor_agree_and_read_little(void **state)
+{
+    (void)state;
+    static struct model model;
+    key_pad = 300;
+    fill(&model, 2000, 60);
+    struct tree tree = build(&model);
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(&tree);
+    char text[KEY_TEXT_BYTES];
+    for (size_t i = 0; i < 3000; i++) {
+        struct span key = key_of(below(model.universe), text);
+        uint32_t level = (uint32_t)below(5);
+        struct digest expected = {0};
+        struct digest found = {0};
+        enum err_code code = tree_get_page(&tree, level, key, &expected, NULL);
+        assert_int_equal(tree_cursor_get_page(cursor, level, key, &found, NULL), code);
+        assert_true(digest_equal(&expected, &found));
+        const struct page_entry *entry = NULL;
+        size_t n = below(model.universe);
+        code = tree_cursor_get(cursor, key_of(n, text), &entry, NULL);
+        assert_int_equal(code, model.value[n] == 0 ? ERR_NOT_FOUND : ERR_OK);
+        if (code == ERR_OK)
+            assert_int_equal(entry->partition.byte_count, model.value[n]);
+    }
+    TREE_CURSOR_CLEANUP struct tree_cursor *ascending = tree_cursor_new(&tree);
+    for (size_t n = 0; n < model.universe; n++) {
+        const struct page_entry *entry = NULL;
+        assert_int_equal(tree_cursor_get(ascending, key_of(n, text), &entry, NULL),
+                         model.value[n] == 0 ? ERR_NOT_FOUND : ERR_OK);
+    }
+    assert_true(tree_cursor_pages(ascending) <= memory.page_count);
+}
+
 struct diff_seen {
     const struct model *old;
     const struct model *new;
@@ -617,9 +651,78 @@ static void test_damaged_page_is_never_served(void **state)
     assert_int_equal(tree_totals(&tree, &totals, NULL), ERR_CORRUPT);
 }
 
+/* A leaf: row group 2 of a partition that began before; "p" with one file in two row groups; "q". */
+struct leaf {
+    struct bytes keys[5];
+    struct page_file file;
+    struct page_entry entries[5];
+    struct page page;
+};
+
+static void leaf_make(struct leaf *leaf)
+{
+    static const char *const partitions[] = {"o", "p", "p", "p", "q"};
+    static const uint32_t row_groups[] = {2, 0, 0, 1, 0};
+    *leaf = (struct leaf){.file = {.bytes = 50}};
+    for (size_t i = 0; i < 5; i++) {
+        struct page_entry *entry = &leaf->entries[i];
+        bool is_partition = i == 1 || i == 4;
+        if (is_partition) {
+            bytes_append_text(&leaf->keys[i], partitions[i]);
+            entry->kind = PAGE_ENTRY_PARTITION;
+            entry->partition = (struct page_partition){.segment_count = i == 1 ? 1 : 0,
+                                                       .row_count = i == 1 ? 7 : 0,
+                                                       .byte_count = i == 1 ? 100 : 0};
+        } else {
+            row_group_key(span_text(partitions[i]),
+                          (struct row_group_place){.row_group = row_groups[i], .column_id = 1},
+                          &leaf->keys[i]);
+            entry->kind = PAGE_ENTRY_ROW_GROUP;
+            entry->row_group = (struct page_row_group){
+                .row_count = 3 + i % 2, .files = &leaf->file, .file_count = 1};
+        }
+        entry->key = bytes_span(&leaf->keys[i]);
+    }
+    leaf->page = (struct page){.tree = TREE_MANIFEST, .entry_count = 5, .entries = leaf->entries};
+}
+
+static void leaf_deinit(struct leaf *leaf)
+{
+    for (size_t i = 0; i < 5; i++)
+        bytes_deinit(&leaf->keys[i]);
+}
+
+static void test_a_leaf_whose_partitions_do_not_add_up_is_refused(void **state)
+{
+    (void)state;
+    struct leaf leaf;
+    leaf_make(&leaf);
+    struct page_place place = {.tree = TREE_MANIFEST, .has_after = true};
+    struct page_partition *whole = &leaf.entries[1].partition;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+    whole->row_count++;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    whole->row_count--;
+    whole->byte_count = UINT64_C(1) << 60;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    whole->byte_count = 100;
+    whole->segment_count = 0;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    whole->segment_count = 1;
+    place.has_after = false; /* then the first row group has no partition */
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    place.has_after = true;
+    leaf.entries[4].partition.row_count = 1; /* may go on, unless this is the last leaf */
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+    place.is_rightmost = true;
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_CORRUPT);
+    leaf_deinit(&leaf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_leaf_whose_partitions_do_not_add_up_is_refused),
         cmocka_unit_test_setup_teardown(test_same_content_gives_the_same_root_whatever_the_history,
                                         memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_order_of_single_puts_does_not_matter, memory_setup,
@@ -639,6 +742,8 @@ int main(void)
                                         memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_seek_lands_on_the_first_key_not_before, memory_setup,
                                         memory_teardown),
+        cmocka_unit_test_setup_teardown(test_look_ups_on_a_cursor_agree_and_read_little,
+                                        memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_diff_tells_what_differs_and_nothing_else, memory_setup,
                                         memory_teardown),
         cmocka_unit_test_setup_teardown(test_diff_of_one_inserted_key_reads_few_pages, memory_setup,

@@ -263,8 +263,12 @@ struct fake_node *fake_node_start(struct client_config *ret_config)
 
 void fake_node_stop(struct fake_node *node)
 {
-    if (node->held != NULL)
-        request_reply_error(node->held, &(struct err){.code = ERR_CANCELLED});
+    pthread_mutex_lock(&node->mutex);
+    struct request *held = node->held;
+    node->held = NULL;
+    pthread_mutex_unlock(&node->mutex);
+    if (held != NULL)
+        request_reply_error(held, &(struct err){.code = ERR_CANCELLED});
     listener_close(node->listener);
     pool_free(node->pool);
     identity_free(node->node);

@@ -602,8 +602,10 @@ const char *task_phase_format(const struct task *task, uint64_t now_ms, char *re
         snprintf(ret_out, out_bytes, "%s", phase_texts[task->phase]);
         return ret_out;
     }
+    bool is_peer = trouble == &task->peer;
     uint64_t seconds = (now_ms - trouble->since_ms) / 1000;
-    snprintf(ret_out, out_bytes, "waiting for %s since %" PRIu64 " s: %s",
-             trouble == &task->peer ? "peer" : "this node's store", seconds, trouble->err.message);
+    snprintf(ret_out, out_bytes, "waiting for %s%s since %" PRIu64 " s: %s",
+             is_peer ? "peer " : "this node's store", is_peer ? task->settings.peer : "", seconds,
+             trouble->err.message);
     return ret_out;
 }

@@ -249,7 +249,7 @@ static void test_phase_says_since_when_it_waits(void **state)
     answer_code(f, TASK_ON_GOT, file_asked(f), ERR_LOST);
     char text[128];
     task_phase_format(&f->task, f->now_ms + 7000, text, sizeof(text));
-    assert_string_equal(text, "waiting for peer since 7 s: because");
+    assert_string_equal(text, "waiting for peer cn-hongkong since 7 s: because");
     f->now_ms = task_wake_ms(&f->task);
     send(f, (struct task_event){.kind = TASK_ON_TICK});
     got(f, want(f, TASK_DO_GET_FILES), WALK_STORED); /* an answer ends the waiting */

@@ -1,5 +1,6 @@
 #include "node/task/xcopy_destination.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "node/task/xcopy_pull.h"
@@ -12,6 +13,7 @@ struct tasks {
     struct pull **pulls;  /* in order of start; stay until tasks_free */
     size_t pull_count, pull_capacity;
     bool stopped; /* the loop's */
+    _Atomic uint64_t page_bytes, file_bytes; /* received */
 };
 
 static uint64_t wall_ms(void)
@@ -24,6 +26,20 @@ static uint64_t wall_ms(void)
 bool tasks_stopped(const struct tasks *tasks)
 {
     return tasks->stopped;
+}
+
+void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes)
+{
+    _Atomic uint64_t *total = kind == WALK_PAGE ? &tasks->page_bytes : &tasks->file_bytes;
+    atomic_fetch_add_explicit(total, reply_bytes, memory_order_relaxed);
+}
+
+struct tasks_traffic tasks_traffic_get(struct tasks *tasks)
+{
+    return (struct tasks_traffic){
+        .page_bytes = atomic_load_explicit(&tasks->page_bytes, memory_order_relaxed),
+        .file_bytes = atomic_load_explicit(&tasks->file_bytes, memory_order_relaxed),
+    };
 }
 
 /* ---- the list ---- */

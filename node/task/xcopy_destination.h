@@ -83,6 +83,11 @@ enum err_code tasks_list(struct tasks *tasks, struct arena *arena, struct task_s
                          size_t *ret_count, struct err *err) MUST_USE;
 /* How many have not ended. */
 size_t tasks_active(struct tasks *tasks);
+/* Of replies since the start, before sealing. */
+struct tasks_traffic {
+    uint64_t page_bytes, file_bytes;
+};
+struct tasks_traffic tasks_traffic_get(struct tasks *tasks);
 
 /* 32 hex digits. */
 #define TASK_ID_TEXT_BYTES 33

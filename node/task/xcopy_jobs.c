@@ -426,7 +426,8 @@ static enum err_code page_check(struct job *job, const struct job_item *item, st
     struct page page;
     TRY(place_decode_page(item->place, &place, err));
     (void)job;
-    return page_decode(bytes, &place, &arena, &page, err);
+    TRY(page_decode(bytes, &place, &arena, &page, err));
+    return tree_page_check(&page, &place, err);
 }
 
 void job_take_pages(struct job *job)
@@ -527,6 +528,23 @@ static enum err_code commit_rely(struct commit *commit, const struct digest *dig
     return ERR_OK;
 }
 
+/* A file that was held before, or came for another page, has the length that this page says. */
+static enum err_code commit_file(struct job *job, struct commit *commit,
+                                 const struct page_file *file, struct err *err)
+{
+    uint64_t file_bytes;
+    bool found;
+    char hex[DIGEST_HEX_BYTES];
+    TRY(commit_rely(commit, &file->digest, false, err));
+    TRY(file_find(job->pull->options->store, &file->digest, &file_bytes, &found, err));
+    if (found && file_bytes != file->bytes)
+        return err_set(err, ERR_PEER,
+                       "peer %.*s: file %.16s has %" PRIu64 " bytes, a page says %" PRIu64,
+                       SPAN_PRINTF(job->pull->token.source.region), digest_hex(&file->digest, hex),
+                       file_bytes, file->bytes);
+    return ERR_OK;
+}
+
 /* CLOSED, once more: all that the page names is in this commit, or held and pinned by it. */
 static enum err_code commit_check(struct job *job, struct commit *commit,
                                   const struct job_item *item, struct err *err)
@@ -551,7 +569,7 @@ static enum err_code commit_check(struct job *job, struct commit *commit,
             TRY(commit_rely(commit, &entry->child.digest, true, err));
         for (size_t f = 0; entry->kind == PAGE_ENTRY_ROW_GROUP && f < entry->row_group.file_count;
              f++)
-            TRY(commit_rely(commit, &entry->row_group.files[f].digest, false, err));
+            TRY(commit_file(job, commit, &entry->row_group.files[f], err));
     }
     return ERR_OK;
 }

@@ -157,6 +157,8 @@ static void job_done(void *argument)
         epoch_leave(job);
     if (job->answers == TASK_ON_DESCRIBED)
         described_take(job);
+    if (job->answers == TASK_ON_GOT && job->item_count > 0)
+        tasks_received(pull->tasks, job->items[0].kind, job->reply_bytes);
     struct task_event event = job_event(job);
     if (!tasks_stopped(pull->tasks))
         pull_step(pull, &event);

@@ -24,6 +24,7 @@
 #include "node/task/xcopy_destination.h"
 #include "proto/peer.h"
 #include "proto/version.h"
+#include "store/files.h"
 #include "store/pages.h"
 
 struct pull;
@@ -147,6 +148,8 @@ bool pull_runs(const struct pull *pull); /* begun and not ended */
 
 /* xcopy_destination.c */
 void tasks_pull_ended(struct tasks *tasks); /* on the loop: another may begin */
+/* For status: the body of one reply, pages or files, right or wrong. */
+void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes);
 bool tasks_stopped(const struct tasks *tasks);
 
 #endif

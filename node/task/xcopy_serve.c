@@ -171,36 +171,46 @@ static const struct page_file *entry_file(const struct page_entry *entry,
     return NULL;
 }
 
-/* The leaf entry that was looked up last: items of one row group follow each other. */
+/* The leaf that was looked up last: items follow each other in order of key. */
 struct file_lookup {
     struct tree tree;
-    struct tree_page page;
-    const struct page_entry *entry; /* NULL: none */
-    struct bytes key;
+    struct tree_page leaf;
+    const struct page_entry *entry; /* in leaf; NULL: nothing was looked up */
 };
 
 static void file_lookup_deinit(struct file_lookup *lookup)
 {
-    tree_page_deinit(&lookup->page);
-    bytes_deinit(&lookup->key);
+    tree_page_deinit(&lookup->leaf);
 }
 #define FILE_LOOKUP_CLEANUP __attribute__((cleanup(file_lookup_deinit)))
+
+static int entry_order(const void *key, const void *entry)
+{
+    return span_compare(*(const struct span *)key, ((const struct page_entry *)entry)->key);
+}
+
+static enum err_code entry_find(struct file_lookup *lookup, const struct peer_item *item,
+                                struct err *err)
+{
+    const struct page *leaf = &lookup->leaf.page;
+    if (lookup->entry != NULL)
+        lookup->entry = bsearch(&item->key, leaf->entries, leaf->entry_count,
+                                sizeof(*leaf->entries), entry_order);
+    if (lookup->entry != NULL)
+        return ERR_OK;
+    struct err reason;
+    enum err_code code = tree_get(&lookup->tree, item->key, &lookup->leaf, &lookup->entry, &reason);
+    if (code == ERR_OK)
+        return ERR_OK;
+    lookup->entry = NULL;
+    return code == ERR_NOT_FOUND ? not_in_lease(item, err)
+                                 : err_set(err, code, "%s", reason.message);
+}
 
 static enum err_code file_find_by_place(struct file_lookup *lookup, const struct peer_item *item,
                                         uint64_t *ret_bytes, struct err *err)
 {
-    if (lookup->entry == NULL || !span_equal(bytes_span(&lookup->key), item->key)) {
-        struct err reason;
-        lookup->entry = NULL;
-        enum err_code code =
-            tree_get(&lookup->tree, item->key, &lookup->page, &lookup->entry, &reason);
-        if (code == ERR_NOT_FOUND)
-            return not_in_lease(item, err);
-        if (code != ERR_OK)
-            return err_set(err, code, "%s", reason.message);
-        bytes_clear(&lookup->key);
-        bytes_append_span(&lookup->key, item->key);
-    }
+    TRY(entry_find(lookup, item, err));
     const struct page_file *file = entry_file(lookup->entry, item);
     if (file == NULL)
         return not_in_lease(item, err);

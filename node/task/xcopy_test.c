@@ -33,10 +33,10 @@ struct region {
     char address[32];
     struct principals *principals;
     struct peers *peers;
-    struct source *source;
+    _Atomic(struct source *) source; /* set while requests come in already */
     struct tasks *tasks;
     struct project_id project;
-    enum tamper tamper;
+    _Atomic enum tamper tamper;
 };
 
 static struct region here = {.name = "cn-hongkong"};
@@ -171,7 +171,9 @@ static void region_start(struct region *region)
                                         .principals = region->principals,
                                         .identity = region->identity,
                                         .region = region->name};
-    ok(source_open(&source, &region->source, &err));
+    struct source *opened;
+    ok(source_open(&source, &opened, &err));
+    region->source = opened;
     ok(tasks_open(&tasks, &region->tasks, &err));
 }
 
@@ -189,6 +191,7 @@ static void region_stop(struct region *region)
     region->source = NULL;
     peers_free(region->peers);
     pool_free(region->pool);
+    workers_free(region->workers);
     store_close(region->store);
 }
 

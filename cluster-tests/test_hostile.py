@@ -1,0 +1,165 @@
+"""A source that answers wrongly: an error that names it and the reason, bounded memory, an unchanged store; and the same
+task or the next one is right once the source is."""
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BIN, DESTINATION, SOURCE, command, free_port
+
+TABLE = "CREATE TABLE t (id BIGINT, amount DECIMAL(12,2), region STRING, note STRING) PARTITIONED BY (order_date DATE);"
+END_SECONDS = 120
+OVER_IDLE_BYTES = 256 << 20
+ONE_PAGE, MANY_PAGES = (6, 300), (400, 3)  # days and rows: what makes the root a leaf, and what does not
+
+
+class Hostile:
+    """strait-hostile at the address where the destination looks for the source, which answers at another."""
+
+    def __init__(self, source, destination, mode):
+        self.source, self.port = source, source.peers_port
+        real = free_port()
+        source.move_peers(real)
+        self.process = subprocess.Popen(
+            [BIN / "strait-hostile", mode, f"127.0.0.1:{self.port}", f"127.0.0.1:{real}", source.home / "node.key",
+             destination.home / "node.key"], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "listening\n"
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            finally:
+                self.process.kill()
+        self.process.stdout.close()
+
+    def replaced_by_the_source(self):
+        self.stop()
+        assert self.process.returncode == 0
+        self.source.move_peers(self.port)
+
+
+@pytest.fixture
+def hostile(pair):
+    made = []
+
+    def make(mode):
+        made.append(Hostile(*pair, mode))
+        return made[0]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def load_source(source, folder, days, rows):
+    path = folder / "sales.csv"
+    path.write_text(command(BIN / "strait-sales", "--days", days, "--rows", rows))
+    source.sql(TABLE)
+    source.upload(path, "t", "-acp=true", "-h=true")
+    source.sql("CREATE SNAPSHOT TABLE s CLONE t;")
+
+
+def watched(destination, is_over):
+    """The only task's row once is_over(row), and the most memory that the node had until then."""
+    deadline = time.monotonic() + END_SECONDS
+    most = 0
+    while time.monotonic() < deadline:
+        most = max(most, destination.anonymous_bytes)
+        row = destination.one("SHOW TASKS;")
+        if is_over(row):
+            return row, most
+        time.sleep(0.1)
+    pytest.fail(f"{row}\n{destination.log[-3000:]}")
+
+
+def has_ended(row):
+    return row["state"] in ("DONE", "FAILED", "CANCELLED")
+
+
+def same_version(source, destination):
+    return destination.snapshot("s")["version"] == source.snapshot("s")["version"]
+
+
+REASONS = {  # of each mode: what the error says
+    "wrong-file": ["file", "another digest"],
+    "short-file": ["file", "bytes instead of"],
+    "long-file": ["file", "bytes instead of"],
+    "short-body": ["part", "of a reply"],
+    "long-body": ["a reply of"],
+    "huge-length": ["PeerLengths", "malformed length"],
+    "huge-described": ["PeerDescribeReply", "malformed length"],
+    "huge-entry": ["page", "malformed length"],
+    "huge-rows": ["page", "do not add up"],
+    "wrong-counts": ["page", "do not add up"],
+    "unsorted-page": ["page", "out of order"],
+    "non-canonical": ["page", "malformed number"],
+    "wrong-page": ["page", "another digest"],
+    "unsigned": ["maker signed"],
+    "garbage": ["message"],
+    "empty": ["0 bytes"],
+}
+CASES = [(mode, ONE_PAGE) for mode in REASONS] + [(mode, MANY_PAGES) for mode in (
+    "wrong-counts", "huge-rows", "unsorted-page")]
+
+
+@pytest.mark.parametrize("mode, size", CASES, ids=[f"{mode}-{days}" for mode, (days, _) in CASES])
+def test_wrong_answers_end_the_task(pair, hostile, tmp_path, mode, size):
+    source, destination = pair
+    load_source(source, tmp_path, *size)
+    idle = destination.anonymous_bytes
+    liar = hostile(mode)
+    destination.xcopy("s", wait="false")
+    row, most = watched(destination, has_ended)
+    assert row["state"] == "FAILED", row
+    print(row["error"])
+    for words in [SOURCE, *REASONS[mode]]:
+        assert words in row["error"], row
+    assert most - idle < OVER_IDLE_BYTES
+    assert destination.sql("SHOW SNAPSHOT TABLES;") == [] and destination.sql("SHOW TABLES;") == []
+    destination.fsck()
+    liar.replaced_by_the_source()
+    assert int(destination.xcopy("s")["files_moved"]) > 0
+    assert same_version(source, destination)
+    destination.fsck()
+
+
+@pytest.mark.parametrize("mode", ["nothing", "closes"])
+def test_no_answer_is_waited_for(pair, hostile, tmp_path, mode):
+    source, destination = pair
+    load_source(source, tmp_path, *ONE_PAGE)
+    idle = destination.anonymous_bytes
+    silent = hostile(mode)
+    destination.xcopy("s", wait="false")
+    row, most = watched(destination, lambda row: has_ended(row) or "waiting" in row["phase"])
+    print(row["phase"])
+    assert row["state"] == "RUNNING" and row["phase"].startswith(f"waiting for peer {SOURCE} since "), row
+    assert most - idle < OVER_IDLE_BYTES
+    assert destination.sql("SHOW SNAPSHOT TABLES;") == []
+    silent.replaced_by_the_source()
+    row, _ = watched(destination, has_ended)
+    assert row["state"] == "DONE", row
+    assert same_version(source, destination)
+    destination.fsck()
+
+
+def test_a_page_that_lies_about_a_file_held_before(pair, hostile, tmp_path):
+    """Nothing of the file travels, so only its length here can tell."""
+    source, destination = pair
+    load_source(source, tmp_path, *ONE_PAGE)
+    destination.xcopy("s", to="first")
+    hostile("wrong-length")
+    text = destination.refused(f'XCOPY SNAPSHOT demo.s TO SNAPSHOT demo.second OPTIONS(src_region="{SOURCE}");')
+    assert SOURCE in text and "bytes, a page says" in text
+    assert [row["snapshot"] for row in destination.sql("SHOW SNAPSHOT TABLES;")] == ["first"]
+    destination.fsck()
+
+
+def test_the_proxy_itself_does_no_harm(pair, hostile, tmp_path):
+    source, destination = pair
+    load_source(source, tmp_path, *MANY_PAGES)
+    hostile("honest")
+    destination.xcopy("s")
+    assert same_version(source, destination)
