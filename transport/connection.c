@@ -5,8 +5,8 @@
 #include "transport/record.h"
 
 #define HEADROOM    (KIB(64) + 64) /* before what is received: the start of a record cut in two */
-#define IN_BYTES    KIB(256)
-#define OUT_RECORDS 4
+#define IN_BYTES    KIB(512)
+#define OUT_RECORDS 8
 #define OUT_BYTES   (OUT_RECORDS * (size_t)RECORD_BYTES_MAX)
 #define SLICE_US    50000 /* under a bandwidth limit a batch takes at most this long, or is a record */
 #define TIME_NEVER  UINT64_MAX
@@ -176,7 +176,7 @@ static enum err_code message_begin(struct connection *c, struct span sealed, uin
                                    struct err *err)
 {
     size_t plain_bytes = sealed.len - SEAL_TAG_BYTES;
-    if (!seal_decrypt(&c->keys->receive, (struct span){0}, sealed, place))
+    if (!seal_decrypt(&c->keys->receive, sealed, place))
         return err_set(err, ERR_PEER, "a record does not open");
     if (!c->proved) {
         c->proved = true;
@@ -222,7 +222,7 @@ static enum err_code record_take(struct connection *c, struct span sealed, uint8
         return err_set(err, ERR_PEER, "a record of %zu bytes where %zu belong", plain_bytes,
                        record_plain_next(c->message_left));
     uint8_t *direct = sink_place(c, plain_bytes);
-    if (!seal_decrypt(&c->keys->receive, (struct span){0}, sealed, direct ? direct : place))
+    if (!seal_decrypt(&c->keys->receive, sealed, direct ? direct : place))
         return err_set(err, ERR_PEER, "a record does not open");
     if (direct == NULL)
         sink_copy(c, span_of(place, plain_bytes));

@@ -130,15 +130,18 @@ void handshake_free_pointer(struct handshake **handshake)
 
 static struct session_keys *keys_split(struct noise *noise)
 {
-    struct session_keys *keys = sodium_malloc((sizeof(*keys) + 63) / 64 * 64); /* keeps alignment */
-    ASSERT(keys != NULL);
+    struct session_keys *keys = mem_calloc(1, sizeof(*keys));
     noise_split(noise, &keys->send, &keys->receive);
     return keys;
 }
 
 void session_keys_free(struct session_keys *keys)
 {
-    sodium_free(keys);
+    if (keys == NULL)
+        return;
+    seal_deinit(&keys->send);
+    seal_deinit(&keys->receive);
+    mem_free(keys);
 }
 
 /* --- initiator --- */

@@ -42,7 +42,7 @@ struct handshake_welcome { /* payload 2 */
     uint64_t clock_ms;
 };
 
-struct session_keys { /* libsodium memory */
+struct session_keys {
     struct seal send;
     struct seal receive;
 };

@@ -144,6 +144,13 @@ static void test_a_public_key_comes_back_and_mistakes_are_noticed(void **state)
         char was = text[i];
         text[i] = was == 'x' ? 'y' : 'x';
         assert_int_equal(public_identity_parse(span_text(text), &parsed, &err), ERR_PARAMETER);
+        for (int other = 0; other < 256; other++) { /* one form for one key */
+            text[i] = (char)other;
+            if (text[i] != was)
+                assert_int_equal(
+                    public_identity_parse(span_of(text, sizeof(text) - 1), &parsed, &err),
+                    ERR_PARAMETER);
+        }
         text[i] = was;
     }
     for (size_t len = 0; len < strlen(text); len++)

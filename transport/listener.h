@@ -117,7 +117,8 @@ struct span request_body(const struct request *request);
 uint32_t request_deadline_left_ms(const struct request *request);
 /* False once the asker's connection is gone: work for it may be dropped. */
 bool request_alive(const struct request *request);
-/* The largest body that a reply may have: what the asker's connection said. */
+/* The largest body that a reply may have: what the asker's connection said. A larger one becomes
+ * ERR_LIMIT. */
 size_t request_reply_body_max(const struct request *request);
 
 struct reply {

@@ -64,12 +64,12 @@ static void assert_closed(int fd)
     close(fd);
 }
 
+static uint32_t reply_bytes_max = (uint32_t)LIMIT_BODY_BYTES; /* what a raw peer says it takes */
+
 static void make_request(struct raw *raw, const struct testbed *bed, enum purpose purpose)
 {
-    struct handshake_hello hello = {.version_min = 1,
-                                    .version_max = 1,
-                                    .purpose = purpose,
-                                    .reply_bytes_max = (uint32_t)LIMIT_BODY_BYTES};
+    struct handshake_hello hello = {
+        .version_min = 1, .version_max = 1, .purpose = purpose, .reply_bytes_max = reply_bytes_max};
     memset(raw, 0, sizeof(*raw));
     assert_int_equal(handshake_begin(bed->asker, &identity_public(bed->node)->noise,
                                      SUITE_CHACHAPOLY, LISTENER_PEERS, &hello, raw->request,
@@ -119,8 +119,7 @@ static bool raw_receive(struct raw *raw, struct head *ret_head)
     size_t len = load_u16(record);
     if (!get(raw->fd, record + 2, len))
         return false;
-    assert_true(
-        seal_decrypt(&raw->keys->receive, (struct span){0}, span_of(record + 2, len), record + 2));
+    assert_true(seal_decrypt(&raw->keys->receive, span_of(record + 2, len), record + 2));
     assert_int_equal(
         head_decode(span_of(record + 2, len - SEAL_TAG_BYTES), LIMIT_BODY_BYTES, ret_head, NULL),
         ERR_OK);
@@ -429,6 +428,34 @@ static void test_request_ids_rise(void **state)
     testbed_close(&bed);
 }
 
+static void test_a_peer_that_takes_little_gets_an_error_and_not_more(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct raw raw;
+    struct head head = {0};
+    testbed_open(&bed, NULL, NULL);
+    for (uint32_t most = 9; most <= 10; most++) {
+        uint8_t plain[ENVELOPE_HEAD_BYTES + 10] = {0};
+        reply_bytes_max = most;
+        raw_open(&raw, &bed, PURPOSE_CONTROL);
+        reply_bytes_max = (uint32_t)LIMIT_BODY_BYTES;
+        head_encode(&(struct head){.kind = ENVELOPE_REQUEST,
+                                   .method = METHOD_ECHO,
+                                   .request_id = 1,
+                                   .deadline_ms = 60000,
+                                   .body_bytes = 10},
+                    plain);
+        raw_send(&raw, span_of(plain, sizeof(plain)));
+        assert_true(raw_receive(&raw, &head));
+        assert_int_equal(head.status, most == 10 ? ERR_OK : ERR_LIMIT);
+        assert_int_equal(head.body_bytes, most == 10 ? 10 : 0);
+        close(raw.fd);
+        raw_free(&raw);
+    }
+    testbed_close(&bed);
+}
+
 static void test_a_message_that_stops_in_the_middle_ends_with_the_silence(void **state)
 {
     (void)state;
@@ -515,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_every_breach_of_the_records_closes_the_connection),
         cmocka_unit_test(test_a_record_sent_twice_closes_the_connection),
         cmocka_unit_test(test_request_ids_rise),
+        cmocka_unit_test(test_a_peer_that_takes_little_gets_an_error_and_not_more),
         cmocka_unit_test(test_a_message_that_stops_in_the_middle_ends_with_the_silence),
         cmocka_unit_test(test_a_peer_that_stops_reading_is_closed_and_costs_one_reply),
         cmocka_unit_test(test_an_address_in_use_says_so),

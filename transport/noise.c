@@ -2,9 +2,13 @@
 
 #define HMAC_BLOCK_BYTES 128 /* BLAKE2b's */
 
+#define NONCE_BYTES 12
+_Static_assert(crypto_aead_aes256gcm_NPUBBYTES == NONCE_BYTES, "nonce");
+_Static_assert(crypto_aead_chacha20poly1305_ietf_NPUBBYTES == NONCE_BYTES, "nonce");
+
 struct noise {
-    struct seal cipher; /* first: keeps its alignment */
-    bool keyed;
+    uint8_t key[NOISE_KEY_BYTES];
+    bool keyed; /* and the key is unused: IK seals once with each, so that the nonce is always 0 */
     bool initiator;
     bool ephemeral_set;
     enum suite suite;
@@ -80,7 +84,7 @@ static bool mix_dh(struct noise *noise, const uint8_t *secret, const uint8_t *po
     bool ok = crypto_scalarmult(shared, secret, point) == 0;
     if (ok) {
         hkdf(noise->ck, span_of(shared, sizeof(shared)), noise->ck, key);
-        seal_init(&noise->cipher, noise->suite, key);
+        memcpy(noise->key, key, NOISE_KEY_BYTES);
         noise->keyed = true;
     }
     sodium_memzero(shared, sizeof(shared));
@@ -90,15 +94,32 @@ static bool mix_dh(struct noise *noise, const uint8_t *secret, const uint8_t *po
 
 static void encrypt_and_hash(struct noise *noise, struct span plain, uint8_t *ret_sealed)
 {
+    static const uint8_t nonce[NONCE_BYTES];
     ASSERT(noise->keyed);
-    seal_encrypt(&noise->cipher, span_of(noise->h, NOISE_HASH_BYTES), plain, ret_sealed);
+    noise->keyed = false;
+    if (noise->suite == SUITE_AESGCM)
+        crypto_aead_aes256gcm_encrypt(ret_sealed, NULL, plain.data, plain.len, noise->h,
+                                      NOISE_HASH_BYTES, NULL, nonce, noise->key);
+    else
+        crypto_aead_chacha20poly1305_ietf_encrypt(ret_sealed, NULL, plain.data, plain.len, noise->h,
+                                                  NOISE_HASH_BYTES, NULL, nonce, noise->key);
     mix_hash(noise, span_of(ret_sealed, plain.len + SEAL_TAG_BYTES));
 }
 
 static bool decrypt_and_hash(struct noise *noise, struct span sealed, uint8_t *ret_plain)
 {
+    static const uint8_t nonce[NONCE_BYTES];
     ASSERT(noise->keyed);
-    if (!seal_decrypt(&noise->cipher, span_of(noise->h, NOISE_HASH_BYTES), sealed, ret_plain))
+    noise->keyed = false;
+    int failed;
+    if (noise->suite == SUITE_AESGCM)
+        failed = crypto_aead_aes256gcm_decrypt(ret_plain, NULL, NULL, sealed.data, sealed.len,
+                                               noise->h, NOISE_HASH_BYTES, nonce, noise->key);
+    else
+        failed = crypto_aead_chacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed.data,
+                                                           sealed.len, noise->h, NOISE_HASH_BYTES,
+                                                           nonce, noise->key);
+    if (failed != 0)
         return false;
     mix_hash(noise, sealed);
     return true;
@@ -106,7 +127,7 @@ static bool decrypt_and_hash(struct noise *noise, struct span sealed, uint8_t *r
 
 static struct noise *noise_new(enum suite suite, const uint8_t *secret, struct span prologue)
 {
-    struct noise *noise = sodium_malloc((sizeof(*noise) + 63) / 64 * 64); /* a multiple: aligned */
+    struct noise *noise = sodium_malloc((sizeof(*noise) + 63) / 64 * 64); /* keeps alignment */
     ASSERT(noise != NULL);
     memset(noise, 0, sizeof(*noise));
     noise->suite = suite;
@@ -233,8 +254,8 @@ void noise_split(struct noise *noise, struct seal *ret_send, struct seal *ret_re
     uint8_t first[NOISE_HASH_BYTES];
     uint8_t second[NOISE_HASH_BYTES];
     hkdf(noise->ck, (struct span){0}, first, second);
-    seal_init(noise->initiator ? ret_send : ret_receive, noise->suite, first);
-    seal_init(noise->initiator ? ret_receive : ret_send, noise->suite, second);
+    seal_init(ret_send, noise->suite, SEAL_SEND, noise->initiator ? first : second);
+    seal_init(ret_receive, noise->suite, SEAL_RECEIVE, noise->initiator ? second : first);
     sodium_memzero(first, sizeof(first));
     sodium_memzero(second, sizeof(second));
 }

@@ -47,7 +47,8 @@ MUST_USE bool noise_write_reply(struct noise *noise, struct span payload, uint8_
 /* Initiator. Writes message.len - NOISE_REPLY_BYTES. */
 MUST_USE bool noise_read_reply(struct noise *noise, struct span message, uint8_t *ret_payload);
 
-/* After the last message: the two directions' seals, and the hash that names the session. */
+/* After the last message: the two directions' seals (the caller's to deinit), and the hash that names
+ * the session. */
 void noise_split(struct noise *noise, struct seal *ret_send, struct seal *ret_receive);
 const uint8_t *noise_hash(const struct noise *noise);
 

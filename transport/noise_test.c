@@ -85,11 +85,14 @@ static void check_transport(const struct noise_vector *v, struct pair *pair)
         uint8_t made[MESSAGE_BYTES_MAX];
         size_t payload_len = unhex(v->messages[i].payload, payload);
         size_t len = unhex(v->messages[i].ciphertext, wanted);
-        seal_encrypt(&send[i % 2], (struct span){0}, span_of(payload, payload_len), made);
+        seal_encrypt(&send[i % 2], span_of(payload, payload_len), made);
         assert_memory_equal(made, wanted, len);
-        assert_true(
-            seal_decrypt(&receive[(i + 1) % 2], (struct span){0}, span_of(wanted, len), made));
+        assert_true(seal_decrypt(&receive[(i + 1) % 2], span_of(wanted, len), made));
         assert_memory_equal(made, payload, payload_len);
+    }
+    for (int side = 0; side < 2; side++) {
+        seal_deinit(&send[side]);
+        seal_deinit(&receive[side]);
     }
 }
 
@@ -186,19 +189,19 @@ static void test_a_seal_opens_in_order_only_and_in_place(void **state)
         uint8_t first[32 + SEAL_TAG_BYTES] = "first";
         uint8_t second[32 + SEAL_TAG_BYTES] = "second";
         randombytes_buf(key, sizeof(key));
-        seal_init(&send, (enum suite)suite, key);
-        seal_init(&receive, (enum suite)suite, key);
-        seal_encrypt(&send, (struct span){0}, span_of(first, 32), first);
-        seal_encrypt(&send, (struct span){0}, span_of(second, 32), second);
+        seal_init(&send, (enum suite)suite, SEAL_SEND, key);
+        seal_init(&receive, (enum suite)suite, SEAL_RECEIVE, key);
+        seal_encrypt(&send, span_of(first, 32), first);
+        seal_encrypt(&send, span_of(second, 32), second);
         uint8_t plain[32];
-        assert_false(
-            seal_decrypt(&receive, (struct span){0}, span_of(second, sizeof(second)), plain));
-        assert_true(seal_decrypt(&receive, (struct span){0}, span_of(first, sizeof(first)), first));
+        assert_false(seal_decrypt(&receive, span_of(second, sizeof(second)), plain));
+        assert_true(seal_decrypt(&receive, span_of(first, sizeof(first)), first));
         assert_string_equal((char *)first, "first");
-        assert_true(
-            seal_decrypt(&receive, (struct span){0}, span_of(second, sizeof(second)), second));
+        assert_true(seal_decrypt(&receive, span_of(second, sizeof(second)), second));
         assert_string_equal((char *)second, "second");
-        assert_false(seal_decrypt(&receive, (struct span){0}, span_of(second, 3), second));
+        assert_false(seal_decrypt(&receive, span_of(second, 3), second));
+        seal_deinit(&send);
+        seal_deinit(&receive);
     }
     assert_false(suite_available(0));
     assert_false(suite_available(3));

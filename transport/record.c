@@ -10,7 +10,7 @@ size_t record_seal(struct seal *seal, struct span plain, uint8_t *ret_record)
 {
     ASSERT(plain.len >= 1 && plain.len <= RECORD_PLAIN_BYTES_MAX);
     store_u16(ret_record, (uint16_t)(plain.len + SEAL_TAG_BYTES));
-    seal_encrypt(seal, (struct span){0}, plain, ret_record + RECORD_HEAD_BYTES);
+    seal_encrypt(seal, plain, ret_record + RECORD_HEAD_BYTES);
     return plain.len + RECORD_OVERHEAD;
 }
 

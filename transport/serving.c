@@ -344,7 +344,7 @@ static void reply_build(struct request *request, uint16_t status, struct span he
         if (parts[i].len > 0)
             request->parts[count++] = parts[i];
     }
-    ASSERT(header.len <= LIMIT_HEADER_BYTES && body_bytes <= request_reply_body_max(request));
+    ASSERT(header.len <= LIMIT_HEADER_BYTES && body_bytes <= LIMIT_BODY_BYTES);
     struct head head = {.kind = ENVELOPE_REPLY,
                         .status = status,
                         .header_bytes = (uint32_t)header.len,
@@ -380,10 +380,25 @@ void request_reply_error(struct request *request, const struct err *err)
     reply_post(request);
 }
 
+static uint64_t reply_body_bytes(const struct reply *reply)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < reply->part_count; i++)
+        bytes += reply->parts[i].len;
+    return bytes;
+}
+
 void request_reply(struct request *request, const struct reply *reply)
 {
     request->release = reply->release;
     request->release_context = reply->context;
+    if (reply_body_bytes(reply) > request_reply_body_max(request)) {
+        reply_release(request);
+        struct err large;
+        err_set(&large, ERR_LIMIT, "the answer is larger than this connection takes");
+        request_reply_error(request, &large);
+        return;
+    }
     if (pool_now_us() >= request->deadline_us) { /* the asker has given it up */
         reply_release(request);
         struct err late;

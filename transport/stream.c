@@ -64,6 +64,9 @@ static struct stream *stream_of(nng_stream *nng)
 {
     struct stream *stream = mem_calloc(1, sizeof(*stream));
     stream->nng = nng;
+    /* NNG leaves it off for accepted streams: the short end of each reply then waits 40 ms for the
+     * acknowledgement of what went before it */
+    nng_stream_set_bool(nng, NNG_OPT_TCP_NODELAY, true);
     int failed = nng_aio_alloc(&stream->receive_aio, on_receive_aio, stream);
     if (failed == 0)
         failed = nng_aio_alloc(&stream->send_aio, on_send_aio, stream);
