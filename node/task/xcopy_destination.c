@@ -1,8 +1,6 @@
 #include "node/task/xcopy_destination.h"
 
 #include <stdatomic.h>
-#include <time.h>
-
 #include "node/task/xcopy_pull.h"
 
 #define TASK_KEPT_MS (24 * 3600 * 1000)
@@ -10,18 +8,11 @@
 struct tasks {
     struct tasks_options options;
     pthread_mutex_t lock; /* pulls: the array; each pull has a lock of its own, never both */
-    struct pull **pulls;  /* in order of start; stay until tasks_free */
+    struct pull **pulls;  /* in order of start; only the loop takes one out */
     size_t pull_count, pull_capacity;
     bool stopped; /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
 };
-
-static uint64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 bool tasks_stopped(const struct tasks *tasks)
 {
@@ -63,6 +54,7 @@ static size_t list_count(struct tasks *tasks)
     return count;
 }
 
+/* On the loop: it stays. */
 static struct pull *list_at(struct tasks *tasks, size_t i)
 {
     pthread_mutex_lock(&tasks->lock);
@@ -71,6 +63,7 @@ static struct pull *list_at(struct tasks *tasks, size_t i)
     return pull;
 }
 
+/* With a reference. */
 static struct pull *list_find(struct tasks *tasks, const struct task_id *id)
 {
     struct pull *found = NULL;
@@ -78,8 +71,69 @@ static struct pull *list_find(struct tasks *tasks, const struct task_id *id)
     for (size_t i = 0; i < tasks->pull_count && found == NULL; i++)
         if (memcmp(tasks->pulls[i]->record.id.b, id->b, sizeof(id->b)) == 0)
             found = tasks->pulls[i];
+    if (found != NULL)
+        pull_ref(found);
     pthread_mutex_unlock(&tasks->lock);
     return found;
+}
+
+/* With a reference to each; the array is the caller's. */
+static struct pull **list_copy(struct tasks *tasks, size_t *ret_count)
+{
+    pthread_mutex_lock(&tasks->lock);
+    struct pull **copy = mem_calloc(tasks->pull_count + 1, sizeof(struct pull *));
+    for (size_t i = 0; i < tasks->pull_count; i++) {
+        copy[i] = tasks->pulls[i];
+        pull_ref(copy[i]);
+    }
+    *ret_count = tasks->pull_count;
+    pthread_mutex_unlock(&tasks->lock);
+    return copy;
+}
+
+static void list_copy_free(struct pull **copy, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        pull_unref(copy[i]);
+    mem_free(copy);
+}
+
+/* ---- old ones go ---- */
+
+static enum err_code record_forget(struct tasks *tasks, const struct task_id *id, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    uint8_t key[XCOPY_KEY_BYTES];
+    catalog_delete(&change, FAMILY_TASKS, xcopy_key('t', id, key));
+    return catalog_commit(tasks->options.store, &change, CATALOG_USE_RESERVE, err);
+}
+
+static void forget_on_worker(void *argument)
+{
+    struct pull *pull = argument;
+    enum err_code ignored = /* the next start finds it too old */
+        record_forget(pull->tasks, &pull->record.id, NULL);
+    (void)ignored;
+    pull_unref(pull);
+}
+
+/* On the loop: the oldest that has ended goes when there are too many. */
+static void list_trim(struct tasks *tasks)
+{
+    size_t count = list_count(tasks);
+    for (size_t i = 0; count > TASKS_KEPT_MAX && i < count; i++) {
+        struct pull *pull = list_at(tasks, i);
+        if (!pull_idle(pull))
+            continue;
+        pthread_mutex_lock(&tasks->lock);
+        memmove(&tasks->pulls[i], &tasks->pulls[i + 1],
+                (tasks->pull_count - i - 1) * sizeof(struct pull *));
+        tasks->pull_count--;
+        pthread_mutex_unlock(&tasks->lock);
+        if (workers_post(tasks->options.workers, forget_on_worker, pull, NULL) != ERR_OK)
+            pull_unref(pull);
+        return;
+    }
 }
 
 /* ---- on the loop: which ones run ---- */
@@ -88,6 +142,8 @@ static void begin_waiting(void *argument)
 {
     struct tasks *tasks = argument;
     size_t running = 0;
+    if (!tasks->stopped)
+        list_trim(tasks);
     for (size_t i = 0; i < list_count(tasks); i++)
         running += pull_runs(list_at(tasks, i));
     for (size_t i = 0; i < list_count(tasks) && !tasks->stopped; i++) {
@@ -110,6 +166,7 @@ static void on_cancel(void *argument)
     struct pull *pull = argument;
     if (!tasks_stopped(pull->tasks))
         pull_cancel(pull);
+    pull_unref(pull);
 }
 
 static void on_stop(void *argument)
@@ -122,23 +179,15 @@ static void on_stop(void *argument)
 
 /* ---- records ---- */
 
-static enum err_code record_forget(struct tasks *tasks, const struct task_id *id, struct err *err)
-{
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    uint8_t key[XCOPY_KEY_BYTES];
-    catalog_delete(&change, FAMILY_TASKS, xcopy_key('t', id, key));
-    return catalog_commit(tasks->options.store, &change, CATALOG_USE_RESERVE, err);
-}
-
 static enum err_code record_load(struct tasks *tasks, struct span record, struct err *err)
 {
     struct pull *pull = pull_new(tasks, &tasks->options, record, err);
     if (pull == NULL)
         return err->code;
     uint64_t ended_ms = pull->record.ended_ms;
-    if (ended_ms != 0 && ended_ms + TASK_KEPT_MS < wall_ms()) {
+    if (ended_ms != 0 && ended_ms + TASK_KEPT_MS < xcopy_now_ms()) {
         struct task_id id = pull->record.id;
-        pull_free(pull);
+        pull_unref(pull);
         return record_forget(tasks, &id, err);
     }
     list_add(tasks, pull);
@@ -215,7 +264,7 @@ void tasks_free(struct tasks *tasks)
     if (tasks == NULL)
         return;
     for (size_t i = 0; i < tasks->pull_count; i++)
-        pull_free(tasks->pulls[i]);
+        pull_unref(tasks->pulls[i]);
     mem_free(tasks->pulls);
     pthread_mutex_destroy(&tasks->lock);
     mem_free(tasks);
@@ -278,7 +327,7 @@ static enum err_code record_make(const struct tasks_order *order, const struct t
                                         .state = TASK_QUEUED,
                                         .account = account,
                                         .expires_ms = order->expires_ms,
-                                        .created_ms = wall_ms(),
+                                        .created_ms = xcopy_now_ms(),
                                         .principal = span_text(order->principal->name),
                                         .statement = order->statement,
                                         .token = order->token};
@@ -295,7 +344,9 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
                           struct task_id *ret_id, struct err *err)
 {
     struct task_id id = order_id(order);
-    if (list_find(tasks, &id) != NULL) { /* the statement came again */
+    struct pull *known = list_find(tasks, &id);
+    if (known != NULL) { /* the statement came again */
+        pull_unref(known);
         *ret_id = id;
         return ERR_OK;
     }
@@ -320,6 +371,21 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
     return ERR_OK;
 }
 
+static enum err_code cancel_record(struct tasks *tasks, const struct principal *principal,
+                                   const struct pull *pull, struct err *err)
+{
+    const struct task_id *id = &pull->record.id;
+    char text[TASK_ID_TEXT_BYTES];
+    if (principal->account.n != pull->record.account.n && !principal->operator)
+        return err_set(err, ERR_DENIED, "task %s is another account's", task_id_format(id, text));
+    if (pull->record.ended_ms != 0)
+        return ERR_OK;
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    uint8_t key[XCOPY_KEY_BYTES];
+    catalog_put(&change, FAMILY_TASKS, xcopy_key('c', id, key), span_of(NULL, 0));
+    return catalog_commit(tasks->options.store, &change, CATALOG_USE_RESERVE, err);
+}
+
 enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principal,
                            const struct task_id *id, struct err *err)
 {
@@ -327,15 +393,10 @@ enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principa
     char text[TASK_ID_TEXT_BYTES];
     if (pull == NULL)
         return err_set(err, ERR_NOT_FOUND, "no task %s", task_id_format(id, text));
-    if (principal->account.n != pull->record.account.n && !principal->operator)
-        return err_set(err, ERR_DENIED, "task %s is another account's", task_id_format(id, text));
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    uint8_t key[XCOPY_KEY_BYTES];
-    catalog_put(&change, FAMILY_TASKS, xcopy_key('c', id, key), span_of(NULL, 0));
-    if (pull->record.ended_ms == 0)
-        TRY(catalog_commit(tasks->options.store, &change, CATALOG_USE_RESERVE, err));
-    loop_post(tasks->options.loop, on_cancel, pull);
-    return ERR_OK;
+    enum err_code code = cancel_record(tasks, principal, pull, err);
+    if (code != ERR_OK || !loop_post(tasks->options.loop, on_cancel, pull))
+        pull_unref(pull);
+    return code;
 }
 
 /* ---- status ---- */
@@ -367,18 +428,23 @@ enum err_code tasks_status(struct tasks *tasks, const struct task_id *id, struct
     char text[TASK_ID_TEXT_BYTES];
     if (pull == NULL)
         return err_set(err, ERR_NOT_FOUND, "no task %s", task_id_format(id, text));
-    return status_get(pull, arena, ret_status, err);
+    enum err_code code = status_get(pull, arena, ret_status, err);
+    pull_unref(pull);
+    return code;
 }
 
 enum err_code tasks_list(struct tasks *tasks, struct arena *arena, struct task_status **ret_list,
                          size_t *ret_count, struct err *err)
 {
-    size_t count = list_count(tasks);
-    struct task_status *list = arena_alloc(arena, count, sizeof(*list));
-    if (list == NULL)
-        return err_set(err, ERR_LIMIT, "too many tasks to list");
-    for (size_t i = 0; i < count; i++)
-        TRY(status_get(list_at(tasks, count - 1 - i), arena, &list[i], err));
+    size_t count;
+    struct pull **pulls = list_copy(tasks, &count);
+    struct task_status *list = arena_alloc(arena, count + 1, sizeof(*list));
+    enum err_code code = list != NULL ? ERR_OK : err_set(err, ERR_LIMIT, "too many tasks to list");
+    for (size_t i = 0; i < count && code == ERR_OK; i++)
+        code = status_get(pulls[count - 1 - i], arena, &list[i], err);
+    list_copy_free(pulls, count);
+    if (code != ERR_OK)
+        return code;
     *ret_list = list;
     *ret_count = count;
     return ERR_OK;
@@ -387,13 +453,14 @@ enum err_code tasks_list(struct tasks *tasks, struct arena *arena, struct task_s
 size_t tasks_active(struct tasks *tasks)
 {
     size_t active = 0;
-    size_t count = list_count(tasks);
+    size_t count;
+    struct pull **pulls = list_copy(tasks, &count);
     for (size_t i = 0; i < count; i++) {
-        struct pull *pull = list_at(tasks, i);
-        pthread_mutex_lock(&pull->lock);
-        active += pull->status.state <= TASK_RUNNING;
-        pthread_mutex_unlock(&pull->lock);
+        pthread_mutex_lock(&pulls[i]->lock);
+        active += pulls[i]->status.state <= TASK_RUNNING;
+        pthread_mutex_unlock(&pulls[i]->lock);
     }
+    list_copy_free(pulls, count);
     return active;
 }
 

@@ -1,7 +1,5 @@
 #include "node/task/xcopy_pull.h"
 
-#include <time.h>
-
 /* ---- places ---- */
 
 static void append_key(struct bytes *out, struct span key)
@@ -67,14 +65,7 @@ enum err_code place_decode_file(struct span encoded, struct span *ret_key, uint3
     return ERR_OK;
 }
 
-/* ---- common ---- */
-
-static uint64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+/* ---- of a job ---- */
 
 enum err_code job_content(struct job *job, struct content **ret_content, struct err *err)
 {
@@ -657,7 +648,7 @@ static enum err_code publish(struct job *job, struct err *err)
     CATALOG_CHANGE_CLEANUP struct catalog_change also = {0};
     xcopy_record_put(&also, &record);
     const struct change_note note = {
-        .now_ms = wall_ms(), .principal = pull->record.principal, .also = &also};
+        .now_ms = xcopy_now_ms(), .principal = pull->record.principal, .also = &also};
     const struct snapshot_replica replica = {.project = target.project,
                                              .name = pull->token.destination.snapshot,
                                              .expires_ms = pull->record.expires_ms,
@@ -684,7 +675,7 @@ static enum err_code finish(struct job *job, struct err *err)
     record.published = job->outcome == TASK_DONE;
     record.version = job->described.version.version;
     record.root = job->described.manifest_root;
-    record.ended_ms = wall_ms();
+    record.ended_ms = xcopy_now_ms();
     if (job->outcome == TASK_FAILED) {
         record.error = job->outcome_err.code;
         record.message = span_text(job->outcome_err.message);

@@ -1,7 +1,5 @@
 #include "node/task/xcopy_pull.h"
 
-#include <time.h>
-
 #define DEADLINE_CONTROL_MS 15000
 #define DEADLINE_BULK_MS    120000
 
@@ -18,6 +16,7 @@ static struct job *job_new(struct pull *pull, void (*work)(struct job *job),
     job->answers = answers;
     job->request = request;
     arena_init(&job->arena, JOB_ARENA_BYTES);
+    pull->outstanding++;
     return job;
 }
 
@@ -30,6 +29,7 @@ static void described_copy(const struct described *from, struct described *ret_c
 
 static void job_free(struct job *job)
 {
+    job->pull->outstanding--;
     arena_deinit(&job->arena);
     bytes_deinit(&job->described.claim);
     bytes_deinit(&job->reply_header);
@@ -327,13 +327,6 @@ static void do_end_lease(struct pull *pull, const struct task_action *action)
     do_lease(pull, action, PEER_END, TASK_ON_TICK);
 }
 
-static uint64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void do_receipt(struct pull *pull, const struct task_action *action)
 {
     struct job *job = job_new(pull, NULL, TASK_ON_RECEIPTED, action->request);
@@ -341,7 +334,7 @@ static void do_receipt(struct pull *pull, const struct task_action *action)
                               .version = pull->described.version.version,
                               .root = pull->described.manifest_root,
                               .signer = pull->rights.node,
-                              .published_ms = wall_ms()};
+                              .published_ms = xcopy_now_ms()};
     BYTES_CLEANUP struct bytes encoded = {0};
     struct signature signature;
     receipt_encode(&receipt, &encoded);
@@ -493,7 +486,7 @@ static void status_update(struct pull *pull)
     bool done = machine->state > TASK_RUNNING; /* the receipt may be on its way */
     if (done && pull->end_ms == 0) {
         pull->end_ms = loop_now_ms();
-        status->ended_ms = wall_ms();
+        status->ended_ms = xcopy_now_ms();
     }
     pthread_mutex_unlock(&pull->lock);
     if (!ended)
@@ -536,6 +529,7 @@ struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
 {
     struct pull *pull = mem_calloc(1, sizeof(*pull));
     pthread_mutex_init(&pull->lock, NULL);
+    pull->refs = 1;
     pull->tasks = tasks;
     pull->options = options;
     bytes_append_span(&pull->record_bytes, record_bytes);
@@ -543,7 +537,7 @@ struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
     task_init(&pull->machine, &settings);
     if (xcopy_record_decode(bytes_span(&pull->record_bytes), &pull->record, err) != ERR_OK ||
         token_decode(pull->record.token, &pull->token, err) != ERR_OK) {
-        pull_free(pull);
+        pull_unref(pull);
         return NULL;
     }
     pull->rights = (struct xcopy_rights){.store = options->store,
@@ -577,11 +571,9 @@ struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
     return pull;
 }
 
-void pull_free(struct pull *pull)
+static void pull_free(struct pull *pull)
 {
-    if (pull == NULL)
-        return;
-    ASSERT(pull->jobs == 0);
+    ASSERT(pull->outstanding == 0);
     epoch_close(pull->epoch);
     epoch_close(pull->last_epoch);
     task_deinit(&pull->machine);
@@ -593,12 +585,29 @@ void pull_free(struct pull *pull)
     mem_free(pull);
 }
 
+void pull_ref(struct pull *pull)
+{
+    atomic_fetch_add(&pull->refs, 1);
+}
+
+void pull_unref(struct pull *pull)
+{
+    if (pull != NULL && atomic_fetch_sub(&pull->refs, 1) == 1)
+        pull_free(pull);
+}
+
+bool pull_idle(const struct pull *pull)
+{
+    bool ended = task_ended(&pull->machine) || pull->record.ended_ms != 0;
+    return ended && pull->outstanding == 0;
+}
+
 void pull_start(struct pull *pull, bool cancel)
 {
     pthread_mutex_lock(&pull->lock);
     pull->start_ms = loop_now_ms();
     if (pull->status.started_ms == 0)
-        pull->status.started_ms = wall_ms();
+        pull->status.started_ms = xcopy_now_ms();
     pthread_mutex_unlock(&pull->lock);
     struct task_event event = {.kind = TASK_ON_START,
                                .start = {.published = pull->record.published,

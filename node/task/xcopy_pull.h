@@ -19,6 +19,7 @@
 #define NODE_TASK_XCOPY_PULL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "node/task/lease.h"
 #include "node/task/xcopy_destination.h"
@@ -50,6 +51,7 @@ struct described {
 
 struct pull {
     struct tasks *tasks;
+    atomic_size_t refs; /* the list's, and of each call that looks at it */
     /* constant */
     const struct tasks_options *options;
     struct bytes record_bytes;
@@ -66,6 +68,7 @@ struct pull {
     struct epoch *last_epoch; /* committed */
     struct described described;
     size_t jobs;             /* on workers: they touch the store */
+    size_t outstanding;      /* all, those that wait for a reply too */
     uint64_t finish_request; /* FINISH waits for jobs; 0: none does */
     uint64_t start_ms;       /* loop's clock; 0: not yet */
     bool cancel_recorded;
@@ -141,7 +144,10 @@ enum err_code place_decode_file(struct span encoded, struct span *ret_key, uint3
 /* xcopy_pull.c: on the loop. */
 struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
                       struct span record_bytes, struct err *err);
-void pull_free(struct pull *pull);
+void pull_ref(struct pull *pull);
+void pull_unref(struct pull *pull); /* NULL is fine */
+/* It has ended, and nothing of it is under way. On the loop. */
+bool pull_idle(const struct pull *pull);
 void pull_start(struct pull *pull, bool cancel);
 void pull_cancel(struct pull *pull);
 bool pull_runs(const struct pull *pull); /* begun and not ended */

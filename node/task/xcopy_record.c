@@ -1,6 +1,15 @@
 #include "node/task/xcopy_record.h"
 
+#include <time.h>
+
 #define RECORD_FORM 1
+
+uint64_t xcopy_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 struct span xcopy_key(char kind, const struct task_id *id, uint8_t key[XCOPY_KEY_BYTES])
 {

@@ -29,6 +29,8 @@ struct xcopy_record {
     struct span message;         /* state FAILED */
 };
 
+uint64_t xcopy_now_ms(void); /* since 1970, UTC */
+
 #define XCOPY_KEY_BYTES 17
 struct span xcopy_key(char kind, const struct task_id *id, uint8_t key[XCOPY_KEY_BYTES]);
 

@@ -599,9 +599,31 @@ static void load_on_loop(void *argument)
     }
 }
 
+/* Uses of tokens that have ended. */
+static enum err_code uses_forget(struct store *store, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    DB_ITER_CLEANUP struct db_iter *iter = NULL;
+    TRY(catalog_scan(store, NULL, FAMILY_LEASES, span_text("u"), span_of(NULL, 0), &iter, err));
+    uint64_t now_s = (uint64_t)time(NULL);
+    while (change.bytes < CATALOG_COMMIT_BYTES_MAX / 2) {
+        struct span key, value;
+        bool found;
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            break;
+        if (value.len == 24 && load_u64(value.data + 16) < now_s)
+            catalog_delete(&change, FAMILY_LEASES, key);
+    }
+    db_iter_close(iter);
+    iter = NULL;
+    return change.bytes == 0 ? ERR_OK : catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
+}
+
 enum err_code source_open(const struct source_options *options, struct source **ret_source,
                           struct err *err)
 {
+    TRY(uses_forget(options->store, err));
     struct source *source = mem_calloc(1, sizeof(*source));
     source->options = *options;
     source->rights = (struct xcopy_rights){.store = options->store,

@@ -186,6 +186,7 @@ static void region_stop(struct region *region)
     peers_close(region->peers);
     workers_stop(region->workers);
     loop_stop(region->loop);
+    workers_free(region->workers);
     tasks_free(region->tasks);
     source_free(region->source);
     region->source = NULL;
