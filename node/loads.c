@@ -341,6 +341,22 @@ static void reply_next(struct request *request, uint64_t next_chunk)
     request_reply_bytes(request, bytes_span(&header), &body);
 }
 
+/* Texts that become partitions: once checked, a run of equal ones is not checked again. */
+static enum err_code partition_values_check(const struct column *column,
+                                            const struct vector *vector, struct err *err)
+{
+    struct span last = {0};
+    for (size_t row = 0; column->type.kind == TYPE_STRING && row < vector->rows; row++) {
+        struct value value = vector_value(vector, row);
+        if (!value.null && last.data != NULL && span_equal(value.text, last))
+            continue;
+        if (partition_value_check(column, value, err) != ERR_OK)
+            return err_set(err, ERR_BAD_DATA, "row %zu of the chunk: %s", row + 1, err->message);
+        last = value.text;
+    }
+    return ERR_OK;
+}
+
 /* Rows as they came, with the fixed partition values put in. */
 static enum err_code rows_append(struct load_run *load, struct span rows, struct err *err)
 {
@@ -359,6 +375,9 @@ static enum err_code rows_append(struct load_run *load, struct span rows, struct
                 vector_append(&whole.vectors[i], load->fixed[level]);
             continue;
         }
+        if (i >= schema->column_count)
+            TRY(partition_values_check(&schema->partition_columns[level], &chunk.vectors[from],
+                                       err));
         struct vector swap = whole.vectors[i];
         whole.vectors[i] = chunk.vectors[from];
         chunk.vectors[from++] = swap;

@@ -12,6 +12,7 @@
 #include "store/snapshot.h"
 
 #define STATEMENT_WORKERS_MIN 4
+#define TASK_WORKERS_MIN      2
 #define WORKERS_MAILBOX_JOBS  4096
 #define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
 #define EXPIRY_INTERVAL_MS    60000
@@ -24,7 +25,8 @@ struct node {
     struct store *store;
     struct pool *links; /* transport's threads */
     struct loop *loop;
-    struct workers *workers;
+    struct workers *workers;      /* statements, loads */
+    struct workers *task_workers; /* XCOPY at both ends, clean-up: no SELECT costs a lease */
     struct peers *peers;
     struct tasks *tasks;   /* XCOPY, this node as destination */
     struct source *source; /* the same as source */
@@ -124,14 +126,14 @@ static void collection_run(void *argument)
 static void on_expiry(void *argument)
 {
     struct node *node = argument;
-    workers_post(node->workers, expiry_run, node, NULL); /* busy: next time */
+    workers_post(node->task_workers, expiry_run, node, NULL); /* busy: next time */
     loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
 }
 
 static void on_collection(void *argument)
 {
     struct node *node = argument;
-    workers_post(node->workers, collection_run, node, NULL);
+    workers_post(node->task_workers, collection_run, node, NULL);
     loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
 }
 
@@ -198,14 +200,21 @@ static enum err_code store_start(struct node *node, struct err *err)
 static enum err_code threads_start(struct node *node, struct err *err)
 {
     size_t workers = 2 * node->config.workers;
-    const struct workers_options options = {
-        .name = "work",
+    const struct workers_options statements = {
+        .name = "statement",
         .workers = workers < STATEMENT_WORKERS_MIN ? STATEMENT_WORKERS_MIN : workers,
+        .mailbox_jobs = WORKERS_MAILBOX_JOBS,
+    };
+    const struct workers_options tasks = {
+        .name = "task",
+        .workers =
+            node->config.workers < TASK_WORKERS_MIN ? TASK_WORKERS_MIN : node->config.workers,
         .mailbox_jobs = WORKERS_MAILBOX_JOBS,
     };
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
-    TRY(workers_start(&options, &node->workers, err));
+    TRY(workers_start(&statements, &node->workers, err));
+    TRY(workers_start(&tasks, &node->task_workers, err));
     loop_post(node->loop, timers_start, node);
     return ERR_OK;
 }
@@ -216,7 +225,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
     const struct tasks_options destination = {
         .store = node->store,
         .loop = node->loop,
-        .workers = node->workers,
+        .workers = node->task_workers,
         .peers = node->peers,
         .principals = node->principals,
         .identity = node->identity,
@@ -225,7 +234,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
     const struct source_options source = {
         .store = node->store,
         .loop = node->loop,
-        .workers = node->workers,
+        .workers = node->task_workers,
         .peers = node->peers,
         .principals = node->principals,
         .identity = node->identity,
@@ -348,6 +357,7 @@ void node_stop(struct node *node)
     if (node->loop != NULL)
         loop_call(node->loop, timers_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
+    workers_stop(node->task_workers);
     loop_stop(node->loop);
     watches_free(node->watches);
     runs_free(node->runs);
@@ -356,6 +366,7 @@ void node_stop(struct node *node)
     source_free(node->source);
     peers_free(node->peers);
     workers_free(node->workers);
+    workers_free(node->task_workers);
     pool_free(node->links);
     store_close(node->store);
     principals_free(node->principals);

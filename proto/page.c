@@ -72,12 +72,12 @@ struct page_place page_place_child(const struct page *page, const struct page_pl
 /* ---- the cut rule ---- */
 
 /* Chance to end a page, per byte of the entry, times 2^32, by KiB of the page so far: grows with the
- * square, so that page sizes crowd around 5.5 KiB. Part of the format (TREE_FORMAT). */
+ * square, so that page sizes crowd around 4 KiB. Part of the format (TREE_FORMAT). */
 static const uint32_t cut_chance[LIMIT_PAGE_BYTES / KIB(1)] = {
-    0,        131072,   364089,   713614,   1179648,  1762190,  2461241,  3276800,
-    4208868,  5257444,  6422528,  7704121,  9102222,  10616832, 12247950, 13995577,
-    15859712, 17840356, 19937508, 22151168, 24481337, 26928014, 29491200, 32170894,
-    34967097, 37879808, 40909028, 44054756, 47316992, 50695737, 54190990, 57802752,
+    0,        310689,   863026,   1691530,   2796203,   4177043,   5834052,   7767230,
+    9976575,  12462088, 15223770, 18261620,  21575638,  25165824,  29032178,  33174701,
+    37593391, 42288250, 47259277, 52506472,  58029836,  63829367,  69905067,  76256934,
+    82884970, 89789175, 96969547, 104426087, 112158796, 120167673, 128452718, 137013931,
 };
 
 bool page_cuts(const struct page_cut *cut, struct span key)

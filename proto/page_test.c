@@ -377,8 +377,8 @@ static void test_cut_rule_stays_what_it_is(void **state)
             where = where * 31 + i;
         }
     }
-    assert_int_equal(cuts, 536);
-    assert_int_equal(where, UINT64_C(0xd0d2feafdbfe44b0));
+    assert_int_equal(cuts, 1166);
+    assert_int_equal(where, UINT64_C(0x8211fb271a7073e8));
     struct page_cut small = {.entries = 5, .page_bytes = PAGE_BYTES_MIN - 1, .entry_bytes = 900};
     struct page_cut large = {.entries = 5, .page_bytes = LIMIT_PAGE_BYTES, .entry_bytes = 1};
     for (uint32_t i = 0; i < 1000; i++) {

@@ -2,6 +2,8 @@
 
 #include "proto/limits.h"
 
+#define SHORT_TEXT_BYTES 16 /* copied without a look at the length */
+
 /* ---- vectors ---- */
 
 static size_t slot_bytes(struct type type)
@@ -136,38 +138,65 @@ void vector_append_range(struct vector *vector, const struct vector *from, size_
 static void append_text_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
                              size_t count)
 {
+    uint32_t *ends = vector->text_end + vector->rows;
+    size_t len = vector->text.len;
     for (size_t i = 0; i < count; i++) {
-        uint32_t start = text_start(from, rows[i]);
-        uint32_t len = from->text_end[rows[i]] - start;
-        ASSERT(len <= LIMIT_VECTOR_TEXT_BYTES - vector->text.len);
-        if (len > 0)
-            bytes_append(&vector->text, from->text.data + start, len);
-        vector->text_end[vector->rows + i] = (uint32_t)vector->text.len;
+        len += from->text_end[rows[i]] - text_start(from, rows[i]);
+        ASSERT(len <= LIMIT_VECTOR_TEXT_BYTES);
+        ends[i] = (uint32_t)len;
     }
+    bytes_reserve(&vector->text, len - vector->text.len + SHORT_TEXT_BYTES);
+    uint8_t *to = vector->text.data + vector->text.len;
+    for (size_t i = 0; i < count; i++) {
+        size_t start = text_start(from, rows[i]);
+        size_t text_len = from->text_end[rows[i]] - start;
+        if (text_len <= SHORT_TEXT_BYTES && start + SHORT_TEXT_BYTES <= from->text.len)
+            memcpy(to, from->text.data + start, SHORT_TEXT_BYTES); /* what is too much goes under */
+        else if (text_len > 0)
+            memcpy(to, from->text.data + start, text_len);
+        to += text_len;
+    }
+    vector->text.len = len;
+}
+
+static void append_valid_rows(struct vector *vector, const struct vector *from,
+                              const uint32_t *rows, size_t count)
+{
+    uint8_t *to = vector->valid + vector->rows;
+    if (from->null_count == 0) {
+        memset(to, 1, count);
+        return;
+    }
+    size_t ones = 0;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = from->valid[rows[i]];
+        ones += to[i];
+    }
+    vector->null_count += count - ones;
 }
 
 void vector_append_rows(struct vector *vector, const struct vector *from, const uint32_t *rows,
                         size_t count)
 {
     ASSERT(type_equal(vector->type, from->type) && vector != from);
+    if (count == 0)
+        return;
+    uint32_t last = 0;
+    for (size_t i = 0; i < count; i++)
+        last = rows[i] > last ? rows[i] : last;
+    ASSERT(last < from->rows);
     vector_reserve(vector, count);
-    size_t ones = 0;
-    for (size_t i = 0; i < count; i++) {
-        ASSERT(rows[i] < from->rows);
-        uint8_t valid = from->valid[rows[i]];
-        vector->valid[vector->rows + i] = valid;
-        ones += valid;
-    }
+    append_valid_rows(vector, from, rows, count);
     if (vector->type.kind == TYPE_STRING) {
         append_text_rows(vector, from, rows, count);
     } else if (vector->type.kind == TYPE_DECIMAL) {
         for (size_t i = 0; i < count; i++)
             vector->decimal[vector->rows + i] = from->decimal[rows[i]];
     } else {
+        int64_t *to = vector->i64 + vector->rows;
         for (size_t i = 0; i < count; i++)
-            memcpy(&vector->i64[vector->rows + i], &from->i64[rows[i]], sizeof(int64_t));
+            memcpy(&to[i], &from->i64[rows[i]], sizeof(int64_t)); /* doubles too */
     }
-    vector->null_count += count - ones;
     vector->rows += count;
 }
 

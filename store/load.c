@@ -6,16 +6,17 @@
 #include "store/spill.h"
 
 #define CHUNK_BYTES       MIB(1) /* a chunk is full when it has that many */
-#define GATHER_ROWS_MAX   8192
+#define GATHER_ROWS_MAX   65536  /* sorted and gathered at a time */
+#define DIRECT_ROWS_MIN   32     /* shorter stretches are joined before they are encoded */
+#define BLOCK_STEP_ROWS   256
 #define NO_PARTITION      UINT32_MAX
 #define RUN_HEADER_BYTES  8
 #define BUFFER_SHARE(all) ((all) / 4 * 3) /* the rest is the row group that is being encoded */
 
-/* Rows as they came, of any partitions. */
+/* Rows of any partitions. What came together stands sorted by partition, as stretches. */
 struct load_chunk {
     struct batch batch; /* data columns */
-    uint32_t *partitions;
-    size_t partition_capacity;
+    size_t block_rows;  /* about SPILL_BLOCK_BYTES of rows; known when stretches are sorted */
 };
 
 /* Rows in order of partition, in the spill file from `at` to `end`, as blocks:
@@ -27,10 +28,12 @@ struct load_run {
     uint32_t block_bytes;
 };
 
-/* A row of the chunks. */
-struct row_place {
+/* Neighbouring rows of a chunk, of one partition. */
+struct stretch {
+    uint32_t partition;
     uint32_t chunk;
     uint32_t row;
+    uint32_t rows;
 };
 
 struct load {
@@ -47,7 +50,11 @@ struct load {
     struct bytes last_key;
     uint32_t last_partition;
     uint32_t *row_partitions; /* of the batch at hand */
+    uint32_t *row_order;      /* scratch of gathering */
+    uint32_t *row_touched;
     size_t row_capacity;
+    uint32_t *partition_rows; /* scratch of gathering: 0 for every partition in between */
+    size_t partition_capacity;
 
     uint32_t head; /* the partition that `head_writer` streams */
     bool head_only;
@@ -56,8 +63,10 @@ struct load {
 
     struct load_chunk *chunks;
     size_t chunk_count;
-    size_t chunk_rows;   /* rows in all chunks */
-    size_t chunk_memory; /* of all chunks but the last */
+    size_t chunk_memory;       /* of all chunks but the last */
+    struct stretch *stretches; /* all rows of the chunks: as they came, then by partition */
+    size_t stretch_count;
+    size_t stretch_capacity;
     struct spill spill;
     struct load_run *runs;
     size_t run_count;
@@ -65,8 +74,7 @@ struct load {
     bool finished;
     uint32_t *sorted; /* partitions in order of key */
     size_t sorted_at;
-    struct row_place *places; /* of all chunk rows in order of partition */
-    size_t *place_ends;       /* of each partition by rank */
+    size_t *stretch_ends; /* of each partition by rank */
     struct batch gathered;
     struct bytes block;
     struct load_partition current;
@@ -99,15 +107,18 @@ struct load *load_open(const struct load_options *options)
 
 static void chunks_free(struct load *load)
 {
-    for (size_t i = 0; i < load->chunk_count; i++) {
+    for (size_t i = 0; i < load->chunk_count; i++)
         batch_deinit(&load->chunks[i].batch);
-        mem_free(load->chunks[i].partitions);
-    }
     mem_free(load->chunks);
+    mem_free(load->stretches);
+    mem_free(load->stretch_ends);
     load->chunks = NULL;
     load->chunk_count = 0;
-    load->chunk_rows = 0;
     load->chunk_memory = 0;
+    load->stretches = NULL;
+    load->stretch_count = 0;
+    load->stretch_capacity = 0;
+    load->stretch_ends = NULL;
 }
 
 void load_free(struct load *load)
@@ -126,10 +137,11 @@ void load_free(struct load *load)
     batch_deinit(&load->gathered);
     spill_close(&load->spill);
     mem_free(load->row_partitions);
+    mem_free(load->row_order);
+    mem_free(load->row_touched);
+    mem_free(load->partition_rows);
     mem_free(load->runs);
     mem_free(load->sorted);
-    mem_free(load->places);
-    mem_free(load->place_ends);
     mem_free(load->tmp_folder);
     arena_deinit(&load->arena);
     mem_free(load);
@@ -180,8 +192,10 @@ static enum err_code check_nulls(const struct load *load, const struct batch *ba
 static enum err_code check_partition_texts(const struct load *load, const struct column *column,
                                            const struct vector *vector, struct err *err)
 {
+    uint32_t start = 0;
     for (size_t row = 0; row < vector->rows; row++) {
-        size_t len = vector_value(vector, row).text.len;
+        size_t len = vector->text_end[row] - start;
+        start = vector->text_end[row];
         if (len == 0 || len > LIMIT_PARTITION_VALUE_BYTES)
             return err_set(err, ERR_BAD_DATA,
                            "row %" PRIu64 ": partition column %.*s has %zu bytes, 1 to %d allowed",
@@ -231,14 +245,36 @@ static enum err_code find_partition(struct load *load, uint32_t *ret_partition, 
     return ERR_OK;
 }
 
+/* Do this row and the one before it belong to one partition? */
+static bool partition_goes_on(const struct load *load, const struct batch *batch, size_t row)
+{
+    const struct schema *schema = &load->schema;
+    for (size_t i = 0; i < schema->partition_column_count; i++) {
+        const struct vector *vector = &batch->vectors[schema->column_count + i];
+        bool same =
+            vector->type.kind == TYPE_STRING
+                ? span_equal(vector_value(vector, row).text, vector_value(vector, row - 1).text)
+                : vector->i64[row] == vector->i64[row - 1];
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
 /* load->row_partitions for all rows of the batch. */
 static enum err_code find_partitions(struct load *load, const struct batch *batch, struct err *err)
 {
     if (load->row_capacity < batch->rows) {
         load->row_partitions = mem_realloc(load->row_partitions, batch->rows, sizeof(uint32_t));
+        load->row_order = mem_realloc(load->row_order, batch->rows, sizeof(uint32_t));
+        load->row_touched = mem_realloc(load->row_touched, batch->rows, sizeof(uint32_t));
         load->row_capacity = batch->rows;
     }
     for (size_t row = 0; row < batch->rows; row++) {
+        if (row > 0 && partition_goes_on(load, batch, row)) {
+            load->row_partitions[row] = load->row_partitions[row - 1];
+            continue;
+        }
         row_key(load, batch, row);
         TRY(find_partition(load, &load->row_partitions[row], err));
     }
@@ -256,16 +292,11 @@ enum err_code load_touch(struct load *load, struct span key, struct err *err)
 
 /* ---- gathering ---- */
 
-static size_t chunk_memory(const struct load_chunk *chunk)
-{
-    return batch_memory_bytes(&chunk->batch) + chunk->partition_capacity * sizeof(uint32_t);
-}
-
 static struct load_chunk *chunk_open(struct load *load)
 {
     if (load->chunk_count > 0) {
         struct load_chunk *last = &load->chunks[load->chunk_count - 1];
-        size_t memory = chunk_memory(last);
+        size_t memory = batch_memory_bytes(&last->batch);
         if (memory < CHUNK_BYTES)
             return last;
         load->chunk_memory += memory;
@@ -277,22 +308,74 @@ static struct load_chunk *chunk_open(struct load *load)
     return chunk;
 }
 
+static void stretch_push(struct load *load, struct stretch stretch)
+{
+    if (load->stretch_count == load->stretch_capacity) {
+        load->stretch_capacity += load->stretch_capacity / 2 + 64;
+        load->stretches =
+            mem_realloc(load->stretches, load->stretch_capacity, sizeof(*load->stretches));
+    }
+    load->stretches[load->stretch_count++] = stretch;
+}
+
+/* Counts the rows of each partition to partition_rows, the partitions in order of appearance to
+ * row_touched. *ret_together: the rows of each stand together already. */
+static size_t partitions_count(struct load *load, size_t at, size_t rows, bool *ret_together)
+{
+    size_t count = load->partitions.count, touched = 0, changes = 1;
+    if (load->partition_capacity < count) {
+        count += count / 2;
+        load->partition_rows = mem_realloc(load->partition_rows, count, sizeof(uint32_t));
+        memset(load->partition_rows + load->partition_capacity, 0,
+               (count - load->partition_capacity) * sizeof(uint32_t));
+        load->partition_capacity = count;
+    }
+    const uint32_t *partitions = load->row_partitions + at;
+    for (size_t i = 0; i < rows; i++) {
+        if (load->partition_rows[partitions[i]]++ == 0)
+            load->row_touched[touched++] = partitions[i];
+        changes += i > 0 && partitions[i] != partitions[i - 1];
+    }
+    *ret_together = changes == touched;
+    return touched;
+}
+
+/* Rows at .. at + rows of the batch, in order of partition, to the chunk. */
+static void gather_sorted(struct load *load, const struct batch *batch, size_t at, size_t rows)
+{
+    struct load_chunk *chunk = chunk_open(load);
+    uint32_t row = (uint32_t)chunk->batch.rows, start = 0;
+    bool together;
+    size_t touched = partitions_count(load, at, rows, &together);
+    for (size_t i = 0; i < touched; i++) {
+        uint32_t partition = load->row_touched[i];
+        uint32_t count = load->partition_rows[partition];
+        stretch_push(load, (struct stretch){.partition = partition,
+                                            .chunk = (uint32_t)load->chunk_count - 1,
+                                            .row = row + start,
+                                            .rows = count});
+        load->partition_rows[partition] = start;
+        start += count;
+    }
+    if (together) {
+        for (size_t i = 0; i < chunk->batch.vector_count; i++)
+            vector_append_range(&chunk->batch.vectors[i], &batch->vectors[i], at, rows);
+    } else {
+        for (size_t i = at; i < at + rows; i++)
+            load->row_order[load->partition_rows[load->row_partitions[i]]++] = (uint32_t)i;
+        for (size_t i = 0; i < chunk->batch.vector_count; i++)
+            vector_append_rows(&chunk->batch.vectors[i], &batch->vectors[i], load->row_order, rows);
+    }
+    chunk->batch.rows += rows;
+    for (size_t i = 0; i < touched; i++)
+        load->partition_rows[load->row_touched[i]] = 0;
+}
+
 static void gather(struct load *load, const struct batch *batch, size_t at, size_t rows)
 {
     while (rows > 0) {
         size_t count = rows < GATHER_ROWS_MAX ? rows : GATHER_ROWS_MAX;
-        struct load_chunk *chunk = chunk_open(load);
-        size_t before = chunk->batch.rows;
-        if (chunk->partition_capacity < before + count) {
-            chunk->partition_capacity = before + count;
-            chunk->partitions =
-                mem_realloc(chunk->partitions, chunk->partition_capacity, sizeof(uint32_t));
-        }
-        memcpy(chunk->partitions + before, load->row_partitions + at, count * sizeof(uint32_t));
-        for (size_t i = 0; i < chunk->batch.vector_count; i++)
-            vector_append_range(&chunk->batch.vectors[i], &batch->vectors[i], at, count);
-        chunk->batch.rows += count;
-        load->chunk_rows += count;
+        gather_sorted(load, batch, at, count);
         at += count;
         rows -= count;
     }
@@ -303,17 +386,18 @@ static size_t memory_in_use(struct load *load)
 {
     size_t memory = load->chunk_memory + segment_writer_memory(load->head_writer) +
                     load_partitions_memory(&load->partitions) +
-                    load->chunk_rows * sizeof(struct row_place);
+                    load->partition_capacity * sizeof(uint32_t) +
+                    (load->stretch_capacity + load->stretch_count) * sizeof(struct stretch);
     if (load->chunk_count > 0)
-        memory += chunk_memory(&load->chunks[load->chunk_count - 1]);
+        memory += batch_memory_bytes(&load->chunks[load->chunk_count - 1].batch);
     if (memory > load->counts.memory_bytes_max)
         load->counts.memory_bytes_max = memory;
     return memory;
 }
 
-/* Stable: rows of a partition stay in the order in which they came. place_ends[rank] is where the
+/* Stable: rows of a partition stay in the order in which they came. stretch_ends[rank] is where the
  * partition of that rank ends. */
-static void sort_rows(struct load *load)
+static void sort_stretches(struct load *load)
 {
     size_t partitions = load->partitions.count;
     mem_free(load->sorted);
@@ -322,59 +406,49 @@ static void sort_rows(struct load *load)
     for (uint32_t rank = 0; rank < partitions; rank++)
         ranks[load->sorted[rank]] = rank;
     size_t *ends = mem_calloc(partitions + 1, sizeof(*ends));
-    for (size_t c = 0; c < load->chunk_count; c++) {
-        for (size_t row = 0; row < load->chunks[c].batch.rows; row++)
-            ends[ranks[load->chunks[c].partitions[row]] + 1]++;
-    }
+    for (size_t i = 0; i < load->stretch_count; i++)
+        ends[ranks[load->stretches[i].partition] + 1]++;
     for (size_t rank = 0; rank < partitions; rank++)
         ends[rank + 1] += ends[rank]; /* ends[rank] is where the partition begins, for now */
-    struct row_place *places = mem_calloc(load->chunk_rows, sizeof(*places));
-    for (uint32_t c = 0; c < load->chunk_count; c++) {
-        for (uint32_t row = 0; row < load->chunks[c].batch.rows; row++)
-            places[ends[ranks[load->chunks[c].partitions[row]]]++] = (struct row_place){c, row};
+    struct stretch *sorted = mem_calloc(load->stretch_count, sizeof(*sorted));
+    for (size_t i = 0; i < load->stretch_count; i++)
+        sorted[ends[ranks[load->stretches[i].partition]]++] = load->stretches[i];
+    mem_free(load->stretches);
+    load->stretches = sorted;
+    load->stretch_capacity = load->stretch_count;
+    mem_free(load->stretch_ends);
+    load->stretch_ends = ends;
+    for (size_t i = 0; i < load->chunk_count; i++) {
+        const struct batch *batch = &load->chunks[i].batch;
+        size_t rows = SPILL_BLOCK_BYTES / (batch_memory_bytes(batch) / batch->rows + 1);
+        load->chunks[i].block_rows = rows < 1 ? 1 : rows < BLOCK_STEP_ROWS ? rows : BLOCK_STEP_ROWS;
     }
-    load->places = places;
-    load->place_ends = ends;
 }
 
-static void sort_forget(struct load *load)
+static size_t batch_used_bytes(const struct batch *batch)
 {
-    mem_free(load->places);
-    mem_free(load->place_ends);
-    load->places = NULL;
-    load->place_ends = NULL;
-}
-
-/* Rows of the chunk that are about a block. */
-static size_t block_rows(const struct load_chunk *chunk, size_t rows_max)
-{
-    size_t row_bytes = chunk_memory(chunk) / chunk->batch.rows + 1;
-    size_t rows = SPILL_BLOCK_BYTES / row_bytes;
-    return rows < 1 ? 1 : rows < rows_max ? rows : rows_max;
-}
-
-/* Copies rows from place `at` on, at most to `end`, to load->gathered; returns how many: about
- * SPILL_BLOCK_BYTES of them. */
-static size_t gather_places(struct load *load, size_t at, size_t end)
-{
-    uint32_t rows[256];
-    size_t start = at;
-    batch_clear(&load->gathered);
     size_t bytes = 0;
-    while (at < end && bytes < SPILL_BLOCK_BYTES) {
-        uint32_t chunk = load->places[at].chunk;
-        size_t count = 0, count_max = block_rows(&load->chunks[chunk], ARRAY_COUNT(rows));
-        while (at < end && count < count_max && load->places[at].chunk == chunk)
-            rows[count++] = load->places[at++].row;
-        bytes = 0;
-        for (size_t i = 0; i < load->gathered.vector_count; i++) {
-            struct vector *vector = &load->gathered.vectors[i];
-            vector_append_rows(vector, &load->chunks[chunk].batch.vectors[i], rows, count);
-            bytes += vector->rows * sizeof(int64_t) + vector->text.len;
-        }
-        load->gathered.rows += count;
-    }
-    return at - start;
+    for (size_t i = 0; i < batch->vector_count; i++)
+        bytes += batch->rows * sizeof(int64_t) + batch->vectors[i].text.len;
+    return bytes;
+}
+
+/* Moves about SPILL_BLOCK_BYTES of rows from the stretches at *at .. end to load->gathered; ends
+ * before one of `rows_max` rows, unless it is the first. */
+static void gather_block(struct load *load, size_t *at, size_t end, size_t rows_max)
+{
+    batch_clear(&load->gathered);
+    do {
+        struct stretch *stretch = &load->stretches[*at];
+        const struct load_chunk *chunk = &load->chunks[stretch->chunk];
+        uint32_t rows =
+            stretch->rows < chunk->block_rows ? stretch->rows : (uint32_t)chunk->block_rows;
+        batch_append_range(&load->gathered, &chunk->batch, stretch->row, rows);
+        stretch->row += rows;
+        stretch->rows -= rows;
+        *at += stretch->rows == 0;
+    } while (*at < end && load->stretches[*at].rows < rows_max &&
+             batch_used_bytes(&load->gathered) < SPILL_BLOCK_BYTES);
 }
 
 /* ---- spilling ---- */
@@ -401,11 +475,11 @@ static enum err_code spill_run(struct load *load, struct err *err)
     if (load->spill.fd < 0)
         TRY(spill_open(load->tmp_folder, load->disk_reserve_bytes, &load->spill, err));
     struct load_run run = {.at = load->spill.bytes};
-    sort_rows(load);
+    sort_stretches(load);
     bytes_clear(&load->block);
     for (size_t rank = 0, at = 0; rank < load->partitions.count; rank++) {
-        while (at < load->place_ends[rank]) {
-            at += gather_places(load, at, load->place_ends[rank]);
+        while (at < load->stretch_ends[rank]) {
+            gather_block(load, &at, load->stretch_ends[rank], SIZE_MAX);
             TRY(spill_block(load, load->sorted[rank], err));
         }
     }
@@ -413,7 +487,6 @@ static enum err_code spill_run(struct load *load, struct err *err)
     run.end = load->spill.bytes;
     load->runs = mem_realloc(load->runs, load->run_count + 1, sizeof(*load->runs));
     load->runs[load->run_count++] = run;
-    sort_forget(load);
     chunks_free(load);
     return ERR_OK;
 }
@@ -437,7 +510,7 @@ enum err_code load_append(struct load *load, const struct batch *batch, struct e
     }
     gather(load, batch, at, batch->rows - at);
     load->counts.rows += batch->rows;
-    if (memory_in_use(load) > BUFFER_SHARE(load->memory_bytes) && load->chunk_rows > 0)
+    if (memory_in_use(load) > BUFFER_SHARE(load->memory_bytes) && load->chunk_count > 0)
         TRY(spill_run(load, err));
     return ERR_OK;
 }
@@ -460,11 +533,11 @@ enum err_code load_finish(struct load *load, struct err *err)
 {
     ASSERT(!load->finished);
     load->finished = true;
-    if (load->run_count > 0 && load->chunk_rows > 0)
+    if (load->run_count > 0 && load->chunk_count > 0)
         TRY(spill_run(load, err));
     for (size_t i = 0; i < load->run_count; i++)
         TRY(run_peek(load, &load->runs[i], err));
-    sort_rows(load);
+    sort_stretches(load);
     return ERR_OK;
 }
 
@@ -488,6 +561,24 @@ static enum err_code merge_run(struct load *load, struct load_run *run, uint32_t
     return ERR_OK;
 }
 
+/* The partition's rows in memory, to the writer. */
+static enum err_code merge_stretches(struct load *load, size_t at, size_t end,
+                                     struct segment_writer *writer, struct err *err)
+{
+    while (at < end) {
+        struct stretch stretch = load->stretches[at];
+        if (stretch.rows >= DIRECT_ROWS_MIN || at + 1 == end) {
+            TRY(segment_append(writer, &load->chunks[stretch.chunk].batch, stretch.row,
+                               stretch.rows, err));
+            at++;
+        } else {
+            gather_block(load, &at, end, DIRECT_ROWS_MIN);
+            TRY(segment_append(writer, &load->gathered, 0, load->gathered.rows, err));
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err_code merge_partition(struct load *load, size_t rank, struct err *err)
 {
     uint32_t partition = load->sorted[rank];
@@ -496,11 +587,8 @@ static enum err_code merge_partition(struct load *load, size_t rank, struct err 
     struct segment_writer *writer = partition == load->head ? load->head_writer : load->writer;
     for (size_t i = 0; i < load->run_count; i++)
         TRY(merge_run(load, &load->runs[i], partition, writer, err));
-    size_t at = rank == 0 ? 0 : load->place_ends[rank - 1];
-    while (at < load->place_ends[rank]) {
-        at += gather_places(load, at, load->place_ends[rank]);
-        TRY(segment_append(writer, &load->gathered, 0, load->gathered.rows, err));
-    }
+    size_t at = rank == 0 ? 0 : load->stretch_ends[rank - 1];
+    TRY(merge_stretches(load, at, load->stretch_ends[rank], writer, err));
     segment_deinit(&load->current.segment);
     TRY(segment_finish(writer, &load->current.segment, err));
     load->current.key = load_partitions_key(&load->partitions, partition);

@@ -9,22 +9,43 @@ void load_edits_init(struct load_edits *edits, struct load *load, const struct t
 void load_edits_deinit(struct load_edits *edits)
 {
     bytes_deinit(&edits->key);
+    tree_page_deinit(&edits->base_leaf);
+}
+
+/* Looks a key up in the base. As keys ascend, the leaf of the one before often has the answer.
+ * NULL: it is not there. */
+static enum err_code base_find(struct load_edits *edits, struct span key,
+                               const struct page_entry **ret_entry, struct err *err)
+{
+    const struct page *leaf = &edits->base_leaf.page;
+    *ret_entry = NULL;
+    if (edits->base_passed)
+        return ERR_OK;
+    if (edits->base_leaf_read && span_compare(key, leaf->entries[leaf->entry_count - 1].key) <= 0) {
+        const struct page_entry *entry = &leaf->entries[page_search(leaf, key)];
+        *ret_entry = span_equal(entry->key, key) ? entry : NULL;
+        return ERR_OK;
+    }
+    edits->base_leaf_read = false;
+    struct err reason;
+    enum err_code code = tree_get(edits->base, key, &edits->base_leaf, ret_entry, &reason);
+    if (code != ERR_OK && code != ERR_NOT_FOUND)
+        return err_set(err, code, "%s", reason.message);
+    /* A descent ends above the leaves, or in a leaf whose keys are all smaller, only at the end. */
+    edits->base_leaf_read = leaf->level == 0 && leaf->entry_count > 0 &&
+                            span_compare(key, leaf->entries[leaf->entry_count - 1].key) <= 0;
+    edits->base_passed = !edits->base_leaf_read;
+    return ERR_OK;
 }
 
 /* The entry that the partition has before the load; all zero when it has none. */
-static enum err_code old_partition(const struct load_edits *edits, struct span key,
+static enum err_code old_partition(struct load_edits *edits, struct span key,
                                    struct page_partition *ret_partition, struct err *err)
 {
-    TREE_PAGE_CLEANUP struct tree_page page = {0};
-    const struct page_entry *entry;
-    enum err_code code = tree_get(edits->base, key, &page, &entry, err);
-    if (code == ERR_NOT_FOUND) {
-        *ret_partition = (struct page_partition){0};
-        return ERR_OK;
-    }
-    if (code == ERR_OK)
-        *ret_partition = entry->partition;
-    return code;
+    const struct page_entry *entry = NULL;
+    TRY(base_find(edits, key, &entry, err));
+    *ret_partition = entry != NULL ? entry->partition : (struct page_partition){0};
+    return ERR_OK;
 }
 
 static enum err_code put_partition(struct load_edits *edits, struct err *err)

@@ -32,6 +32,9 @@ struct load_edits {
     uint32_t segment_number;
     struct page_entry entry;
     struct bytes key;
+    struct tree_page base_leaf; /* LOAD_INTO: where the last partition was looked for */
+    bool base_leaf_read;
+    bool base_passed; /* keys ascend: the base has none at or after the last one */
 
     uint64_t rows; /* loaded, so far */
     uint64_t partition_count;

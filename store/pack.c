@@ -5,6 +5,8 @@
 #include "proto/limits.h"
 #include "store/crash.h"
 
+#define SPACE_STEP_BYTES MIB(1) /* the disk is asked for room in such steps */
+
 enum pack_phase {
     PHASE_IDLE,    /* open, nobody at it */
     PHASE_BUSY,    /* open, one thread appends */
@@ -38,6 +40,7 @@ struct packs {
     pthread_cond_t moved;
     struct pack *open[PACK_WRITERS_MAX]; /* IDLE, BUSY or SEALING; each holds a reference */
     unsigned opening;                    /* being begun, not in `open` yet */
+    uint64_t space_bytes;                /* known to be free, and not used yet */
 };
 
 /* ---- one pack ---- */
@@ -358,10 +361,28 @@ static enum err_code packs_begin(struct packs *packs, struct pack **ret_pack, st
     return code;
 }
 
+/* A step ahead where there is room for it; near the end file by file. */
+static enum err_code packs_space_check(struct packs *packs, size_t file_bytes, struct err *err)
+{
+    pthread_mutex_lock(&packs->lock);
+    bool known = packs->space_bytes >= file_bytes;
+    if (known)
+        packs->space_bytes -= file_bytes;
+    pthread_mutex_unlock(&packs->lock);
+    if (known)
+        return ERR_OK;
+    if (space_check(packs->space, file_bytes + SPACE_STEP_BYTES, NULL) != ERR_OK)
+        return space_check(packs->space, file_bytes, err);
+    pthread_mutex_lock(&packs->lock);
+    packs->space_bytes = SPACE_STEP_BYTES;
+    pthread_mutex_unlock(&packs->lock);
+    return ERR_OK;
+}
+
 enum err_code packs_take(struct packs *packs, size_t file_bytes, struct pack **ret_pack,
                          struct err *err)
 {
-    TRY(space_check(packs->space, file_bytes, err));
+    TRY(packs_space_check(packs, file_bytes, err));
     pthread_mutex_lock(&packs->lock);
     for (;;) {
         struct pack *full;

@@ -86,6 +86,43 @@ static bool row_fits(struct row_group_cutter *cutter, const struct batch *batch,
     return true;
 }
 
+/* Bytes of rows at .. at + rows. */
+static size_t column_plain_bytes(const struct vector *vector, size_t at, size_t rows)
+{
+    size_t bytes = rows * vector_plain_bytes(vector, at);
+    if (vector->type.kind == TYPE_STRING) {
+        uint32_t start = at == 0 ? 0 : vector->text_end[at - 1];
+        bytes = rows * sizeof(uint32_t) + (vector->text_end[at + rows - 1] - start);
+    }
+    return bytes;
+}
+
+/* Do that many rows stay within the limits of bytes? Then none of them has to be looked at. */
+static bool rows_fit(const struct row_group_cutter *cutter, const struct batch *batch, size_t at,
+                     size_t rows)
+{
+    size_t total = cutter->bytes;
+    for (size_t c = 0; c < cutter->column_count; c++) {
+        size_t bytes = column_plain_bytes(&batch->vectors[c], at, rows);
+        if (cutter->column_bytes[c] + bytes > ROW_GROUP_COLUMN_BYTES_MAX)
+            return false;
+        total += bytes;
+    }
+    return total <= ROW_GROUP_BYTES_MAX;
+}
+
+/* Counts in rows that fit; the caller looks for cuts. */
+static void rows_count(struct row_group_cutter *cutter, const struct batch *batch, size_t at,
+                       size_t rows)
+{
+    for (size_t c = 0; c < cutter->column_count; c++) {
+        size_t bytes = column_plain_bytes(&batch->vectors[c], at, rows);
+        cutter->column_bytes[c] += bytes;
+        cutter->bytes += bytes;
+    }
+    cutter->rows += rows;
+}
+
 void row_group_cutter_reset(struct row_group_cutter *cutter)
 {
     memset(cutter->column_bytes, 0, cutter->column_count * sizeof(size_t));
@@ -93,19 +130,31 @@ void row_group_cutter_reset(struct row_group_cutter *cutter)
     cutter->rows = 0;
 }
 
+/* A group with so many rows ends after the one with this hash. */
+static bool ends_after(size_t rows, uint64_t hash)
+{
+    const uint64_t mask = (UINT64_C(1) << ROW_GROUP_CUT_ZERO_BITS) - 1;
+    return (rows >= ROW_GROUP_ROWS_MIN && (hash & mask) == 0) || rows == ROW_GROUP_ROWS_MAX;
+}
+
 size_t row_group_take(struct row_group_cutter *cutter, const struct batch *batch,
                       const uint64_t *hashes, size_t at, size_t rows, bool *ret_ended)
 {
-    const uint64_t mask = (UINT64_C(1) << ROW_GROUP_CUT_ZERO_BITS) - 1;
     size_t taken = 0;
     bool ended = false;
+    if (rows > 0 && rows_fit(cutter, batch, at, rows)) {
+        while (!ended && taken < rows) {
+            ended = ends_after(cutter->rows + taken + 1, hashes[taken]);
+            taken++;
+        }
+        rows_count(cutter, batch, at, taken);
+    }
     while (!ended && taken < rows) {
         if (!row_fits(cutter, batch, at + taken)) {
             ended = true;
             break;
         }
-        bool cut = cutter->rows >= ROW_GROUP_ROWS_MIN && (hashes[taken] & mask) == 0;
-        ended = cut || cutter->rows == ROW_GROUP_ROWS_MAX;
+        ended = ends_after(cutter->rows, hashes[taken]);
         taken++;
     }
     if (ended)

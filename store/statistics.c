@@ -160,37 +160,144 @@ static void text_statistics(struct statistics *statistics, struct type type, str
 
 /* ---- one column ---- */
 
+/* The smallest and the largest value; `null` when there is none. By type, as columns are long. */
+struct range {
+    struct value min;
+    struct value max;
+};
+
+static struct range range_of_words(const struct vector *vector, size_t at, size_t rows)
+{
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    bool any = vector->null_count == 0;
+    for (size_t row = at; any && row < at + rows; row++) {
+        int64_t value = vector->i64[row];
+        min = value < min ? value : min;
+        max = value > max ? value : max;
+    }
+    for (size_t row = at; vector->null_count > 0 && row < at + rows; row++) {
+        int64_t value = vector->i64[row];
+        if (vector->valid[row] == 0)
+            continue;
+        any = true;
+        min = value < min ? value : min;
+        max = value > max ? value : max;
+    }
+    return (struct range){.min = {.null = !any, .i64 = min}, .max = {.null = !any, .i64 = max}};
+}
+
+static struct range range_of_decimals(const struct vector *vector, size_t at, size_t rows)
+{
+    struct range range = {.min = {.null = true}, .max = {.null = true}};
+    decimal128 min = 0, max = 0;
+    for (size_t row = at; row < at + rows; row++) {
+        decimal128 value = vector->decimal[row];
+        if (vector->valid[row] == 0)
+            continue;
+        min = range.min.null || value < min ? value : min;
+        max = range.min.null || value > max ? value : max;
+        range.min.null = range.max.null = false;
+    }
+    range.min.decimal = min;
+    range.max.decimal = max;
+    return range;
+}
+
+/* NaN apart, which are counted. */
+static struct range range_of_doubles(const struct vector *vector, size_t at, size_t rows,
+                                     uint64_t *nan_count)
+{
+    struct range range = {.min = {.null = true}, .max = {.null = true}};
+    for (size_t row = at; row < at + rows; row++) {
+        struct value value = {.f64 = vector->f64[row]};
+        if (vector->valid[row] == 0)
+            continue;
+        if (isnan(value.f64)) {
+            ++*nan_count;
+            continue;
+        }
+        if (range.min.null || value.f64 < range.min.f64)
+            range.min = value;
+        if (range.max.null || value.f64 > range.max.f64)
+            range.max = value;
+    }
+    return range;
+}
+
+/* The first eight bytes as a number that orders as they do. */
+static uint64_t text_head(struct span text)
+{
+    uint64_t head = 0;
+    memcpy(&head, text.data, text.len < 8 ? text.len : 8);
+    return __builtin_bswap64(head); /* little-endian: proto/block.c asserts it */
+}
+
+static struct range range_of_texts(const struct vector *vector, size_t at, size_t rows)
+{
+    struct range range = {.min = {.null = true}, .max = {.null = true}};
+    uint64_t min_head = 0, max_head = 0;
+    for (size_t row = at; row < at + rows; row++) {
+        if (vector->valid[row] == 0)
+            continue;
+        uint32_t start = row == 0 ? 0 : vector->text_end[row - 1];
+        struct value value = {.text = span_of(NULL, vector->text_end[row] - start)};
+        uint64_t head = 0;
+        if (value.text.len > 0) {
+            value.text.data = vector->text.data + start;
+            head = text_head(value.text);
+        }
+        if (range.min.null || head < min_head ||
+            (head == min_head && span_compare(value.text, range.min.text) < 0)) {
+            range.min = value;
+            min_head = head;
+        }
+        if (range.max.null || head > max_head ||
+            (head == max_head && span_compare(value.text, range.max.text) > 0)) {
+            range.max = value;
+            max_head = head;
+        }
+    }
+    return range;
+}
+
+static struct range range_of(const struct vector *vector, size_t at, size_t rows,
+                             uint64_t *nan_count)
+{
+    switch (vector->type.kind) {
+    case TYPE_STRING:
+        return range_of_texts(vector, at, rows);
+    case TYPE_DECIMAL:
+        return range_of_decimals(vector, at, rows);
+    case TYPE_DOUBLE:
+        return range_of_doubles(vector, at, rows, nan_count);
+    case TYPE_BIGINT:
+    case TYPE_INT:
+    case TYPE_BOOLEAN:
+    case TYPE_DATE:
+    case TYPE_DATETIME:
+        break;
+    }
+    return range_of_words(vector, at, rows);
+}
+
 struct statistics statistics_of(const struct vector *vector, size_t at, size_t rows)
 {
     struct statistics statistics = {0};
     struct type type = vector->type;
-    struct value min = {.null = true}, max = {.null = true};
-    for (size_t row = at; row < at + rows; row++) {
-        struct value value = vector_value(vector, row);
-        if (value.null) {
-            statistics.null_count++;
-            continue;
-        }
-        if (type.kind == TYPE_DOUBLE && isnan(value.f64)) {
-            statistics.nan_count++;
-            continue;
-        }
-        if (min.null || value_compare(type, value, min) < 0)
-            min = value;
-        if (max.null || value_compare(type, value, max) > 0)
-            max = value;
-    }
-    if (min.null || rows < STATISTICS_ROWS_MIN)
+    for (size_t row = at; vector->null_count > 0 && row < at + rows; row++)
+        statistics.null_count += vector->valid[row] == 0;
+    struct range range = range_of(vector, at, rows, &statistics.nan_count);
+    if (range.min.null || rows < STATISTICS_ROWS_MIN)
         return statistics;
     if (type.kind == TYPE_STRING) {
-        text_statistics(&statistics, type, min, max);
+        text_statistics(&statistics, type, range.min, range.max);
         return statistics;
     }
     if (type.kind == TYPE_DOUBLE) {
-        min.f64 = min.f64 == 0 ? -0.0 : min.f64;
-        max.f64 = max.f64 == 0 ? 0.0 : max.f64;
+        range.min.f64 = range.min.f64 == 0 ? -0.0 : range.min.f64;
+        range.max.f64 = range.max.f64 == 0 ? 0.0 : range.max.f64;
     }
-    statistic_set(&statistics.min, type, min);
-    statistic_set(&statistics.max, type, max);
+    statistic_set(&statistics.min, type, range.min);
+    statistic_set(&statistics.max, type, range.max);
     return statistics;
 }

@@ -79,7 +79,7 @@ static void descent_deinit(struct descent *descent)
 }
 #define DESCENT_CLEANUP __attribute__((cleanup(descent_deinit)))
 
-static size_t page_search(const struct page *page, struct span key)
+size_t page_search(const struct page *page, struct span key)
 {
     size_t low = 0;
     size_t high = page->entry_count;

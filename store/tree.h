@@ -58,6 +58,9 @@ enum err_code tree_page_read(const struct page_source *source, const struct dige
                              const struct page_place *place, struct tree_page *page,
                              struct err *err) MUST_USE;
 
+/* The first entry whose key is not below; entry_count: there is none. */
+size_t page_search(const struct page *page, struct span key);
+
 /* ---- look-up by place: from the root down, by key ---- */
 
 /* The leaf entry of exactly this key; ERR_NOT_FOUND. It borrows from page. */
