@@ -585,6 +585,11 @@ bool task_ended(const struct task *task)
     return task->phase == TASK_PHASE_ENDED;
 }
 
+bool task_waits(const struct task *task)
+{
+    return (task->peer.tries > 0 || task->store.tries > 0) && task->phase != TASK_PHASE_ENDED;
+}
+
 const char *task_state_name(enum task_state state)
 {
     static const char *const names[] = {
@@ -598,7 +603,7 @@ const char *task_phase_format(const struct task *task, uint64_t now_ms, char *re
                               size_t out_bytes)
 {
     const struct task_trouble *trouble = task->peer.tries > 0 ? &task->peer : &task->store;
-    if (trouble->tries == 0 || task->phase == TASK_PHASE_ENDED) {
+    if (!task_waits(task)) {
         snprintf(ret_out, out_bytes, "%s", phase_texts[task->phase]);
         return ret_out;
     }

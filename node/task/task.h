@@ -201,6 +201,7 @@ void task_step(struct task *task, const struct task_event *event, struct task_ac
 /* When it wants a TICK; UINT64_MAX: not at all. */
 uint64_t task_wake_ms(const struct task *task);
 bool task_ended(const struct task *task);
+bool task_waits(const struct task *task);           /* its phase says for whom and since when */
 const char *task_state_name(enum task_state state); /* "RUNNING" */
 /* "pulling", or "waiting for peer <region> since <n> s: <error>" through `out`. */
 const char *task_phase_format(const struct task *task, uint64_t now_ms, char *ret_out,

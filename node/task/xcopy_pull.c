@@ -2,6 +2,7 @@
 
 #define DEADLINE_CONTROL_MS 15000
 #define DEADLINE_BULK_MS    120000
+#define PHASE_REFRESH_MS    1000 /* of "waiting ... since 7 s" */
 
 /* ---- jobs ---- */
 
@@ -515,6 +516,8 @@ static void pull_step(struct pull *pull, struct task_event *event)
         action_functions[action->kind](pull, action);
     }
     uint64_t wake_ms = task_wake_ms(&pull->machine);
+    if (task_waits(&pull->machine) && wake_ms > event->now_ms + PHASE_REFRESH_MS)
+        wake_ms = event->now_ms + PHASE_REFRESH_MS;
     if (wake_ms != UINT64_MAX) {
         uint64_t delay_ms = wake_ms > event->now_ms ? wake_ms - event->now_ms : 0;
         loop_timer_start(pull->options->loop, &pull->timer, delay_ms);
