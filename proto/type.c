@@ -123,11 +123,30 @@ bool type_partitions(struct type type)
 
 decimal128 decimal_power(unsigned exponent)
 {
+    static const uint64_t powers[] = {UINT64_C(1),
+                                      UINT64_C(10),
+                                      UINT64_C(100),
+                                      UINT64_C(1000),
+                                      UINT64_C(10000),
+                                      UINT64_C(100000),
+                                      UINT64_C(1000000),
+                                      UINT64_C(10000000),
+                                      UINT64_C(100000000),
+                                      UINT64_C(1000000000),
+                                      UINT64_C(10000000000),
+                                      UINT64_C(100000000000),
+                                      UINT64_C(1000000000000),
+                                      UINT64_C(10000000000000),
+                                      UINT64_C(100000000000000),
+                                      UINT64_C(1000000000000000),
+                                      UINT64_C(10000000000000000),
+                                      UINT64_C(100000000000000000),
+                                      UINT64_C(1000000000000000000),
+                                      UINT64_C(10000000000000000000)};
     ASSERT(exponent <= DECIMAL_DIGITS_MAX);
-    decimal128 power = 1;
-    while (exponent-- > 0)
-        power *= 10;
-    return power;
+    if (exponent < ARRAY_COUNT(powers))
+        return (decimal128)powers[exponent];
+    return (decimal128)powers[19] * (decimal128)powers[exponent - 19];
 }
 
 bool value_in_range(struct type type, struct value value)
@@ -378,8 +397,39 @@ static bool parse_double(struct span text, double *ret_value)
     return true;
 }
 
+/* Nearly every number there is: few digits, none to round. False: look closer. */
+static bool parse_decimal_short(struct type type, struct span text, decimal128 *ret_value)
+{
+    bool negative = text.len > 0 && text.data[0] == '-';
+    size_t at = negative, point = text.len;
+    uint64_t number = 0;
+    if (text.len - at < 1 || text.len - at > 18)
+        return false;
+    for (; at < text.len; at++) {
+        unsigned digit = text.data[at] - (unsigned)'0';
+        if (digit <= 9)
+            number = 10 * number + digit;
+        else if (text.data[at] == '.' && point == text.len && at > negative)
+            point = at;
+        else
+            return false;
+    }
+    size_t fraction_digits = point == text.len ? 0 : text.len - point - 1;
+    if (fraction_digits > type.scale)
+        return false;
+    decimal128 value = 0;
+    if (__builtin_mul_overflow((decimal128)number,
+                               decimal_power(type.scale - (unsigned)fraction_digits), &value) ||
+        value >= decimal_power(type.precision))
+        return false;
+    *ret_value = negative ? -value : value;
+    return true;
+}
+
 static bool parse_decimal(struct type type, struct span text, decimal128 *ret_value)
 {
+    if (parse_decimal_short(type, text, ret_value))
+        return true;
     size_t at = 0;
     bool negative = text.len > 0 && text.data[0] == '-';
     if (negative || (text.len > 0 && text.data[0] == '+'))

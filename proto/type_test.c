@@ -134,6 +134,34 @@ static void test_decimals_round_half_away_from_zero(void **state)
     check_forms(forms, ARRAY_COUNT(forms));
 }
 
+/* Zeros in front make a text too long for the short way. */
+static void test_decimals_read_the_same_the_short_way_and_the_long(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "0123456789012345678901234567899.-";
+    struct random random = random_start();
+    for (int round = 0; round < 20000; round++) {
+        char text[64] = "-0000000000000000000000";
+        bool negative = random_below(&random, 2) == 1;
+        size_t zeros = strlen(text), len = random_below(&random, 20);
+        for (size_t i = 0; i < len; i++)
+            text[zeros + i] = alphabet[random_below(&random, sizeof(alphabet) - 1)];
+        struct type type = {.kind = TYPE_DECIMAL, .precision = (uint8_t)random_below(&random, 39)};
+        type.precision = type.precision == 0 ? 1 : type.precision;
+        type.scale = (uint8_t)random_below(&random, type.precision < 18 ? type.precision + 1 : 19);
+        struct value slow = {0}, fast = {0};
+        enum err_code slow_code =
+            value_parse(type, span_text(text + (negative ? 0 : 1)), &slow, NULL);
+        text[zeros - 2] = '-';
+        size_t at = negative ? zeros - 2 : zeros - 1; /* with one zero, so that it is a number */
+        text[zeros - 1] = '0';
+        if (value_parse(type, span_text(text + at), &fast, NULL) != slow_code ||
+            (slow_code == ERR_OK && slow.decimal != fast.decimal))
+            fail_msg("'%s' as DECIMAL(%u,%u)", text + at, (unsigned)type.precision,
+                     (unsigned)type.scale);
+    }
+}
+
 static void test_dates_are_real_days(void **state)
 {
     (void)state;
@@ -281,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_integers_are_strict_and_ranged),
         cmocka_unit_test(test_doubles_print_the_shortest_text_that_reads_back),
         cmocka_unit_test(test_decimals_round_half_away_from_zero),
+        cmocka_unit_test(test_decimals_read_the_same_the_short_way_and_the_long),
         cmocka_unit_test(test_dates_are_real_days),
         cmocka_unit_test(test_every_day_of_ten_thousand_years_comes_back),
         cmocka_unit_test(test_every_value_reads_back_as_it_was_printed),

@@ -5,7 +5,8 @@
 
 #include "proto/limits.h"
 
-#define SMALLER_BY 16 /* compression is kept when it saves 1 / SMALLER_BY */
+#define SMALLER_BY           16 /* compression is kept when it saves 1 / SMALLER_BY */
+#define ZSTD_FRAME_BYTES_MIN 10 /* of a frame that is not empty: magic 4, header 2, block 3 + 1 */
 
 /* ---- codec ---- */
 
@@ -389,6 +390,9 @@ static void header_append(const struct column_header *header, struct bytes *out)
 static struct span compress(struct column_codec *codec, struct span payload, bool *ret_compressed)
 {
     struct bytes *to = &codec->compressed;
+    *ret_compressed = false;
+    if (payload.len <= ZSTD_FRAME_BYTES_MIN) /* nothing to be saved */
+        return payload;
     bytes_clear(to);
     size_t bound = ZSTD_compressBound(payload.len); /* not the capacity: it would shape the frame */
     bytes_reserve(to, bound);

@@ -15,22 +15,7 @@ void dictionary_deinit(struct dictionary *dictionary)
     *dictionary = (struct dictionary){0};
 }
 
-struct span dense_text(const struct dense *dense, size_t at)
-{
-    uint32_t len = dense->lengths[at];
-    return span_of(len == 0 ? NULL : dense->text + dense->starts[at], len);
-}
-
-bool dense_equal(const struct dense *dense, size_t a, size_t b)
-{
-    if (dense->class == DENSE_WORDS)
-        return dense->words[a] == dense->words[b];
-    if (dense->class == DENSE_WIDE)
-        return dense->wide[a] == dense->wide[b];
-    return span_equal(dense_text(dense, a), dense_text(dense, b));
-}
-
-static uint64_t dense_hash(const struct dense *dense, size_t at)
+static inline uint64_t dense_hash(const struct dense *dense, size_t at)
 {
     if (dense->class == DENSE_WORDS)
         return hash_mix(dense->words[at], HASH_NULL);
@@ -56,16 +41,19 @@ static void dictionary_prepare(struct dictionary *dictionary, size_t count, size
     *ret_slots = slots;
 }
 
-bool dictionary_build(struct dictionary *dictionary, const struct dense *dense)
+/* The class is a constant of each call below, so that the compiler makes a loop for each. */
+static inline __attribute__((always_inline)) bool dictionary_fill(struct dictionary *dictionary,
+                                                                  struct dense dense,
+                                                                  enum dense_class class,
+                                                                  size_t slots)
 {
-    size_t slots;
-    dictionary_prepare(dictionary, dense->count, &slots);
-    size_t probes_left = dense->count * PROBES_A_VALUE;
-    for (size_t i = 0; i < dense->count; i++) {
-        size_t slot = dense_hash(dense, i) & (slots - 1);
+    size_t probes_left = dense.count * PROBES_A_VALUE;
+    dense.class = class;
+    for (size_t i = 0; i < dense.count; i++) {
+        size_t slot = dense_hash(&dense, i) & (slots - 1);
         uint32_t index;
         while ((index = dictionary->slots[slot]) != SLOT_EMPTY &&
-               !dense_equal(dense, dictionary->firsts[index], i)) {
+               !dense_equal(&dense, dictionary->firsts[index], i)) {
             slot = (slot + 1) & (slots - 1);
             if (probes_left-- == 0)
                 return false;
@@ -82,4 +70,19 @@ bool dictionary_build(struct dictionary *dictionary, const struct dense *dense)
             return false;
     }
     return true;
+}
+
+bool dictionary_build(struct dictionary *dictionary, const struct dense *dense)
+{
+    size_t slots;
+    dictionary_prepare(dictionary, dense->count, &slots);
+    switch (dense->class) {
+    case DENSE_WORDS:
+        return dictionary_fill(dictionary, *dense, DENSE_WORDS, slots);
+    case DENSE_WIDE:
+        return dictionary_fill(dictionary, *dense, DENSE_WIDE, slots);
+    case DENSE_TEXT:
+        break;
+    }
+    return dictionary_fill(dictionary, *dense, DENSE_TEXT, slots);
 }

@@ -37,7 +37,22 @@ struct dictionary {
 void dictionary_deinit(struct dictionary *dictionary);
 bool dictionary_build(struct dictionary *dictionary, const struct dense *dense);
 
-bool dense_equal(const struct dense *dense, size_t a, size_t b);
-struct span dense_text(const struct dense *dense, size_t at);
+static inline struct span dense_text(const struct dense *dense, size_t at)
+{
+    uint32_t len = dense->lengths[at];
+    return (struct span){.data = len == 0 ? NULL : dense->text + dense->starts[at], .len = len};
+}
+
+static inline bool dense_equal(const struct dense *dense, size_t a, size_t b)
+{
+    if (dense->class == DENSE_WORDS)
+        return dense->words[a] == dense->words[b];
+    if (dense->class == DENSE_WIDE)
+        return dense->wide[a] == dense->wide[b];
+    uint32_t len = dense->lengths[a];
+    return len == dense->lengths[b] &&
+           (len == 0 ||
+            memcmp(dense->text + dense->starts[a], dense->text + dense->starts[b], len) == 0);
+}
 
 #endif

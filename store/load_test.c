@@ -274,6 +274,36 @@ static void test_insert_into_adds_a_segment_and_overwrite_begins_again(void **st
     assert_true(digest_equal(&root, &first));
 }
 
+static struct digest load_partitions_each(struct file_memory *files, struct page_memory *pages,
+                                          struct digest root, int64_t first, int64_t step)
+{
+    BATCH_CLEANUP struct batch batch;
+    batch_init_all(&batch, &schema);
+    LOAD_CLEANUP struct load *load = open_load(&schema, files, 0);
+    size_t count = 0;
+    for (int64_t partition = first; partition < 3000 * step; partition += step, count++)
+        append_row(&batch, partition, partition);
+    assert_int_equal(load_batch(load, &batch), ERR_OK);
+    assert_int_equal(load_finish(load, NULL), ERR_OK);
+    return apply(load, pages, root, LOAD_INTO, count);
+}
+
+static void test_insert_into_finds_the_partitions_of_many_leaves(void **state)
+{
+    (void)state;
+    FILE_MEMORY_CLEANUP struct file_memory files = {0};
+    PAGE_MEMORY_CLEANUP struct page_memory pages = {0};
+    struct digest root = tree_empty_root(TREE_MANIFEST);
+    root = load_partitions_each(&files, &pages, root, 500, 1); /* 500 .. 2999 */
+    root = load_partitions_each(&files, &pages, root, 1, 2);   /* 1, 3 .. 5999 */
+    struct page_source source = page_memory_source(&pages);
+    struct tree tree = {.source = &source, .kind = TREE_MANIFEST, .root = root};
+    struct page_totals totals;
+    assert_int_equal(tree_totals(&tree, &totals, NULL), ERR_OK);
+    assert_int_equal(totals.rows, 2500 + 3000); /* counts of old partitions went on */
+    assert_int_equal(totals.partitions, 2500 + 3000 - 1250);
+}
+
 static void test_replace_drops_the_partitions_that_are_not_named(void **state)
 {
     (void)state;
@@ -403,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_spilling_leaves_no_file_behind),
         cmocka_unit_test(test_a_disk_that_would_fall_below_its_reserve_stops_the_load),
         cmocka_unit_test(test_insert_into_adds_a_segment_and_overwrite_begins_again),
+        cmocka_unit_test(test_insert_into_finds_the_partitions_of_many_leaves),
         cmocka_unit_test(test_replace_drops_the_partitions_that_are_not_named),
         cmocka_unit_test(test_bad_rows_are_named_and_take_nothing),
         cmocka_unit_test(test_a_touched_partition_exists_without_rows),

@@ -216,7 +216,7 @@ static enum err_code field_convert(const struct csv_reader *reader, const struct
 /* The record at hand -> reader->values. */
 static enum err_code record_convert(struct csv_reader *reader, struct err *err)
 {
-    static const struct csv_field absent = {0};
+    struct csv_field null = {0};
     size_t found = reader->split.field_count;
     if (found != reader->field_count && !reader->options.loose_schema)
         return err_set(
@@ -226,9 +226,11 @@ static enum err_code record_convert(struct csv_reader *reader, struct err *err)
             reader->field_count, found);
     for (size_t c = 0; c < reader->column_count; c++) {
         size_t f = reader->fields[c];
-        struct csv_field null = absent;
-        null.text = csv_mark_span(&reader->options.dialect.null);
-        const struct csv_field *field = f < found ? &reader->split.fields[f] : &null;
+        const struct csv_field *field = &null;
+        if (f < found)
+            field = &reader->split.fields[f];
+        else
+            null.text = csv_mark_span(&reader->options.dialect.null);
         TRY(field_convert(reader, &reader->columns[c], field, &reader->values[c], err));
     }
     return ERR_OK;

@@ -47,26 +47,36 @@ static enum delimiter mark_at(const struct csv_mark *mark, const struct cursor *
 }
 
 /* What stands at the cursor, which is not at the end. The record delimiter is tried first. */
-static enum delimiter delimiter_at(const struct csv_split *split, const struct cursor *cursor,
-                                   size_t *ret_len)
+static inline enum delimiter delimiter_at(const struct csv_split *split,
+                                          const struct cursor *cursor, size_t *ret_len)
 {
     static const struct csv_mark line_end = {.data = {'\n'}, .len = 1};
     const struct csv_mark *record =
         split->dialect.record.len > 0 ? &split->dialect.record : &line_end;
+    const struct csv_mark *field = &split->dialect.field;
+    *ret_len = 1;
+    if (record->len == 1 && *cursor->at == record->data[0])
+        return DELIMITER_RECORD;
+    if (record->len == 1 && field->len == 1)
+        return *cursor->at == field->data[0] ? DELIMITER_FIELD : DELIMITER_NONE;
     *ret_len = record->len;
     enum delimiter found = mark_at(record, cursor, DELIMITER_RECORD);
     if (found != DELIMITER_NONE)
         return found;
-    *ret_len = split->dialect.field.len;
-    return mark_at(&split->dialect.field, cursor, DELIMITER_FIELD);
+    *ret_len = field->len;
+    return mark_at(field, cursor, DELIMITER_FIELD);
 }
 
-static void field_push(struct csv_split *split, struct csv_field field)
+static void fields_grow(struct csv_split *split)
 {
-    if (split->field_count == split->field_capacity) {
-        split->field_capacity = split->field_capacity == 0 ? 32 : 2 * split->field_capacity;
-        split->fields = mem_realloc(split->fields, split->field_capacity, sizeof *split->fields);
-    }
+    split->field_capacity = split->field_capacity == 0 ? 32 : 2 * split->field_capacity;
+    split->fields = mem_realloc(split->fields, split->field_capacity, sizeof *split->fields);
+}
+
+static inline void field_push(struct csv_split *split, struct csv_field field)
+{
+    if (split->field_count == split->field_capacity)
+        fields_grow(split);
     split->fields[split->field_count++] = field;
 }
 
