@@ -1,6 +1,7 @@
 #include "node/task/xcopy_destination.h"
 
 #include <stdatomic.h>
+
 #include "node/task/xcopy_pull.h"
 
 #define TASK_KEPT_MS (24 * 3600 * 1000)
@@ -10,7 +11,7 @@ struct tasks {
     pthread_mutex_t lock; /* pulls: the array; each pull has a lock of its own, never both */
     struct pull **pulls;  /* in order of start; only the loop takes one out */
     size_t pull_count, pull_capacity;
-    bool stopped; /* the loop's */
+    bool stopped;                            /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
 };
 
