@@ -1,4 +1,4 @@
-/* The two messages that open a connection (protocol: docs/PROTOCOL.md, establishment).
+/* The two messages that open a connection.
  *
  *     1 -> u8 suite | u8 listener | u16 0 | e 32 | s 48 | payload 64+16 | mac1 16   = 180
  *     2 <- e 32 | payload 64+16                                                     = 112
