@@ -192,7 +192,6 @@ static void region_stop(struct region *region)
     region->source = NULL;
     peers_free(region->peers);
     pool_free(region->pool);
-    workers_free(region->workers);
     store_close(region->store);
 }
 
