@@ -68,7 +68,7 @@ static enum err_code root_account_ensure(struct node *node, struct err *err)
     struct account_record account;
     struct err reason;
     enum err_code code = account_find(node->store, NULL, name, &arena, &account, &reason);
-    if (code == ERR_OK || code != ERR_NOT_FOUND)
+    if (code != ERR_NOT_FOUND)
         return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
     struct public_key *keys =
         mem_calloc(node->config.operator_keys.count + 1, sizeof(struct public_key));

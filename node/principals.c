@@ -15,6 +15,7 @@ static enum err_code keys_parse(const char *text, struct principals *principals,
     if (principals_find_noise(principals, &keys.noise) != NULL ||
         principals_find_signer(principals, &keys.sign) != NULL)
         return err_set(err, ERR_CONFIG, "operator_keys: '%.24s...' is given twice", text);
+    ASSERT(principals->items != NULL);
     struct principal *principal = &principals->items[principals->count++];
     *principal = (struct principal){
         .name = ROOT_ACCOUNT_NAME,

@@ -105,10 +105,11 @@ static inline void store_u64(uint8_t *at, uint64_t value)
 
 /* Memory: never NULL; the process ends when the system has none (bounded use is the callers' duty,
  * by the limits of proto/limits.h). Count and size are multiplied with an overflow check. */
-void *mem_alloc(size_t bytes);
-void *mem_calloc(size_t count, size_t bytes);
-void *mem_realloc(void *old, size_t count, size_t bytes);
-char *mem_strdup(const char *text);
+#define NEVER_NULL __attribute__((returns_nonnull))
+void *mem_alloc(size_t bytes) NEVER_NULL;
+void *mem_calloc(size_t count, size_t bytes) NEVER_NULL;
+void *mem_realloc(void *old, size_t count, size_t bytes) NEVER_NULL;
+char *mem_strdup(const char *text) NEVER_NULL;
 char *mem_strndup(struct span text); /* adds the terminating zero */
 void mem_free(void *memory);
 void mem_free_pointer(void *pointer_to_pointer); /* for MEM_CLEANUP */

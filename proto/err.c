@@ -50,7 +50,7 @@ void err_set_message(struct err *err, enum err_code code, const char *format, ..
     va_end(args);
 }
 
-enum err_code err_wrap(struct err *err, const char *format, ...)
+enum err_code err_wrap_message(struct err *err, const char *format, ...)
 {
     ASSERT(err != NULL && err->code > ERR_OK && err->code < ERR_CODE_COUNT);
     char context[ERR_MESSAGE_BYTES];

@@ -95,9 +95,16 @@ void err_set_message(struct err *err, enum err_code code, const char *format, ..
 enum err_code err_vset(struct err *err, enum err_code code, const char *format, va_list args)
     __attribute__((format(printf, 3, 0), cold));
 
-/* Puts "context: " before the message of an error that is already set (err is not NULL here);
- * returns its code. */
-enum err_code err_wrap(struct err *err, const char *format, ...)
+/* Puts "context: " before the message of an error that is already set (err is not NULL here); gives
+ * its code, which is not ERR_OK. */
+#define err_wrap(err, ...)                                                                         \
+    __extension__({                                                                                \
+        enum err_code err_wrap_code_ = err_wrap_message((err), __VA_ARGS__);                       \
+        if (err_wrap_code_ == ERR_OK)                                                              \
+            __builtin_unreachable();                                                               \
+        err_wrap_code_;                                                                            \
+    })
+enum err_code err_wrap_message(struct err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
 enum err_class err_class(enum err_code code);

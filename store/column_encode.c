@@ -313,6 +313,7 @@ static void append_values(const struct measure *measure, const struct dense *den
 static void append_delta(struct column_codec *codec, const struct measure *measure, size_t count,
                          struct bytes *out)
 {
+    ASSERT(measure->words != NULL && count > 0);
     uint64_t *steps = scratch_array(codec, 3, count, 8);
     for (size_t i = 1; i < count; i++)
         steps[i - 1] = measure->words[i] - measure->words[i - 1];

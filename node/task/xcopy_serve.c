@@ -159,7 +159,7 @@ enum err_code serve_pages(const struct serve *serve, struct bytes *header, struc
 static const struct page_file *entry_file(const struct page_entry *entry,
                                           const struct peer_item *item)
 {
-    if (entry->kind != PAGE_ENTRY_ROW_GROUP)
+    if (entry == NULL || entry->kind != PAGE_ENTRY_ROW_GROUP)
         return NULL;
     const struct page_row_group *group = &entry->row_group;
     for (size_t i = 0; i < group->column_count; i++) {
