@@ -32,8 +32,9 @@ class Region:
     def __init__(self, folder, name):
         self.name, self.client = name, [BIN / "strait", "-c", folder / name / "strait.conf"]
 
-    def sql(self, text):
-        print(f"  {self.name}> {' '.join(text.split())}")
+    def sql(self, text, quiet=False):
+        if not quiet:
+            print(f"  {self.name}> {' '.join(text.split())}")
         out = call(*self.client, "sql", "--quiet", "--format", "json", "-e", text, quiet=True)
         return [json.loads(line) for line in out.splitlines()]
 
@@ -42,7 +43,7 @@ class Region:
         call(*self.client, "tunnel", "upload", "-acp=true", "-h=true", *options, path, "demo.sales", quiet=True)
 
     def snapshot(self, name):
-        return next(row for row in self.sql("SHOW SNAPSHOT TABLES;") if row["snapshot"] == name)
+        return next(row for row in self.sql("SHOW SNAPSHOT TABLES;", quiet=True) if row["snapshot"] == name)
 
 
 def sample(path, revised):
@@ -99,8 +100,8 @@ def main_job(folder):
     restored = int(destination.sql("SELECT count(*) AS n FROM demo.sales;")[0]["n"])
     destination.sql("CREATE SNAPSHOT TABLE demo.sales_restored CLONE demo.sales;")
     proofs = [(name, source.snapshot(name), destination.snapshot(name)) for name in ("sales_1", "sales_2")]
-    report(first, second, again, proofs, restored)
     check(second, again, proofs, restored, destination.snapshot("sales_restored"))
+    report(first, second, again, proofs, restored)
 
 
 def check(second, again, proofs, restored, back):
