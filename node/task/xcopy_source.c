@@ -330,6 +330,18 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
                                              : serve_files(&what, header, body, err);
 }
 
+static void on_rights_gone(void *argument);
+
+/* Asked anew for each request: a peer that does not renew loses its lease with the right, too. */
+static enum err_code serve_rights(struct serving *serving, struct err *err)
+{
+    struct lease_subject subject;
+    struct xcopy_origin origin;
+    TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    return xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
+                               &serving->arena, &origin, err);
+}
+
 static void serve_on_worker(void *argument)
 {
     struct serving *serving = argument;
@@ -338,6 +350,8 @@ static void serve_on_worker(void *argument)
     if (!request_alive(serving->request) || request_deadline_left_ms(serving->request) == 0) {
         err_set(&serving->err, ERR_TIMEOUT, "too late");
         serving_reply_error(serving, &serving->err);
+    } else if (serving->method != PEER_RECEIPT && serve_rights(serving, &serving->err) != ERR_OK) {
+        serving_on_loop(serving, on_rights_gone);
     } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
         serving_reply_error(serving, &serving->err);
     } else {
@@ -482,6 +496,13 @@ static void on_renewal(void *argument)
     struct serving *serving = argument;
     waiting_add(serving);
     serving_step(serving, LEASE_ON_RENEW);
+}
+
+static void on_rights_gone(void *argument)
+{
+    struct serving *serving = argument;
+    waiting_add(serving);
+    serving_step(serving, LEASE_ON_SERVE); /* with the verdict: the lease ends */
 }
 
 static void on_timer(void *argument)
