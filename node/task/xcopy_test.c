@@ -701,6 +701,26 @@ static void test_a_lease_ends_with_the_gate_though_it_is_not_renewed(void **stat
     bytes_deinit(&ask.body);
 }
 
+static void test_a_token_is_used_by_one_of_many_tasks_at_once(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("once");
+    snapshot_make(table, "once_1");
+    for (uint8_t round = 0; round < 10; round++) {
+        BYTES_CLEANUP struct bytes token = {0};
+        struct ask asks[4] = {0};
+        size_t granted = 0;
+        token_make("once_1", "once_1", &token);
+        for (uint8_t i = 0; i < ARRAY_COUNT(asks); i++)
+            describe_post(&asks[i], (uint8_t)(100 + round * 4 + i), bytes_span(&token));
+        for (size_t i = 0; i < ARRAY_COUNT(asks); i++) {
+            granted += ask_wait(&asks[i]) == ERR_OK;
+            bytes_deinit(&asks[i].body);
+        }
+        assert_int_equal(granted, 1);
+    }
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -715,6 +735,7 @@ int main(void)
         cmocka_unit_test(test_waits_for_its_peer_and_goes_on_after_a_restart_of_either),
         cmocka_unit_test(test_cancelled_task_ends_though_its_peer_is_away),
         cmocka_unit_test(test_a_lease_ends_with_the_gate_though_it_is_not_renewed),
+        cmocka_unit_test(test_a_token_is_used_by_one_of_many_tasks_at_once),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
