@@ -266,6 +266,15 @@ static bool file_claim(struct content *content, const struct digest *digest, str
     return ours;
 }
 
+static void file_unclaim(struct content *content, const struct digest *digest,
+                         const struct pack *pack)
+{
+    struct index *index = &content->store->index;
+    index_lock(index);
+    pin_map_settle(&index->pins, digest, pack);
+    index_unlock(index);
+}
+
 static enum err_code file_flow(struct content *content, const struct digest *digest,
                                struct span file, struct err *err)
 {
@@ -279,6 +288,9 @@ static enum err_code file_flow(struct content *content, const struct digest *dig
     }
     struct err failure = {0};
     enum err_code code = pack_append(pack, digest, content->account, file, &failure);
+    if (code != ERR_OK)
+        file_unclaim(content, digest,
+                     pack); /* not among the pack's files: it would not be settled */
     packs_give_back(packs, pack, code == ERR_OK ? NULL : &failure);
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", failure.message);
 }

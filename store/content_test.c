@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -534,6 +536,45 @@ static void a_pack_file_that_is_missing_stops_the_start(void **state)
     assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_CORRUPT);
 }
 
+static void *commit_expecting_failure(void *content)
+{
+    return content_commit(content, NULL) == ERR_OK ? content : NULL;
+}
+
+/* The limit makes sealing fail. One pack of the commit is idle and fails at once; the other one is
+ * held by somebody at that moment: it must not be left behind as spoken for. */
+static void a_commit_that_fails_leaves_no_pack_that_nobody_takes(void **state)
+{
+    struct trial *trial = *state;
+    struct packs *packs = trial->store->packs;
+    struct content *content;
+    struct pack *held, *all[PACK_WRITERS_MAX];
+    struct rlimit before;
+    pthread_t thread;
+    void *committed;
+    content_begin(trial, alice, &content);
+    file_add(trial, content, 1, 4 * MIB(1));
+    assert_int_equal(packs_take(packs, 1, &held, &trial->err), ERR_OK);
+    file_add(trial, content, 2, 4 * MIB(1));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {.rlim_cur = MIB(1), .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(pthread_create(&thread, NULL, commit_expecting_failure, content), 0);
+    usleep(300000);
+    packs_give_back(packs, held, NULL);
+    pthread_join(thread, &committed);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    content_close(content);
+    assert_null(committed);
+    alarm(20); /* for the take that waits for ever */
+    for (size_t i = 0; i < PACK_WRITERS_MAX; i++)
+        assert_int_equal(packs_take(packs, 1, &all[i], &trial->err), ERR_OK);
+    alarm(0);
+    for (size_t i = 0; i < PACK_WRITERS_MAX; i++)
+        packs_give_back(packs, all[i], NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +601,7 @@ int main(void)
         TRIAL(a_pack_record_without_its_file_stops_the_start),
         TRIAL(a_pack_file_without_its_record_stops_the_start),
         TRIAL(a_pack_file_that_is_missing_stops_the_start),
+        TRIAL(a_commit_that_fails_leaves_no_pack_that_nobody_takes),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
 }

@@ -475,10 +475,11 @@ enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t
         if (claimed_count == 0 && waiting)
             pthread_cond_wait(&packs->moved, &packs->lock);
         pthread_mutex_unlock(&packs->lock);
-        if (claimed_count > 0)
-            TRY(packs_seal(packs, claimed, claimed_count, err));
-        else if (!waiting)
+        if (claimed_count == 0 && !waiting)
             break;
+        /* A failure is met below, in the packs; those that are `wanted` come to their end first. */
+        if (claimed_count > 0)
+            (void)!packs_seal(packs, claimed, claimed_count, NULL);
     }
     for (size_t i = 0; i < count; i++) {
         bool done = false;

@@ -150,18 +150,25 @@ static void drop_post(struct source *source, const struct lease_id *id)
 
 /* ---- describe ---- */
 
-static enum err_code token_unused(struct serving *serving, const struct token *token,
-                                  struct err *err)
+/* Fails when another task has used the token; with a change: it expects that this stays so. */
+static enum err_code token_unused(struct serving *serving, const struct token_id *token,
+                                  struct catalog_change *change, struct err *err)
 {
-    uint8_t key[TOKEN_KEY_BYTES];
+    uint8_t raw[TOKEN_KEY_BYTES];
+    struct span key = token_key(token, raw);
     BYTES_CLEANUP struct bytes use = {0};
     bool found;
-    TRY(catalog_find(serving->source->options.store, NULL, FAMILY_LEASES,
-                     token_key(&token->id, key), &use, &found, err));
+    TRY(catalog_find(serving->source->options.store, NULL, FAMILY_LEASES, key, &use, &found, err));
     bool same = !found ||
                 (use.len >= sizeof(serving->describe.task.b) &&
                  memcmp(use.data, serving->describe.task.b, sizeof(serving->describe.task.b)) == 0);
-    return same ? ERR_OK : err_set(err, ERR_DENIED, "the token was used by another task");
+    if (!same)
+        return err_set(err, ERR_DENIED, "the token was used by another task");
+    if (change != NULL && found)
+        catalog_expect(change, FAMILY_LEASES, key, bytes_span(&use));
+    else if (change != NULL)
+        catalog_expect_absent(change, FAMILY_LEASES, key);
+    return ERR_OK;
 }
 
 static enum err_code subject_build(struct serving *serving, const struct xcopy_origin *origin,
@@ -207,7 +214,7 @@ static enum err_code describe_prepare(struct serving *serving, struct err *err)
     serving->arguments = arguments_of(serving);
     TRY(xcopy_rights_source(&serving->source->rights, serving->describe.token, &serving->peer,
                             &serving->arena, &origin, err));
-    TRY(token_unused(serving, &origin.token, err));
+    TRY(token_unused(serving, &origin.token.id, NULL, err));
     serving->token = origin.token.id;
     serving->token_not_after_s = origin.token.not_after_s;
     return subject_build(serving, &origin, err);
@@ -243,6 +250,7 @@ static enum err_code grant(struct serving *serving, struct err *err)
         return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     const struct digest roots[2] = {subject.version.page, subject.version.attribute_root};
+    TRY(token_unused(serving, &serving->token, &change, err));
     lease_record_put(&change, serving);
     root_put(&change, lease_root(&serving->lease), roots, ARRAY_COUNT(roots));
     return catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err);
@@ -330,6 +338,18 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
                                              : serve_files(&what, header, body, err);
 }
 
+static void on_rights_gone(void *argument);
+
+/* Asked anew for each request: a peer that does not renew loses its lease with the right, too. */
+static enum err_code serve_rights(struct serving *serving, struct err *err)
+{
+    struct lease_subject subject;
+    struct xcopy_origin origin;
+    TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    return xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
+                               &serving->arena, &origin, err);
+}
+
 static void serve_on_worker(void *argument)
 {
     struct serving *serving = argument;
@@ -338,6 +358,8 @@ static void serve_on_worker(void *argument)
     if (!request_alive(serving->request) || request_deadline_left_ms(serving->request) == 0) {
         err_set(&serving->err, ERR_TIMEOUT, "too late");
         serving_reply_error(serving, &serving->err);
+    } else if (serving->method != PEER_RECEIPT && serve_rights(serving, &serving->err) != ERR_OK) {
+        serving_on_loop(serving, on_rights_gone);
     } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
         serving_reply_error(serving, &serving->err);
     } else {
@@ -482,6 +504,13 @@ static void on_renewal(void *argument)
     struct serving *serving = argument;
     waiting_add(serving);
     serving_step(serving, LEASE_ON_RENEW);
+}
+
+static void on_rights_gone(void *argument)
+{
+    struct serving *serving = argument;
+    waiting_add(serving);
+    serving_step(serving, LEASE_ON_SERVE); /* with the verdict: the lease ends */
 }
 
 static void on_timer(void *argument)

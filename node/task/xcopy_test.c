@@ -8,6 +8,7 @@
 
 #include "proto/key.h"
 #include "proto/peer.h"
+#include "proto/version.h"
 #include "store/directory.h"
 #include "store/roots.h"
 #include "store/store.h"
@@ -612,6 +613,114 @@ static void test_cancelled_task_ends_though_its_peer_is_away(void **state)
     listen_at(&there, address);
 }
 
+/* ---- a destination that keeps to no order ---- */
+
+struct ask {
+    atomic_bool answered;
+    struct err err;
+    struct bytes body;
+};
+
+static void on_answer(void *context, const struct link_reply *reply)
+{
+    struct ask *ask = context;
+    ask->err = reply->err;
+    if (reply->err.code == ERR_OK)
+        bytes_append_span(&ask->body, reply->body);
+    atomic_store(&ask->answered, true);
+}
+
+static void ask_post(struct ask *ask, enum peer_method method, struct span header, struct span body)
+{
+    const struct link_request request = {.method = (uint8_t)method,
+                                         .header = header,
+                                         .body = body,
+                                         .reply_body_bytes = (uint32_t)LIMIT_PEER_DESCRIBED_BYTES,
+                                         .deadline_ms = 15000,
+                                         .on_reply = on_answer,
+                                         .context = ask};
+    link_post(peers_find_region(here.peers, span_text(there.name))->link, &request);
+}
+
+static enum err_code ask_wait(struct ask *ask)
+{
+    for (int i = 0; i < 2000 && !atomic_load(&ask->answered); i++)
+        usleep(10000);
+    assert_true(atomic_load(&ask->answered));
+    return ask->err.code;
+}
+
+static void describe_post(struct ask *ask, uint8_t task, struct span token)
+{
+    BYTES_CLEANUP struct bytes header = {0};
+    const struct peer_describe describe = {.task = {{task}}, .token = token};
+    peer_describe_encode(&describe, &header);
+    ask_post(ask, PEER_DESCRIBE, bytes_span(&header), span_of(NULL, 0));
+}
+
+/* The root page under the lease that describe gave. */
+static enum err_code root_ask(const struct ask *described)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described answer;
+    struct version_record version;
+    ok(peer_described_decode(bytes_span(&described->body), &arena, &answer, &err));
+    ok(version_decode(answer.version, &arena, &version, &err));
+    const struct peer_lease lease = {.lease = answer.lease, .reply_bytes = 65536};
+    const struct peer_item item = {.tree = TREE_MANIFEST, .digest = version.root};
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    peer_lease_encode(&lease, &header);
+    peer_items_encode(&item, 1, &body);
+    struct ask ask = {0};
+    ask_post(&ask, PEER_GET_PAGES, bytes_span(&header), bytes_span(&body));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+static void test_a_lease_ends_with_the_gate_though_it_is_not_renewed(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes token = {0};
+    struct table_id table = table_make("closed");
+    snapshot_make(table, "closed_1");
+    token_make("closed_1", "closed_1", &token);
+    struct ask ask = {0};
+    describe_post(&ask, 200, bytes_span(&token));
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(root_ask(&ask), ERR_OK);
+    struct change_note made = note();
+    ok(project_xcopy_set(there.store, there.project, false, &made, &err));
+    enum err_code closed = root_ask(&ask);
+    made = note();
+    ok(project_xcopy_set(there.store, there.project, true, &made, &err));
+    assert_int_equal(closed, ERR_LEASE_GONE);
+    assert_int_equal(root_ask(&ask), ERR_LEASE_GONE); /* and does not come back */
+    bytes_deinit(&ask.body);
+}
+
+static void test_a_token_is_used_by_one_of_many_tasks_at_once(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("once");
+    snapshot_make(table, "once_1");
+    for (uint8_t round = 0; round < 10; round++) {
+        BYTES_CLEANUP struct bytes token = {0};
+        struct ask asks[4] = {0};
+        size_t granted = 0;
+        token_make("once_1", "once_1", &token);
+        for (uint8_t i = 0; i < ARRAY_COUNT(asks); i++)
+            describe_post(&asks[i], (uint8_t)(100 + round * 4 + i), bytes_span(&token));
+        for (size_t i = 0; i < ARRAY_COUNT(asks); i++) {
+            granted += ask_wait(&asks[i]) == ERR_OK;
+            bytes_deinit(&asks[i].body);
+        }
+        assert_int_equal(granted, 1);
+    }
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -625,6 +734,8 @@ int main(void)
         cmocka_unit_test(test_wrong_bytes_fail_naming_peer_and_leave_nothing),
         cmocka_unit_test(test_waits_for_its_peer_and_goes_on_after_a_restart_of_either),
         cmocka_unit_test(test_cancelled_task_ends_though_its_peer_is_away),
+        cmocka_unit_test(test_a_lease_ends_with_the_gate_though_it_is_not_renewed),
+        cmocka_unit_test(test_a_token_is_used_by_one_of_many_tasks_at_once),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
