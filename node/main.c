@@ -1,5 +1,6 @@
 /* straitd: the node. `straitd -c FILE` runs it in the foreground until SIGTERM or SIGINT. */
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -35,11 +36,24 @@ static void signals_block(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Replies, column files and row groups come and go by megabytes, and fresh pages are dear on
+ * virtual machines: such buffers stay with the process, in few heaps so that they are shared. */
+#define MEMORY_KEPT_BYTES (64 << 20)
+#define MEMORY_HEAPS_MAX  2
+
+static void memory_set_up(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most that glibc takes */
+    mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_BYTES);
+    mallopt(M_ARENA_MAX, MEMORY_HEAPS_MAX);
+}
+
 static int run(struct config *config)
 {
     struct err err;
     struct node *node;
     sigset_t signals;
+    memory_set_up();
     signals_block(&signals);
     log_set_format(config->log_format);
     if (node_start(config, &node, &err) != ERR_OK)
