@@ -66,3 +66,15 @@ def test_shell_explains_itself_and_can_be_left(region, tmp_path, word):
     assert "42" in shell.read_until(r"42[^$]*demo> ")
     shell.type(word + "\n")
     assert shell.end() == 0
+
+
+def upload_told(region, path, *options):
+    return subprocess.run([*region.client, "tunnel", "upload", *options, str(path), "t"], capture_output=True, text=True,
+                          timeout=60)
+
+
+def test_upload_of_an_empty_file_says_what_it_read(region, tmp_path):
+    region.sql("CREATE TABLE t (a BIGINT);")
+    (tmp_path / "empty.csv").write_text("")
+    done = upload_told(region, tmp_path / "empty.csv")
+    assert done.returncode == 0 and "0 rows" in done.stderr and "read 0 B\n" in done.stderr
