@@ -78,3 +78,16 @@ def test_upload_of_an_empty_file_says_what_it_read(region, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     done = upload_told(region, tmp_path / "empty.csv")
     assert done.returncode == 0 and "0 rows" in done.stderr and "read 0 B\n" in done.stderr
+
+
+def test_upload_ends_with_its_node_and_says_so(region):
+    region.sql("CREATE TABLE t (a BIGINT);")
+    upload = subprocess.Popen([*region.client, "tunnel", "upload", "-", "t"], stdin=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    assert "Upload session" in upload.stderr.readline()
+    upload.stdin.write("1\n" * 1000)
+    upload.stdin.flush()
+    region.cluster.dev("restart", SOURCE)
+    _, text = upload.communicate("2\n", timeout=60)
+    assert upload.returncode == 1 and "begin it again" in text and "the table is unchanged" in text
+    assert region.one("SELECT count(*) AS n FROM t;")["n"] == 0
