@@ -91,3 +91,12 @@ def test_upload_ends_with_its_node_and_says_so(region):
     _, text = upload.communicate("2\n", timeout=60)
     assert upload.returncode == 1 and "begin it again" in text and "the table is unchanged" in text
     assert region.one("SELECT count(*) AS n FROM t;")["n"] == 0
+
+
+def test_dev_cluster_ends_quietly_when_nobody_reads(region):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([ROOT / "deploy/dev-cluster", "status", region.cluster.folder], stdout=writer,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert done.returncode == -signal.SIGPIPE and done.stderr == ""
