@@ -72,6 +72,7 @@ def test_missing_file_and_missing_table(region, tmp_path):
     ("CREATE TABLE t (a BIGINT", "expected"), ("SELECT * FROM nowhere;", "not found"),
     ("DROP TABLE nowhere;", "not found"), ("CREATE TABLE t (a BIGINT, A STRING);", "a"),
     ("XCOPY SNAPSHOT demo.x TO SNAPSHOT demo.x OPTIONS(src_region='mars-1');", "mars-1"),
+    (f"XCOPY SNAPSHOT demo.x TO SNAPSHOT demo.x OPTIONS(src_region='{SOURCE}');", "this region itself"),
     ("XCOPY SNAPSHOT demo.x TO SNAPSHOT demo.x;", "expected"), ("SELECT 'open;", "line 1")])
 def test_bad_statements(region, text, wanted):
     assert wanted.lower() in region.refused(text).lower()

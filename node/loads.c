@@ -477,7 +477,8 @@ static enum err_code load_run_get(struct loads *loads, const struct principal *p
     struct load_run *load = load_run_find(loads, principal, id);
     if (load == NULL)
         return err_set(err, ERR_NOT_FOUND,
-                       "no such load; one that is silent for %d minutes is dropped",
+                       "no such load; one ends with the node that it was begun at, and after %d "
+                       "minutes of silence: begin it again",
                        LOAD_IDLE_MS / 60000);
     *ret_load = load;
     return ERR_OK;
@@ -603,7 +604,8 @@ static enum err_code commit_replay(struct loads *loads, const struct principal *
     TRY(outcome_lookup(loads, principal, id, NULL, ret_outcome, &found, err));
     if (!found)
         return err_set(err, ERR_NOT_FOUND,
-                       "no such load; one that is silent for %d minutes is dropped",
+                       "no such load; one ends with the node that it was begun at, and after %d "
+                       "minutes of silence: begin it again",
                        LOAD_IDLE_MS / 60000);
     return ERR_OK;
 }

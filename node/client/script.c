@@ -101,7 +101,10 @@ static void end_explain(const struct script *script, const struct statement_id *
         complain("interrupted; task %s goes on (strait tasks shows it, strait cancel ends it)",
                  statement_id_format(&task_id, text));
     else if (failure == REMOTE_INTERRUPTED)
-        complain("interrupted; statement id %s", statement_id_format(again, text));
+        complain(
+            "interrupted; the node may still do it: the same with --statement-id %s asks how it "
+            "ended, without doing it twice",
+            statement_id_format(again, text));
     if (failure == REMOTE_LOST)
         complain("it is not known whether the statement was done; ask again, without doing it "
                  "twice, by running the same with --statement-id %s",

@@ -1,8 +1,8 @@
 /* The interactive shell: libedit with history and completion of keywords and table names.
  *
  * Lines are gathered until a ';' ends a statement. Ctrl-C drops what was typed or ends the wait for
- * a statement; Ctrl-D and `exit` leave. History: $XDG_STATE_HOME/strait/history, or
- * ~/.local/state/strait/history, readable by its owner alone.
+ * a statement; Ctrl-D, `exit`, `quit` and `\q` leave, `help` explains. History:
+ * $XDG_STATE_HOME/strait/history, or ~/.local/state/strait/history, readable by its owner alone.
  */
 #include "node/client/script.h"
 
@@ -212,16 +212,24 @@ static void pending_run(struct shell *shell)
     bytes_append_span(&shell->pending, bytes_span(&rest));
 }
 
-static bool is_exit(struct span line)
+/* Words of the shell itself, which need no ';'. */
+static bool is_one_of(struct span line, const char *const *words, size_t count)
 {
-    static const char *const words[] = {"exit", "quit", "exit;", "quit;"};
-    while (line.len > 0 && strchr(" \t\r\n", line.data[line.len - 1]) != NULL)
+    while (line.len > 0 && strchr(" \t\r\n;", line.data[line.len - 1]) != NULL)
         line.len--;
-    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+    for (size_t i = 0; i < count; i++)
         if (line.len == strlen(words[i]) &&
             strncasecmp((const char *)line.data, words[i], line.len) == 0)
             return true;
     return false;
+}
+
+static void help_show(void)
+{
+    fputs("a ';' ends a statement; Tab completes, Ctrl-C drops what was typed, Ctrl-D or exit "
+          "leaves\n"
+          "SHOW TABLES, SHOW SNAPSHOT TABLES, SHOW TASKS and DESC table show what there is\n",
+          stderr);
 }
 
 static void shell_open(struct shell *shell)
@@ -244,6 +252,8 @@ static void shell_open(struct shell *shell)
 
 static void lines_run(struct shell *shell)
 {
+    static const char *const exits[] = {"exit", "quit", "\\q"};
+    static const char *const helps[] = {"help", "?", "\\?", "\\h"};
     while (true) {
         int count = 0;
         const char *line = el_gets(shell->edit, &count);
@@ -256,8 +266,13 @@ static void lines_run(struct shell *shell)
         }
         if (line == NULL || count <= 0)
             return;
-        if (shell->pending.len == 0 && is_exit(span_of(line, (size_t)count)))
+        struct span typed = span_of(line, (size_t)count);
+        if (shell->pending.len == 0 && is_one_of(typed, exits, ARRAY_COUNT(exits)))
             return;
+        if (shell->pending.len == 0 && is_one_of(typed, helps, ARRAY_COUNT(helps))) {
+            help_show();
+            continue;
+        }
         bytes_append(&shell->pending, line, (size_t)count);
         pending_run(shell);
     }
@@ -274,6 +289,8 @@ enum exit_code shell_run(struct script *script)
         folder_make(path);
         history(shell.history, &event, H_LOAD, path);
     }
+    if (!script->client->screen.quiet)
+        fputs("strait shell; help explains, exit leaves\n", stderr);
     lines_run(&shell);
     fputc('\n', stderr);
     if (path != NULL) {

@@ -193,7 +193,10 @@ static void outcome_print(struct upload *upload, const struct csv_reader *reader
     if (reader != NULL) {
         struct operator_progress done = {.bytes_done = counts.input.read_bytes};
         bytes_append_text(&text, "; read ");
-        progress_format(&done, progress_elapsed_ms(&upload->progress), &text);
+        if (done.bytes_done == 0) /* which progress_format takes for work not yet begun */
+            bytes_append_amount(&text, 0);
+        else
+            progress_format(&done, progress_elapsed_ms(&upload->progress), &text);
     }
     fprintf(stderr, "%.*s\nOK\n", SPAN_PRINTF(bytes_span(&text)));
 }

@@ -307,6 +307,11 @@ static enum err_code order_check(struct tasks *tasks, const struct tasks_order *
         return err_set(err, ERR_PARAMETER, "the token is for another XCOPY than the statement");
     if (!identity_key_equal(&token.signer, &order->principal->keys.sign))
         return err_set(err, ERR_DENIED, "the token was signed by another key than the session's");
+    if (span_equal(order->source_region, span_text(tasks->options.region)))
+        return err_set(err, ERR_PARAMETER,
+                       "src_region %.*s is this region itself; XCOPY pulls from another one "
+                       "(here CREATE TABLE ... CLONE restores a snapshot)",
+                       SPAN_PRINTF(order->source_region));
     if (peers_find_region(tasks->options.peers, order->source_region) == NULL)
         return err_set(err, ERR_PARAMETER, "region %.*s is not known to %s",
                        SPAN_PRINTF(order->source_region), tasks->options.region);

@@ -471,6 +471,16 @@ static action_function *const action_functions[TASK_ACTION_COUNT] = {
     [TASK_DO_FINISH] = do_finish,
 };
 
+/* The record of a task does not keep what it found missing: at least what it moved. */
+static void status_planned(struct task_status *status, const struct walk_counters *walk)
+{
+    const struct task_counters *moved = &status->counters;
+    status->files_total =
+        walk->files_planned > moved->files_moved ? walk->files_planned : moved->files_moved;
+    status->bytes_planned =
+        walk->bytes_planned > moved->bytes_moved ? walk->bytes_planned : moved->bytes_moved;
+}
+
 static void status_update(struct pull *pull)
 {
     const struct task *machine = &pull->machine;
@@ -479,8 +489,7 @@ static void status_update(struct pull *pull)
     struct task_status *status = &pull->status;
     status->state = machine->state;
     status->counters = machine->counters;
-    status->files_total = machine->walk.counters.files_planned;
-    status->bytes_planned = machine->walk.counters.bytes_planned;
+    status_planned(status, &machine->walk.counters);
     if (machine->state == TASK_FAILED)
         status->error = machine->err;
     task_phase_format(machine, loop_now_ms(), status->phase, sizeof(status->phase));
@@ -564,6 +573,7 @@ struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
     status->account = record->account;
     status->state = record->state;
     status->counters = record->counters;
+    status_planned(status, &pull->machine.walk.counters);
     status->created_ms = record->created_ms;
     status->started_ms = record->started_ms;
     status->ended_ms = record->ended_ms;

@@ -592,6 +592,11 @@ static void test_waits_for_its_peer_and_goes_on_after_a_restart_of_either(void *
     done(&status);
     equal("restart_1", "restart_1");
     assert_int_equal(status.counters.files_moved, 50);
+    region_restart(&here, &there); /* what has ended is shown as before */
+    status = wait_for(&id, has_ended);
+    assert_int_equal(status.counters.files_moved, 50);
+    assert_int_equal(status.files_total, 50);
+    assert_int_equal(status.bytes_planned, status.counters.bytes_moved);
 }
 
 static void test_cancelled_task_ends_though_its_peer_is_away(void **state)

@@ -1,0 +1,102 @@
+"""What a person at a terminal meets: the shell's own words, a node restarted under him, files with nothing in them."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import ROOT, SOURCE
+
+TERMINAL_SECONDS = 20
+
+
+@pytest.fixture
+def region(cluster):
+    return cluster.up(SOURCE)[0]
+
+
+class Terminal:
+    """A command on a pseudo-terminal."""
+
+    def __init__(self, words, home):
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.execvpe(words[0], words, {**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home), "TERM": "dumb"})
+        self.seen = ""
+
+    def read_until(self, wanted):
+        """The text up to and with `wanted`, a regular expression."""
+        deadline = time.monotonic() + TERMINAL_SECONDS
+        while not (found := re.search(wanted, self.seen)):
+            ready = select.select([self.file], [], [], max(0, deadline - time.monotonic()))[0]
+            assert ready, f"{wanted!r} did not come: {self.seen!r}"
+            self.seen += os.read(self.file, 65536).decode(errors="replace")
+        text, self.seen = self.seen[:found.end()], self.seen[found.end():]
+        return text
+
+    def type(self, text):
+        os.write(self.file, text.encode())
+
+    def end(self):
+        """The exit code."""
+        deadline = time.monotonic() + TERMINAL_SECONDS
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid != 0:
+                os.close(self.file)
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        pytest.fail(f"it did not end: {self.seen!r}")
+
+
+@pytest.mark.parametrize("word", ["exit", "QUIT;", r"\q"])
+def test_shell_explains_itself_and_can_be_left(region, tmp_path, word):
+    shell = Terminal([*region.client, "sql"], tmp_path)
+    shell.read_until("help explains, exit leaves")
+    shell.read_until("demo> ")
+    shell.type("help\n")
+    assert "Ctrl-D" in shell.read_until("demo> ")
+    shell.type("SELECT 40 + 2;\n")
+    assert "42" in shell.read_until(r"42[^$]*demo> ")
+    shell.type(word + "\n")
+    assert shell.end() == 0
+
+
+def upload_told(region, path, *options):
+    return subprocess.run([*region.client, "tunnel", "upload", *options, str(path), "t"], capture_output=True, text=True,
+                          timeout=60)
+
+
+def test_upload_of_an_empty_file_says_what_it_read(region, tmp_path):
+    region.sql("CREATE TABLE t (a BIGINT);")
+    (tmp_path / "empty.csv").write_text("")
+    done = upload_told(region, tmp_path / "empty.csv")
+    assert done.returncode == 0 and "0 rows" in done.stderr and "read 0 B\n" in done.stderr
+
+
+def test_upload_ends_with_its_node_and_says_so(region):
+    region.sql("CREATE TABLE t (a BIGINT);")
+    upload = subprocess.Popen([*region.client, "tunnel", "upload", "-", "t"], stdin=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    assert "Upload session" in upload.stderr.readline()
+    upload.stdin.write("1\n" * 1000)
+    upload.stdin.flush()
+    region.cluster.dev("restart", SOURCE)
+    _, text = upload.communicate("2\n", timeout=60)
+    assert upload.returncode == 1 and "begin it again" in text and "the table is unchanged" in text
+    assert region.one("SELECT count(*) AS n FROM t;")["n"] == 0
+
+
+def test_dev_cluster_ends_quietly_when_nobody_reads(region):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([ROOT / "deploy/dev-cluster", "status", region.cluster.folder], stdout=writer,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert done.returncode == -signal.SIGPIPE and done.stderr == ""
