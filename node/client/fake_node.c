@@ -18,7 +18,7 @@ struct fake_node {
     struct fake_seen seen;
     unsigned drop_every;
     unsigned answers;
-    struct request *held; /* its connection was closed; replied when that is surely over */
+    struct bytes held; /* struct request *, whose connections were dropped; replied at the end */
     unsigned slow_left;
     uint64_t rows_left; /* of the SELECT at hand */
     uint64_t cursor;
@@ -206,12 +206,10 @@ static void on_request(void *context, struct request *request)
     pthread_mutex_lock(&node->mutex);
     enum err_code code = request_answer(node, request, &header, &body, &err);
     node->answers++;
-    struct request *held = node->held;
     bool drop = node->drop_every != 0 && node->answers % node->drop_every == 0;
-    node->held = drop ? request : NULL;
+    if (drop)
+        bytes_append(&node->held, &request, sizeof(request));
     pthread_mutex_unlock(&node->mutex);
-    if (held != NULL)
-        request_reply_error(held, &(struct err){.code = ERR_CANCELLED});
     if (drop)
         listener_drop_key(node->listener, &request_session(request)->key);
     else if (code == ERR_OK)
@@ -263,13 +261,13 @@ struct fake_node *fake_node_start(struct client_config *ret_config)
 
 void fake_node_stop(struct fake_node *node)
 {
-    pthread_mutex_lock(&node->mutex);
-    struct request *held = node->held;
-    node->held = NULL;
-    pthread_mutex_unlock(&node->mutex);
-    if (held != NULL)
+    listener_close(node->listener); /* no more requests; these replies go nowhere */
+    struct request *held;
+    for (size_t at = 0; at < node->held.len; at += sizeof(held)) {
+        memcpy(&held, node->held.data + at, sizeof(held));
         request_reply_error(held, &(struct err){.code = ERR_CANCELLED});
-    listener_close(node->listener);
+    }
+    bytes_deinit(&node->held);
     pool_free(node->pool);
     identity_free(node->node);
     identity_free(node->user);
