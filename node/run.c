@@ -536,7 +536,8 @@ static struct run **runs_all(struct runs *runs, size_t *ret_count)
     return all;
 }
 
-static void ticks_run(struct runs *runs)
+/* How many runs there are. */
+static size_t ticks_run(struct runs *runs)
 {
     size_t count;
     struct run **all = runs_all(runs, &count);
@@ -545,13 +546,14 @@ static void ticks_run(struct runs *runs)
         run_unref(all[i]);
     }
     mem_free(all);
+    return count;
 }
 
 static void on_tick(void *argument)
 {
     struct runs *runs = argument;
-    ticks_run(runs);
-    loop_timer_start(runs->loop, &runs->tick, RUN_TICK_MS);
+    size_t count = ticks_run(runs);
+    loop_timer_start(runs->loop, &runs->tick, count > 0 ? RUN_TICK_MS : RUN_TICK_IDLE_MS);
 }
 
 static void tick_start(void *argument)

@@ -25,7 +25,8 @@
 
 #define RUNS_MAX               1024
 #define RUNS_PER_PRINCIPAL_MAX 256
-#define RUN_TICK_MS            20
+#define RUN_TICK_MS            3  /* while there are runs: what a waiting answer is late at most */
+#define RUN_TICK_IDLE_MS       10 /* while there are none */
 
 struct run;
 struct runs;
