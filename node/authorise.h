@@ -3,7 +3,8 @@
  *
  *     TRY(authorise(&principal, ACTION_SELECT, object_table(owner, project, table), err));
  *
- * The rule while the operators are the one account: an account may do everything in the projects that it owns, and the region's
+ * The rule while the operators are the one account: an account may do everything in the
+ * projects that it owns, and the region's
  * operators what concerns the region. Call sites are final; grants, roles and RAM users change
  * authorise.c alone. The message of ERR_DENIED names principal, action and object.
  * Threads: any; no I/O.
