@@ -93,6 +93,10 @@ class Region:
     def peers_port(self):
         return int(re.search(r'listen_peers = \{"127\.0\.0\.1:(\d+)"', self.config.read_text())[1])
 
+    @property
+    def operators_port(self):
+        return int(re.search(r'listen_operators = \{"127\.0\.0\.1:(\d+)"', self.config.read_text())[1])
+
     def move_peers(self, port):
         """Restarts the node with its listener of peers at another port; nobody else learns of it."""
         self.cluster.dev("stop-one", self.name)
@@ -103,8 +107,13 @@ class Region:
     @property
     def anonymous_bytes(self):
         """Memory of its own that the node has in use."""
-        pid = int((self.home / "straitd.pid").read_text())
-        return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+        return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1]) * 1024
+
+    @property
+    def pid(self):
+        """Of the node as it runs; None when it has ended."""
+        found = self.cluster.python(f"print(c.pid({self.name!r}))").strip()
+        return None if found == "None" else int(found)
 
     @property
     def config(self):
@@ -131,13 +140,13 @@ class Cluster:
             return self.python(f"c.stop([{words[0]!r}])")
         return command(ROOT / "deploy/dev-cluster", verb, self.folder, *words, env=env)
 
-    def python(self, text):
-        """Runs a line against deploy/dev-cluster's own Cluster object `c`."""
+    def python(self, text, inside=()):
+        """Runs a line against deploy/dev-cluster's own Cluster object `c`; `inside`: words that run a command elsewhere."""
         code = ("import importlib.machinery, importlib.util\n"
                 f"loader = importlib.machinery.SourceFileLoader('dev', {str(ROOT / 'deploy/dev-cluster')!r})\n"
                 "spec = importlib.util.spec_from_loader('dev', loader); dev = importlib.util.module_from_spec(spec)\n"
                 f"loader.exec_module(dev); c = dev.Cluster({str(self.folder)!r})\n{text}\n")
-        return command("/usr/bin/python3", "-B", "-c", code)
+        return command(*inside, "/usr/bin/python3", "-B", "-c", code)
 
     def up(self, *names):
         if self.extra:
@@ -158,17 +167,22 @@ class Cluster:
     def down(self):
         self.dev("down")
 
+    def end(self):
+        """Stops it and looks for what no log may hold."""
+        if not self.folder.exists():
+            return
+        self.down()
+        for log in self.folder.glob("*/log"):
+            text = log.read_text(errors="replace")
+            found = next((word for word in BROKEN if word in text), None)
+            assert not found, f"{log}: {text[max(0, text.index(found) - 300):][:6000]}"
+
 
 @pytest.fixture
 def cluster(tmp_path):
     made = Cluster(tmp_path / "cluster")
     yield made
-    if made.folder.exists():
-        made.down()
-        for log in made.folder.glob("*/log"):
-            text = log.read_text(errors="replace")
-            found = next((word for word in BROKEN if word in text), None)
-            assert not found, f"{log}: {text[max(0, text.index(found) - 300):][:6000]}"
+    made.end()
 
 
 @pytest.fixture

@@ -126,6 +126,12 @@ def rule_unfinished(files):
             for i, line in enumerate(read(n).splitlines(), 1) if words.search(line)]
 
 
+def rule_settings(files):
+    """deploy/straitd.conf.example has every setting of node/config.c"""
+    example = set(re.findall(r"^[# ]*([a-z_]+) (?:= |\")", read("deploy/straitd.conf.example"), re.M))
+    return sorted(set(re.findall(r'CFG_[A-Z_]+\("([a-z_]+)"', read("node/config.c"))) ^ example)
+
+
 def run_rules():
     files = tracked()
     rules = [f for key, f in globals().items() if key.startswith("rule_")]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import ROOT, SOURCE
+from conftest import BIN, DESTINATION, ROOT, SOURCE
 
 TERMINAL_SECONDS = 20
 
@@ -27,6 +27,7 @@ class Terminal:
         if self.pid == 0:
             os.execvpe(words[0], words, {**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home), "TERM": "dumb"})
         self.seen = ""
+        self.all = ""
 
     def read_until(self, wanted):
         """The text up to and with `wanted`, a regular expression."""
@@ -34,7 +35,9 @@ class Terminal:
         while not (found := re.search(wanted, self.seen)):
             ready = select.select([self.file], [], [], max(0, deadline - time.monotonic()))[0]
             assert ready, f"{wanted!r} did not come: {self.seen!r}"
-            self.seen += os.read(self.file, 65536).decode(errors="replace")
+            came = os.read(self.file, 65536).decode(errors="replace")
+            self.seen += came
+            self.all += came
         text, self.seen = self.seen[:found.end()], self.seen[found.end():]
         return text
 
@@ -61,16 +64,56 @@ def test_shell_explains_itself_and_can_be_left(region, tmp_path, word):
     shell.read_until("help explains, exit leaves")
     shell.read_until("demo> ")
     shell.type("help\n")
-    assert "Ctrl-D" in shell.read_until("demo> ")
+    told = shell.read_until("demo> ")
+    assert "Ctrl-D" in told and "CLONE TABLE" in told and "GRANT action" in told
     shell.type("SELECT 40 + 2;\n")
     assert "42" in shell.read_until(r"42[^$]*demo> ")
     shell.type(word + "\n")
     assert shell.end() == 0
 
 
+@pytest.mark.parametrize("command", ["sql", "tunnel", "tasks", "cancel", "status", "peers", "scrub", "keygen", "pubkey"])
+def test_each_command_explains_itself_without_a_node(tmp_path, command):
+    told = subprocess.run([str(BIN / "strait"), command, "--help"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"strait {command}")
+
+
 def upload_told(region, path, *options):
     return subprocess.run([*region.client, "tunnel", "upload", *options, str(path), "t"], capture_output=True, text=True,
                           timeout=60)
+
+
+def test_tasks_watch_leaves_out_what_had_ended(cluster, tmp_path):
+    source, destination = cluster.up(SOURCE, DESTINATION)
+    source.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1); CREATE SNAPSHOT TABLE s CLONE t;")
+    xcopy = 'XCOPY SNAPSHOT demo.s TO SNAPSHOT demo.{} OPTIONS(src_region="' + SOURCE + '");'
+    destination.sql(xcopy.format("before"))
+    watch = Terminal([*destination.client, "tasks", "--watch", "--format", "csv"], tmp_path)
+    watch.read_until("task_id")
+    destination.sql(xcopy.format("since"))
+    watch.read_until("demo.since.*DONE")
+    watch.type("\x03")
+    watch.end()
+    assert "demo.before" not in watch.all
+    assert len(destination.sql("SHOW TASKS;")) == 2
+
+
+def test_log_says_how_each_copy_ended_once(cluster):
+    source, destination = cluster.up(SOURCE, DESTINATION)
+    source.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1); CREATE SNAPSHOT TABLE s CLONE t;")
+    destination.xcopy("s")
+    destination.refused(f'XCOPY SNAPSHOT demo.absent TO SNAPSHOT absent OPTIONS(src_region="{SOURCE}");')
+
+    def told():
+        return [line for line in destination.log.splitlines() if "task ended" in line]
+
+    deadline = time.monotonic() + TERMINAL_SECONDS
+    while len(told()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    done, failed = sorted(told(), key=lambda line: "state=FAILED" in line)
+    assert "info task ended" in done and "state=DONE" in done and "files=1 " in done and "demo.s" in done
+    assert "warn task ended" in failed and "no snapshot demo.absent" in failed
 
 
 def test_upload_of_an_empty_file_says_what_it_read(region, tmp_path):

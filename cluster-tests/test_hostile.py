@@ -8,6 +8,7 @@ import time
 import pytest
 
 from conftest import BIN, DESTINATION, SOURCE, command, free_port
+from test_accounts import Principal, proof
 
 TABLE = "CREATE TABLE t (id BIGINT, amount DECIMAL(12,2), region STRING, note STRING) PARTITIONED BY (order_date DATE);"
 END_SECONDS = 120
@@ -85,6 +86,11 @@ def seconds_waited(row):
     return int(found[1]) if found else 0
 
 
+def page_bytes_received(node):
+    text = node.strait("status", "--format", "prometheus")
+    return int(re.search(r"^strait_xcopy_page_bytes_received_total(?:\{.*\})? (\d+)", text, re.M)[1])
+
+
 def same_version(source, destination):
     return destination.snapshot("s")["version"] == source.snapshot("s")["version"]
 
@@ -103,12 +109,13 @@ REASONS = {  # of each mode: what the error says
     "unsorted-page": ["page", "out of order"],
     "non-canonical": ["page", "malformed number"],
     "wrong-page": ["page", "another digest"],
+    "other-attributes": ["partitions and their attributes differ"],
     "unsigned": ["maker signed"],
     "garbage": ["message"],
     "empty": ["0 bytes"],
 }
 CASES = [(mode, ONE_PAGE) for mode in REASONS] + [(mode, MANY_PAGES) for mode in (
-    "wrong-counts", "huge-rows", "unsorted-page")]
+    "wrong-counts", "huge-rows", "unsorted-page", "other-attributes")]
 
 
 @pytest.mark.parametrize("mode, size", CASES, ids=[f"{mode}-{days}" for mode, (days, _) in CASES])
@@ -127,7 +134,8 @@ def test_wrong_answers_end_the_task(pair, hostile, tmp_path, mode, size):
     assert destination.sql("SHOW SNAPSHOT TABLES;") == [] and destination.sql("SHOW TABLES;") == []
     destination.fsck()
     liar.replaced_by_the_source()
-    assert int(destination.xcopy("s")["files_moved"]) > 0
+    moved = int(destination.xcopy("s")["files_moved"])
+    assert (moved == 0) == (mode == "other-attributes")  # whose files were right, and are held
     assert same_version(source, destination)
     destination.fsck()
 
@@ -163,9 +171,50 @@ def test_a_page_that_lies_about_a_file_held_before(pair, hostile, tmp_path):
     destination.fsck()
 
 
+def test_a_page_that_lies_about_what_is_held_is_not_held(pair, hostile, tmp_path):
+    """The rest of its page is proven by what is here; and it is asked for again: nobody finds it below another root."""
+    source, destination = pair
+    load_source(source, tmp_path, *MANY_PAGES)
+    destination.xcopy("s", to="first")
+    hostile("wrong-counts")
+    received = [page_bytes_received(destination)]
+    for _ in range(2):
+        text = destination.refused(f'XCOPY SNAPSHOT demo.s TO SNAPSHOT demo.second OPTIONS(src_region="{SOURCE}");')
+        assert SOURCE in text and "do not add up" in text
+        received.append(page_bytes_received(destination))
+    assert received[0] < received[1] < received[2], received
+    assert [row["snapshot"] for row in destination.sql("SHOW SNAPSHOT TABLES;")] == ["first"]
+    destination.fsck()
+
+
 def test_the_proxy_itself_does_no_harm(pair, hostile, tmp_path):
     source, destination = pair
     load_source(source, tmp_path, *MANY_PAGES)
     hostile("honest")
     destination.xcopy("s")
     assert same_version(source, destination)
+
+
+def test_a_manifest_that_names_a_strangers_files_gives_nothing_without_their_bytes(pair, hostile, tmp_path):
+    """Root holds every file of it at the destination. Another account's manifest names the same digests, and its source
+    sends other bytes: where a digest were a ticket, nothing would be asked for and the copy be there."""
+    source, destination = pair
+    load_source(source, tmp_path, *ONE_PAGE)
+    destination.xcopy("s")
+    key = tmp_path / "b.key"
+    command(BIN / "strait", "keygen", key)
+    for root in pair:
+        root.sql(f"CREATE ACCOUNT ALIYUN$b PUBLIC KEY '{proof(root, 'ALIYUN$b', key)}'; CREATE PROJECT bs OWNER ALIYUN$b;")
+    here, there = (Principal(root, key) for root in pair)
+    here.sql("USE bs;" + TABLE)
+    here.upload(tmp_path / "sales.csv", "bs.t", "-acp=true", "-h=true")
+    here.sql("CREATE SNAPSHOT TABLE bs.s CLONE bs.t;")
+    assert here.sql("SHOW SNAPSHOT TABLES IN bs;")[0]["version"] == source.snapshot("s")["version"]
+    liar = hostile("wrong-file")
+    refused = there.refused(f'XCOPY SNAPSHOT bs.s TO SNAPSHOT bs.s OPTIONS(src_region="{SOURCE}");')
+    assert "another digest" in refused and SOURCE in refused
+    assert there.sql("SHOW SNAPSHOT TABLES IN bs;") == []
+    liar.replaced_by_the_source()
+    moved = there.xcopy("s", to="bs.s", project="bs")
+    assert moved["state"] == "DONE" and moved["files_moved"] > 0
+    assert "0 faults" in destination.fsck()

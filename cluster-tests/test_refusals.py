@@ -63,6 +63,9 @@ def test_missing_file_and_missing_table(region, tmp_path):
     with pytest.raises(Failed) as caught:
         region.upload(tmp_path / "no.csv", "here")
     assert "no.csv" in caught.value.stderr and caught.value.code in (1, 2)
+    with pytest.raises(Failed) as caught:
+        region.upload(tmp_path / "no.csv", "nowhere")
+    assert "no.csv" in caught.value.stderr  # the first mistake, not what the node says of the second
     (tmp_path / "x.csv").write_text("1\n")
     assert "not found" in upload_refused(region, tmp_path / "x.csv")
 
@@ -83,6 +86,8 @@ def test_xcopy_of_what_is_not_there(pair):
     text = destination.refused(f'XCOPY SNAPSHOT demo.no TO SNAPSHOT demo.no OPTIONS(src_region="{SOURCE}");')
     assert "no" in text and SOURCE in text
     assert destination.sql("SHOW SNAPSHOT TABLES;") == []
+    unknown = destination.refused("XCOPY SNAPSHOT demo.x TO SNAPSHOT demo.x OPTIONS(src_region='mars-1');")
+    assert "mars-1" in unknown and f"({SOURCE})" in unknown
     source.sql("CREATE TABLE t (a BIGINT);")
     text = destination.refused(f'XCOPY SNAPSHOT demo.t TO SNAPSHOT demo.t OPTIONS(src_region="{SOURCE}");')
     assert "snapshot" in text.lower()
@@ -140,7 +145,8 @@ def test_key_files(region, tmp_path):
     key = region.home / "node.key"
     with pytest.raises(Failed) as caught:
         command(BIN / "strait", "keygen", key)
-    assert str(key) in caught.value.stderr
+    assert str(key) in caught.value.stderr and "exists already" in caught.value.stderr
+    assert "ddltask" not in caught.value.stderr
     region.cluster.down()
     copy = Path(shutil.copy(key, tmp_path / "copy.key"))
     config = region.home / "straitd.conf"

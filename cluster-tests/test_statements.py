@@ -52,6 +52,19 @@ def test_partitions(region):
     region.sql("ALTER TABLE t DROP IF EXISTS PARTITION (d='2024-01-01', n=1);")
 
 
+def test_desc_of_a_partition(region):
+    region.sql("CREATE TABLE t (a BIGINT) PARTITIONED BY (d DATE, n BIGINT);"
+               "INSERT INTO t PARTITION(d='2024-01-01', n=1) VALUES (1), (2);"
+               "INSERT INTO t PARTITION(d='2024-01-02', n=1) VALUES (3); CREATE SNAPSHOT TABLE s CLONE t;")
+    listed = {row["partition"]: row for row in region.sql("SHOW PARTITIONS t;")}
+    for name in ("t", "s"):
+        row = region.one(f"DESC {name} PARTITION(n=1, d='2024-01-01');")
+        assert {key: row[key] for key in listed[row["partition"]]} == listed["d=2024-01-01/n=1"]
+    assert "PartitionSize:" in region.strait("sql", "-e", "DESC EXTENDED t PARTITION(d='2024-01-02', n=1);")
+    assert "SHOW PARTITIONS" in region.refused("DESC t PARTITION(d='2024-01-03', n=1);")
+    assert "lacks n" in region.refused("DESC t PARTITION(d='2024-01-01');")
+
+
 def test_snapshot_is_frozen_and_restored(region):
     region.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (2); CREATE SNAPSHOT TABLE s CLONE t;"
                "INSERT OVERWRITE TABLE t VALUES (3);")
@@ -112,3 +125,42 @@ def test_stops_at_the_first_error(region):
         region.sql("CREATE TABLE t (a BIGINT); CREATE TABLE t (a BIGINT); CREATE TABLE u (a BIGINT);")
     assert caught.value.code == 1
     assert [row["table"] for row in region.sql("SHOW TABLES;")] == ["t"]
+
+
+def test_joins_subqueries_and_set_operations(region):
+    region.sql("CREATE TABLE e (id BIGINT, dept BIGINT, pay DECIMAL(10,2)) PARTITIONED BY (y INT);"
+               "CREATE TABLE d (id BIGINT, title STRING);"
+               "INSERT INTO e PARTITION(y=1) VALUES (1, 10, 5.00BD), (2, 20, 3.50BD);"
+               "INSERT INTO e PARTITION(y=2) VALUES (3, NULL, 1.25BD);"
+               "INSERT INTO d VALUES (10, 'sales'), (30, 'law');")
+    assert region.sql("SELECT e.id, title FROM e FULL JOIN d ON dept = d.id ORDER BY 1, 2;") == [
+        {"id": None, "title": "law"}, {"id": 1, "title": "sales"}, {"id": 2, "title": None}, {"id": 3, "title": None}]
+    assert region.sql("WITH rich AS (SELECT id, pay FROM e WHERE pay > (SELECT avg(pay) FROM e)) "
+                      "SELECT e.id FROM e LEFT ANTI JOIN rich r ON e.id = r.id AND e.y = 1 ORDER BY 1;") == [
+        {"id": 3}]
+    assert region.sql("SELECT id FROM e WHERE dept NOT IN (SELECT id FROM d) UNION ALL SELECT id FROM d x "
+                      "WHERE NOT EXISTS (SELECT 1 FROM e WHERE e.dept = x.id) ORDER BY id;") == [{"id": 2}, {"id": 30}]
+    assert "line 1, column 8: column id could be " in region.refused("SELECT id FROM e JOIN d ON dept = d.id;")
+    assert "has more than one row" in region.refused("SELECT (SELECT id FROM e);")
+    assert "absent" in region.refused("SELECT id FROM e WHERE id IN (SELECT id FROM absent);")
+
+
+def test_a_table_named_twice_is_one_version(region):
+    region.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (2);")
+    project = region.one("SHOW PROJECTS;")
+    name = next(value for value in project.values() if isinstance(value, str))
+    assert region.one(f"SELECT count(*) AS n FROM t JOIN {name}.t AS u ON t.a = u.a;")["n"] == 2
+
+
+def test_refusals_say_what_to_do(region, tmp_path):
+    """Where another system would have done it, or the next try would fail the same way."""
+    region.sql("CREATE TABLE t (a BIGINT); CREATE SNAPSHOT TABLE s CLONE t;")
+    assert "IF NOT EXISTS" in region.refused("CREATE TABLE t (a BIGINT);")
+    assert "IF NOT EXISTS" in region.refused("CREATE TABLE t CLONE s;")
+    assert "SHOW SNAPSHOT TABLES" in region.refused("SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tables;")
+    assert "SHOW TASKS" in region.refused(f"CANCEL TASK '{'0' * 32}';")
+    assert "select_rows" in region.refused("SET select_row=1; SELECT * FROM t;")
+    large = tmp_path / "large.sql"
+    large.write_text(f"INSERT INTO t VALUES {', '.join(['(1234567)'] * 250000)};")
+    with pytest.raises(Failed, match="in parts"):
+        region.strait("sql", "-f", large)

@@ -126,6 +126,51 @@ static int parse_size(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resul
     return -1;
 }
 
+static int parse_duration(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    uint64_t ms;
+    if (config_parse_duration(value, &ms))
+        return 0;
+    cfg_error(cfg, "%s '%s': write a time from \"1s\" to \"365d\", like \"24h\"", opt->name, value);
+    return -1;
+}
+
+static int parse_rate(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    uint64_t bytes;
+    if (config_parse_bytes(value, &bytes) && bytes <= SCRUB_RATE_BYTES_MAX)
+        return 0;
+    cfg_error(cfg, "%s '%s': write bytes a second of at most 1GiB, like \"8MiB\", or 0", opt->name,
+              value);
+    return -1;
+}
+
+static int parse_count(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    char *end;
+    errno = 0;
+    long count = strtol(value, &end, 10);
+    *(long *)result = count;
+    bool is_time = strcmp(opt->name, "select_time") == 0;
+    if (errno == 0 && end != value && *end == '\0' && count >= 0 &&
+        (!is_time || count <= SELECT_TIME_S_MAX))
+        return 0;
+    if (is_time)
+        cfg_error(cfg, "%s '%s': write seconds, 0 (no limit) to %d", opt->name, value,
+                  SELECT_TIME_S_MAX);
+    else
+        cfg_error(cfg, "%s '%s': write a number, 0: no limit", opt->name, value);
+    return -1;
+}
+
 static int parse_workers(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     if (!setting_is_first(cfg, opt))
@@ -136,6 +181,19 @@ static int parse_workers(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *re
     if (end != value && *end == '\0' && workers >= 0 && workers <= 256)
         return 0;
     cfg_error(cfg, "workers '%s': write 0 (one a processor) to 256", value);
+    return -1;
+}
+
+static int parse_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    char *end;
+    long seconds = strtol(value, &end, 10);
+    *(long *)result = seconds;
+    if (end != value && *end == '\0' && seconds >= 1 && seconds <= CLEAN_UP_INTERVAL_S_MAX)
+        return 0;
+    cfg_error(cfg, "%s '%s': write seconds, 1 to %d", opt->name, value, CLEAN_UP_INTERVAL_S_MAX);
     return -1;
 }
 
@@ -200,6 +258,15 @@ static cfg_t *parser_new(void)
         CFG_BOOL_CB("gates", cfg_true, CFGF_NONE, parse_gates),
         CFG_STR_CB("disk_reserve", NULL, CFGF_NODEFAULT, parse_size),
         CFG_STR_CB("load_memory", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_STR_CB("history_retention", NULL, CFGF_NODEFAULT, parse_duration),
+        CFG_STR_CB("scrub_rate", NULL, CFGF_NODEFAULT, parse_rate),
+        CFG_INT_CB("select_time", SELECT_TIME_S_DEFAULT, CFGF_NONE, parse_count),
+        CFG_STR_CB("select_memory", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_STR_CB("select_memory_total", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_STR_CB("select_temp", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_INT_CB("select_rows", 0, CFGF_NONE, parse_count),
+        CFG_STR_CB("select_result", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_INT_CB("clean_up_interval", CLEAN_UP_INTERVAL_S_DEFAULT, CFGF_NONE, parse_interval),
         CFG_INT_CB("workers", 0, CFGF_NONE, parse_workers),
         CFG_STR_CB("log_format", NULL, CFGF_NODEFAULT, parse_log_format),
         CFG_SEC("peer", peer_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -235,6 +302,27 @@ bool config_parse_bytes(const char *text, uint64_t *ret_bytes)
         if (errno != 0 || number > (UINT64_MAX >> units[i].shift))
             return false;
         *ret_bytes = (uint64_t)number << units[i].shift;
+        return true;
+    }
+    return false;
+}
+
+bool config_parse_duration(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t ms;
+    } units[] = {{"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000}};
+    if (!isdigit((unsigned char)text[0]) || strlen(text) > 10)
+        return false;
+    char *end;
+    uint64_t number = strtoull(text, &end, 10);
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+        if (strcmp(end, units[i].suffix) != 0)
+            continue;
+        if (number < 1 || number > HISTORY_MS_MAX / units[i].ms)
+            return false;
+        *ret_ms = number * units[i].ms;
         return true;
     }
     return false;
@@ -297,12 +385,29 @@ static size_t workers_of(cfg_t *cfg)
     return workers < 1 ? 1 : (size_t)workers;
 }
 
-static uint64_t size_of(cfg_t *cfg, const char *name)
+static uint64_t rate_of(cfg_t *cfg, const char *name)
 {
-    uint64_t bytes = SIZE_DEFAULT_BYTES;
+    uint64_t bytes = SCRUB_RATE_BYTES_DEFAULT;
+    const char *text = cfg_getstr(cfg, name);
+    if (text != NULL && !config_parse_bytes(text, &bytes))
+        return SCRUB_RATE_BYTES_DEFAULT; /* parse_rate has seen it */
+    return bytes;
+}
+
+static uint64_t size_of(cfg_t *cfg, const char *name, uint64_t otherwise)
+{
+    uint64_t bytes = otherwise;
     const char *text = cfg_getstr(cfg, name);
     ASSERT(text == NULL || config_parse_bytes(text, &bytes)); /* parse_size has seen it */
     return bytes;
+}
+
+static uint64_t history_retention_of(cfg_t *cfg)
+{
+    uint64_t ms = HISTORY_MS_DEFAULT;
+    const char *text = cfg_getstr(cfg, "history_retention");
+    ASSERT(text == NULL || config_parse_duration(text, &ms)); /* parse_duration has seen it */
+    return ms;
 }
 
 static enum log_format log_format_of(cfg_t *cfg)
@@ -360,8 +465,18 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
         .operator_keys = list_copy(cfg, "operator_keys"),
         .gates = cfg_getbool(cfg, "gates") == cfg_true,
         .workers = workers_of(cfg),
-        .disk_reserve_bytes = size_of(cfg, "disk_reserve"),
-        .load_memory_bytes = size_of(cfg, "load_memory"),
+        .disk_reserve_bytes = size_of(cfg, "disk_reserve", SIZE_DEFAULT_BYTES),
+        .load_memory_bytes = size_of(cfg, "load_memory", SIZE_DEFAULT_BYTES),
+        .history_retention_ms = history_retention_of(cfg),
+        .scrub_rate_bytes = rate_of(cfg, "scrub_rate"),
+        .select_time_s = (uint64_t)cfg_getint(cfg, "select_time"),
+        .select_memory_bytes = size_of(cfg, "select_memory", SELECT_MEMORY_BYTES_DEFAULT),
+        .select_memory_total_bytes =
+            size_of(cfg, "select_memory_total", SELECT_MEMORY_TOTAL_DEFAULT),
+        .select_temp_bytes = size_of(cfg, "select_temp", SELECT_TEMP_BYTES_DEFAULT),
+        .select_result_bytes = size_of(cfg, "select_result", 0),
+        .select_rows = (uint64_t)cfg_getint(cfg, "select_rows"),
+        .clean_up_interval_ms = (uint32_t)cfg_getint(cfg, "clean_up_interval") * 1000,
         .log_format = log_format_of(cfg),
     };
     peers_copy(cfg, &config);

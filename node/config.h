@@ -1,21 +1,5 @@
-/* The daemon's configuration file.
- *
- *     region = "cn-hongkong"
- *     data_dir = "/var/lib/strait"                 # relative paths start at the file's folder
- *     key_file = "/etc/strait/node.key"
- *     listen_peers = {"0.0.0.0:7070"}
- *     listen_operators = {"127.0.0.1:7071"}
- *     operator_keys = {"..."}                      # public strings: `strait pubkey FILE`
- *     gates = true                                 # XCOPY needs the switch and the allow-list
- *     disk_reserve = "256MiB"
- *     load_memory = "256MiB"
- *     workers = 0                                  # 0: one a processor
- *     log_format = "logfmt"                        # or "json"
- *     peer ap-southeast-1 {
- *         addresses = {"10.0.0.2:7070"}
- *         key = "..."
- *         former_keys = {}
- *     }
+/* The daemon's configuration file. Every setting, its units and its default: deploy/straitd.conf.example
+ * (style.py and config_test hold it to config.c).
  *
  * An unknown setting, a scalar given twice, a missing or bad value: ERR_CONFIG with file and line,
  * what was found and what to write instead. Read once, at start. Not here: the client's settings
@@ -26,6 +10,9 @@
 
 #include "node/log.h"
 #include "proto/limits.h"
+
+#define SCRUB_RATE_BYTES_DEFAULT (8 * MIB(1))
+#define SCRUB_RATE_BYTES_MAX     (1024 * MIB(1))
 
 struct config_list {
     char **items;
@@ -49,7 +36,16 @@ struct config {
     bool gates;
     uint64_t disk_reserve_bytes;
     uint64_t load_memory_bytes;
-    size_t workers; /* never 0 after reading */
+    uint32_t clean_up_interval_ms;
+    uint64_t history_retention_ms;
+    uint64_t scrub_rate_bytes; /* a second; 0: scrub only when asked */
+    uint64_t select_time_s;    /* 0: no limit, as select_rows */
+    uint64_t select_memory_bytes;
+    uint64_t select_memory_total_bytes; /* of all queries together */
+    uint64_t select_temp_bytes;
+    uint64_t select_rows;
+    uint64_t select_result_bytes; /* 0: no limit */
+    size_t workers;               /* never 0 after reading */
     enum log_format log_format;
     struct config_peer *peers;
     size_t peer_count;
@@ -61,5 +57,7 @@ void config_deinit(struct config *config); /* zeroed is fine */
 
 /* "256MiB", "1GiB", "4096": bytes. Also KiB, TiB; false on anything else or overflow. */
 bool config_parse_bytes(const char *text, uint64_t *ret_bytes);
+/* "90s", "30m", "24h", "7d": ms, from 1 s to HISTORY_MS_MAX. */
+bool config_parse_duration(const char *text, uint64_t *ret_ms);
 
 #endif

@@ -57,12 +57,14 @@ static void a_whole_file_is_read(void **state)
     (void)state;
     CONFIG_CLEANUP struct config config = {0};
     struct err err = {0};
-    enum err_code code = read_text(HEAD "gates = false\nload_memory = 1GiB\nworkers = 3\n"
-                                        "log_format = json\n"
-                                        "peer ap-southeast-1 { addresses = {\"h:1\"} key = \"k3\" "
-                                        "former_keys = {\"k4\"} }\n"
-                                        "peer ap-northeast-1 { addresses = {\"h:2\"} key = k5 }\n",
-                                   &config, &err);
+    enum err_code code =
+        read_text(HEAD "gates = false\nload_memory = 1GiB\nhistory_retention = 90m\nworkers = 3\n"
+                       "log_format = json\nscrub_rate = 0\nclean_up_interval = 5\nselect_time = "
+                       "60\nselect_memory = \"64MiB\"\nselect_memory_total = 1GiB\n"
+                       "peer ap-southeast-1 { addresses = {\"h:1\"} key = \"k3\" "
+                       "former_keys = {\"k4\"} }\n"
+                       "peer ap-northeast-1 { addresses = {\"h:2\"} key = k5 }\n",
+                  &config, &err);
     if (code != ERR_OK)
         fail_msg("%s", err.message);
     assert_string_equal(config.region, "cn-hongkong");
@@ -73,14 +75,65 @@ static void a_whole_file_is_read(void **state)
     assert_int_equal(config.listen_peers.count, 2);
     assert_string_equal(config.operator_keys.items[1], "k2");
     assert_false(config.gates);
+    assert_int_equal(config.history_retention_ms, 90 * 60 * 1000);
     assert_int_equal(config.load_memory_bytes, UINT64_C(1) << 30);
     assert_int_equal(config.disk_reserve_bytes, 256 * MIB(1));
+    assert_int_equal(config.scrub_rate_bytes, 0);
+    assert_int_equal(config.select_time_s, 60);
+    assert_int_equal(config.select_memory_bytes, MIB(64));
+    assert_int_equal(config.select_memory_total_bytes, UINT64_C(1) << 30);
+    assert_int_equal(config.select_temp_bytes, SELECT_TEMP_BYTES_DEFAULT);
+    assert_int_equal(config.select_rows, 0);
+    assert_int_equal(config.clean_up_interval_ms, 5000);
     assert_int_equal(config.workers, 3);
     assert_int_equal(config.log_format, LOG_FORMAT_JSON);
     assert_int_equal(config.peer_count, 2);
     assert_string_equal(config.peers[0].region, "ap-southeast-1");
     assert_string_equal(config.peers[0].former_keys.items[0], "k4");
     assert_string_equal(config.peers[1].key, "k5");
+}
+
+/* What is commented out in the example says what holds without it. (That the example names every
+ * setting is checked by cluster-tests/style.py.) */
+static void the_example_shows_the_defaults(void **state)
+{
+    (void)state;
+    char text[8192], line[512];
+    size_t len = 0, defaults = 0;
+    FILE *file = fopen(CONFIG_EXAMPLE, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        const char *start = line;
+        size_t name = 2 + strspn(line + 2, "abcdefghijklmnopqrstuvwxyz_");
+        if (strncmp(line, "# ", 2) == 0 && strncmp(line + name, " = ", 3) == 0) {
+            start += 2;
+            defaults++;
+        }
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s", start);
+        assert_true(len < sizeof(text));
+    }
+    fclose(file);
+    CONFIG_CLEANUP struct config shown = {0}, config = {0};
+    struct err err = {0};
+    if (config_read(CONFIG_EXAMPLE, &config, &err) != ERR_OK ||
+        read_text(text, &shown, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    assert_true(defaults > 10);
+    assert_int_equal(shown.gates, config.gates);
+    assert_int_equal(shown.disk_reserve_bytes, config.disk_reserve_bytes);
+    assert_int_equal(shown.load_memory_bytes, config.load_memory_bytes);
+    assert_int_equal(shown.clean_up_interval_ms, config.clean_up_interval_ms);
+    assert_int_equal(shown.history_retention_ms, config.history_retention_ms);
+    assert_int_equal(shown.scrub_rate_bytes, config.scrub_rate_bytes);
+    assert_int_equal(shown.select_time_s, config.select_time_s);
+    assert_int_equal(shown.select_memory_bytes, config.select_memory_bytes);
+    assert_int_equal(shown.select_memory_total_bytes, config.select_memory_total_bytes);
+    assert_int_equal(shown.select_temp_bytes, config.select_temp_bytes);
+    assert_int_equal(shown.select_rows, config.select_rows);
+    assert_int_equal(shown.select_result_bytes, UINT64_C(1) << 30);
+    assert_int_equal(config.select_result_bytes, 0);
+    assert_int_equal(shown.workers, config.workers);
+    assert_int_equal(shown.log_format, config.log_format);
 }
 
 static void an_unknown_setting_is_refused_with_its_line(void **state)
@@ -108,7 +161,16 @@ static void bad_values_say_what_to_write(void **state)
     refused("region = \"Hong Kong\"\n", ":1:", "cn-hongkong");
     refused(HEAD "disk_reserve = 256MB\n", ":7:", "256MiB");
     refused(HEAD "load_memory = 99999999999999999999\n", ":7:", "256MiB");
+    refused(HEAD "history_retention = 24\n", ":7:", "24h");
+    refused(HEAD "history_retention = 0h\n", ":7:", "365d");
+    refused(HEAD "history_retention = 366d\n", ":7:", "365d");
+    refused(HEAD "history_retention = 99999999999999999999d\n", ":7:", "365d");
+    refused(HEAD "scrub_rate = 2GiB\n", ":7:", "8MiB");
+    refused(HEAD "select_time = 1h\n", ":7:", "write seconds, 0 (no limit)");
+    refused(HEAD "select_time = 99999999\n", ":7:", "write seconds, 0 (no limit)");
+    refused(HEAD "select_rows = -1\n", ":7:", "write a number, 0: no limit");
     refused(HEAD "workers = 300\n", ":7:", "0 (one a processor) to 256");
+    refused(HEAD "clean_up_interval = 0\n", ":7:", "1 to 86400");
     refused(HEAD "workers = x\n", ":7:", "x");
     refused(HEAD "log_format = xml\n", ":7:", "logfmt");
     refused(HEAD "peer a { addresses = {\"h\"} key = k }\n", ":7:", "host:port");
@@ -145,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_file_is_read),
+        cmocka_unit_test(the_example_shows_the_defaults),
         cmocka_unit_test(an_unknown_setting_is_refused_with_its_line),
         cmocka_unit_test(a_setting_given_twice_is_refused_with_its_line),
         cmocka_unit_test(bad_values_say_what_to_write),

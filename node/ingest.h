@@ -10,6 +10,7 @@
 #ifndef NODE_INGEST_H
 #define NODE_INGEST_H
 
+#include "node/authorise.h"
 #include "node/outcome.h"
 #include "proto/operator.h"
 #include "proto/vector.h"
@@ -17,12 +18,22 @@
 
 struct ingest;
 
+/* Asked often, on the ingest's thread, until the commit is about to be made: anything but ERR_OK
+ * ends it. NULL: nobody is asked. */
+struct ingest_watch {
+    enum err_code (*look)(void *context, struct err *err);
+    void *context;
+};
+
 struct ingest_options {
     struct store *store;
     struct account_id account; /* owner of the project */
     struct table_id table;
+    /* A table that the commit makes, with the rows in it, in place of `table`; or NULL. Borrowed. */
+    const struct table_spec *create;
     enum upload_mode mode;
     size_t memory_bytes; /* before it spills */
+    struct ingest_watch watch;
 };
 
 enum err_code ingest_open(const struct ingest_options *options, struct ingest **ret_ingest,
@@ -43,12 +54,13 @@ enum err_code ingest_touch(struct ingest *ingest, struct span key, struct err *e
 struct ingest_commit {
     enum history_operation operation;
     uint64_t now_ms;
-    struct span principal;
+    const struct principal *principal;
     struct statement_id statement;
     struct digest content; /* for the outcome that is remembered */
 };
 
-/* Once. ret_outcome's notice is empty. */
+/* Once. ret_outcome's notice is empty. ERR_EXISTS: of a table that it makes. Rows may have come for hours,
+ * so rights are asked again, last of all: ERR_DENIED; ERR_CREDENTIALS: the principal is gone. */
 enum err_code ingest_commit(struct ingest *ingest, const struct ingest_commit *commit,
                             struct outcome *ret_outcome, struct err *err);
 

@@ -2,10 +2,7 @@
 
 #include <pthread.h>
 
-#include "node/ingest.h"
-#include "node/statement/lookup.h"
-#include "node/statement/partition.h"
-#include "proto/key.h"
+#include "node/load_rows.h"
 
 #define LOADS_TICK_MS 100
 
@@ -13,19 +10,12 @@ struct load_run {
     struct loads *loads;
     struct load_run *next; /* loads->lock, as the next */
     size_t references;
-    const struct principal *principal;
+    struct principal principal; /* who began it */
     struct statement_id id;
     struct digest content;
 
-    /* Set at begin, then the worker's that is in it (`busy`). */
-    struct ingest *ingest;
-    enum upload_mode mode;
-    struct arena arena;
-    struct column *columns; /* of chunks */
-    size_t column_count;
-    size_t partition_column_count;
-    struct value fixed[LIMIT_PARTITION_LEVELS]; /* values named at begin */
-    bool is_fixed[LIMIT_PARTITION_LEVELS];
+    size_t memory_bytes;
+    struct load_rows *rows; /* set at begin, then the worker's that is in it (`busy`) */
 
     pthread_mutex_t lock; /* all below */
     bool busy;
@@ -47,6 +37,7 @@ struct loads {
     pthread_mutex_t lock;
     struct load_run *first;
     size_t count;
+    size_t memory_bytes; /* given to loads */
     bool stopping;
     struct loop_timer tick;
 };
@@ -55,8 +46,7 @@ struct loads {
 
 static void load_run_free(struct load_run *load)
 {
-    ingest_close(load->ingest);
-    arena_deinit(&load->arena);
+    load_rows_close(load->rows);
     pthread_mutex_destroy(&load->lock);
     mem_free(load);
 }
@@ -67,8 +57,13 @@ static void load_run_unref(struct load_run *load)
     pthread_mutex_lock(&loads->lock);
     bool last = --load->references == 0;
     pthread_mutex_unlock(&loads->lock);
-    if (last)
-        load_run_free(load);
+    if (!last)
+        return;
+    size_t memory_bytes = load->memory_bytes;
+    load_run_free(load);
+    pthread_mutex_lock(&loads->lock);
+    loads->memory_bytes -= memory_bytes;
+    pthread_mutex_unlock(&loads->lock);
 }
 
 static void load_run_unref_pointer(struct load_run **load)
@@ -95,16 +90,24 @@ static void load_run_forget(struct load_run *load)
         load_run_unref(load);
 }
 
+/* With a reference for the caller; NULL when absent. */
+static struct load_run *load_run_find_locked(struct loads *loads, const struct principal *principal,
+                                             const struct statement_id *id)
+{
+    struct load_run *load = loads->first;
+    while (load != NULL && (load->principal.number != principal->number ||
+                            memcmp(load->id.b, id->b, sizeof(id->b)) != 0))
+        load = load->next;
+    if (load != NULL)
+        load->references++;
+    return load;
+}
+
 static struct load_run *load_run_find(struct loads *loads, const struct principal *principal,
                                       const struct statement_id *id)
 {
     pthread_mutex_lock(&loads->lock);
-    struct load_run *load = loads->first;
-    while (load != NULL &&
-           (load->principal != principal || memcmp(load->id.b, id->b, sizeof(id->b)) != 0))
-        load = load->next;
-    if (load != NULL)
-        load->references++;
+    struct load_run *load = load_run_find_locked(loads, principal, id);
     pthread_mutex_unlock(&loads->lock);
     return load;
 }
@@ -126,144 +129,77 @@ static struct digest begin_content(const struct operator_load_begin *begin)
     return digest_final(&state);
 }
 
-static enum err_code fixed_parse(struct load_run *load, const struct operator_pair *pair,
-                                 struct err *err)
-{
-    const struct schema *schema = ingest_schema(load->ingest);
-    bool is_partition;
-    const struct column *column = schema_find(schema, pair->key, &is_partition);
-    if (column == NULL || !is_partition)
-        return err_set(err, ERR_SEMANTIC, "%.*s is not a partition column", SPAN_PRINTF(pair->key));
-    size_t level = (size_t)(column - schema->partition_columns);
-    if (load->is_fixed[level])
-        return err_set(err, ERR_SEMANTIC, "partition column %.*s is given twice",
-                       SPAN_PRINTF(pair->key));
-    struct span text = arena_copy(&load->arena, pair->value);
-    if (text.data == NULL)
-        return err_set(err, ERR_LIMIT, "the partition is too long");
-    TRY(value_parse(column->type, text, &load->fixed[level], err));
-    TRY(partition_value_check(column, load->fixed[level], err));
-    load->is_fixed[level] = true;
-    return ERR_OK;
-}
-
-/* What chunks hold: data columns, then the partition columns that are not fixed. */
-static enum err_code columns_choose(struct load_run *load, struct err *err)
-{
-    const struct schema *schema = ingest_schema(load->ingest);
-    size_t most = schema->column_count + schema->partition_column_count;
-    load->columns = arena_alloc(&load->arena, most, sizeof(*load->columns));
-    if (load->columns == NULL)
-        return err_set(err, ERR_LIMIT, "too many columns");
-    for (size_t i = 0; i < schema->column_count; i++)
-        load->columns[load->column_count++] = schema->columns[i];
-    for (size_t i = 0; i < schema->partition_column_count; i++) {
-        if (load->is_fixed[i])
-            continue;
-        load->columns[load->column_count++] = schema->partition_columns[i];
-        load->partition_column_count++;
-    }
-    return ERR_OK;
-}
-
-static void fixed_key(const struct load_run *load, struct bytes *key)
-{
-    const struct schema *schema = ingest_schema(load->ingest);
-    for (size_t i = 0; i < schema->partition_column_count; i++)
-        key_append_value(key, schema->partition_columns[i].type, load->fixed[i]);
-}
-
-/* A partition that is named: it must be there, or be made; a load into it touches it. */
-static enum err_code fixed_check(struct load_run *load, const struct operator_load_begin *begin,
-                                 struct err *err)
-{
-    const struct schema *schema = ingest_schema(load->ingest);
-    bool whole = load->partition_column_count == 0;
-    if (schema->partition_column_count == 0)
-        return ERR_OK;
-    if (!whole && !begin->auto_partition)
-        return err_set(err, ERR_PARAMETER,
-                       "%.*s is partitioned: name the partition (TABLE/%.*s=\"...\") or take it "
-                       "from the data with -acp=true",
-                       SPAN_PRINTF(begin->table), SPAN_PRINTF(schema->partition_columns[0].name));
-    if (!whole)
-        return ERR_OK;
-    BYTES_CLEANUP struct bytes key = {0};
-    bool has = begin->auto_partition;
-    fixed_key(load, &key);
-    if (!has)
-        TRY(ingest_has_partition(load->ingest, bytes_span(&key), &has, err));
-    if (!has)
-        return err_set(err, ERR_NOT_FOUND,
-                       "the partition does not exist: ALTER TABLE ... ADD PARTITION, or make it "
-                       "with -acp=true");
-    return load->mode == UPLOAD_APPEND && !begin->auto_partition
-               ? ERR_OK
-               : ingest_touch(load->ingest, bytes_span(&key), err);
-}
-
-static enum err_code load_run_fill(struct load_run *load, const struct operator_load_begin *begin,
-                                   struct err *err)
-{
-    const struct statement_services *services = load->loads->services;
-    ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
-    const struct statement_call call = {
-        .services = services,
-        .principal = load->principal,
-        .arena = &arena,
-    };
-    const struct name name = {.project = begin->project, .object = begin->table};
-    struct lookup lookup;
-    TRY(lookup_table(&call, &name, ACTION_UPDATE, &lookup, err));
-    const struct ingest_options options = {
-        .store = services->store,
-        .account = lookup.project.owner,
-        .table = lookup.id,
-        .mode = begin->mode,
-        .memory_bytes = services->load_memory_bytes,
-    };
-    TRY(ingest_open(&options, &load->ingest, err));
-    for (size_t i = 0; i < begin->partition_count; i++)
-        TRY(fixed_parse(load, &begin->partition[i], err));
-    TRY(columns_choose(load, err));
-    return fixed_check(load, begin, err);
-}
-
-static enum err_code load_run_add(struct loads *loads, struct load_run *load, struct err *err)
+/* Half of what is left of twice load_memory: the first load has load_memory, all together never
+ * more than twice that and the least that each needs. */
+static size_t loads_memory_take(struct loads *loads)
 {
     pthread_mutex_lock(&loads->lock);
-    bool room = !loads->stopping && loads->count < LOADS_MAX;
-    if (room) {
+    size_t all = 2 * loads->services->load_memory_bytes;
+    size_t bytes = loads->memory_bytes < all ? (all - loads->memory_bytes) / 2 : 0;
+    bytes = bytes < LOAD_MEMORY_BYTES_MIN ? LOAD_MEMORY_BYTES_MIN : bytes;
+    loads->memory_bytes += bytes;
+    pthread_mutex_unlock(&loads->lock);
+    return bytes;
+}
+
+static size_t loads_of_locked(const struct loads *loads, const struct principal *principal)
+{
+    size_t count = 0;
+    for (const struct load_run *load = loads->first; load != NULL; load = load->next)
+        count += load->principal.number == principal->number;
+    return count;
+}
+
+/* *ret_other: somebody else has begun it meanwhile; a reference to theirs. */
+static enum err_code load_run_add(struct loads *loads, struct load_run *load,
+                                  struct load_run **ret_other, struct err *err)
+{
+    enum err_code code = ERR_OK;
+    pthread_mutex_lock(&loads->lock);
+    *ret_other = load_run_find_locked(loads, &load->principal, &load->id);
+    if (loads->stopping)
+        code = err_set(err, ERR_BUSY, "the node is stopping");
+    else if (*ret_other == NULL && loads->count >= LOADS_MAX)
+        code = err_set(err, ERR_BUSY, "%d loads are under way already; try again later", LOADS_MAX);
+    else if (*ret_other == NULL &&
+             loads_of_locked(loads, &load->principal) >= LOADS_PER_PRINCIPAL_MAX)
+        code = err_set(err, ERR_BUSY, "%d loads of %s are under way already; try again later",
+                       LOADS_PER_PRINCIPAL_MAX, load->principal.name);
+    if (code == ERR_OK && *ret_other == NULL) {
         load->references++;
         load->next = loads->first;
         loads->first = load;
         loads->count++;
     }
     pthread_mutex_unlock(&loads->lock);
-    if (!room)
-        return err_set(err, ERR_BUSY, "%d loads are under way already; try again later", LOADS_MAX);
-    return ERR_OK;
+    return code;
 }
 
-static enum err_code load_run_new(struct loads *loads, const struct principal *principal,
+static enum err_code load_run_new(struct loads *loads, const struct load_asker *asker,
                                   const struct operator_load_begin *begin,
                                   struct load_run **ret_load, struct err *err)
 {
     LOAD_RUN_CLEANUP struct load_run *load = mem_calloc(1, sizeof(*load));
     load->loads = loads;
     load->references = 1;
-    load->principal = principal;
+    load->principal = *asker->principal;
     load->id = begin->id;
     load->content = begin_content(begin);
-    load->mode = begin->mode;
     load->used_ms = loop_now_ms();
-    arena_init(&load->arena, MIB(1));
+    load->memory_bytes = loads_memory_take(loads);
     pthread_mutex_init(&load->lock, NULL);
-    TRY(load_run_fill(load, begin, err));
-    TRY(load_run_add(loads, load, err));
-    *ret_load = load;
-    load = NULL;
+    const struct load_rows_options options = {
+        .services = loads->services,
+        .principal = asker->principal,
+        .address = asker->address,
+        .begin = begin,
+        .memory_bytes = load->memory_bytes,
+    };
+    struct load_run *other;
+    TRY(load_rows_open(&options, &load->rows, err));
+    TRY(load_run_add(loads, load, &other, err));
+    *ret_load = other != NULL ? other : load;
+    load = other != NULL ? load : NULL;
     return ERR_OK;
 }
 
@@ -292,7 +228,8 @@ static enum err_code outcome_lookup(struct loads *loads, const struct principal 
 static enum err_code state_fill(struct load_run *load, struct arena *arena,
                                 struct operator_load_state *ret_state, struct err *err)
 {
-    struct schema schema = operator_schema(load->columns, load->column_count);
+    struct load_columns columns = load_rows_columns(load->rows);
+    struct schema schema = operator_schema(columns.columns, columns.count);
     struct schema copy = schema_copy(&schema, arena);
     if (arena->exhausted)
         return err_set(err, ERR_LIMIT, "too many columns");
@@ -304,19 +241,18 @@ static enum err_code state_fill(struct load_run *load, struct arena *arena,
         .next_chunk = next_chunk,
         .columns = copy.columns,
         .column_count = copy.column_count,
-        .partition_column_count = load->partition_column_count,
+        .partition_column_count = columns.partition_count,
     };
     return ERR_OK;
 }
 
-enum err_code loads_begin(struct loads *loads, const struct principal *principal,
+enum err_code loads_begin(struct loads *loads, const struct load_asker *asker,
                           const struct operator_load_begin *begin, struct arena *arena,
                           struct operator_load_state *ret_state, struct err *err)
 {
+    const struct principal *principal = asker->principal;
     struct digest content = begin_content(begin);
     LOAD_RUN_CLEANUP struct load_run *load = load_run_find(loads, principal, &begin->id);
-    if (load != NULL && !digest_equal(&load->content, &content))
-        return err_set(err, ERR_PARAMETER, "this id belongs to another load");
     if (load == NULL) {
         struct outcome outcome;
         bool found;
@@ -325,8 +261,10 @@ enum err_code loads_begin(struct loads *loads, const struct principal *principal
             *ret_state = (struct operator_load_state){.state = OPERATOR_DONE};
             return ERR_OK;
         }
-        TRY(load_run_new(loads, principal, begin, &load, err));
+        TRY(load_run_new(loads, asker, begin, &load, err));
     }
+    if (!digest_equal(&load->content, &content))
+        return err_set(err, ERR_PARAMETER, "this id belongs to another load");
     return state_fill(load, arena, ret_state, err);
 }
 
@@ -341,56 +279,11 @@ static void reply_next(struct request *request, uint64_t next_chunk)
     request_reply_bytes(request, bytes_span(&header), &body);
 }
 
-/* Texts that become partitions: once checked, a run of equal ones is not checked again. */
-static enum err_code partition_values_check(const struct column *column,
-                                            const struct vector *vector, struct err *err)
-{
-    struct span last = {0};
-    for (size_t row = 0; column->type.kind == TYPE_STRING && row < vector->rows; row++) {
-        struct value value = vector_value(vector, row);
-        if (!value.null && last.data != NULL && span_equal(value.text, last))
-            continue;
-        if (partition_value_check(column, value, err) != ERR_OK)
-            return err_set(err, ERR_BAD_DATA, "row %zu of the chunk: %s", row + 1, err->message);
-        last = value.text;
-    }
-    return ERR_OK;
-}
-
-/* Rows as they came, with the fixed partition values put in. */
-static enum err_code rows_append(struct load_run *load, struct span rows, struct err *err)
-{
-    const struct schema *schema = ingest_schema(load->ingest);
-    const struct schema given = operator_schema(load->columns, load->column_count);
-    BATCH_CLEANUP struct batch chunk;
-    BATCH_CLEANUP struct batch whole;
-    batch_init(&chunk, &given);
-    batch_init_all(&whole, schema);
-    TRY(batch_decode(rows, &chunk, err));
-    size_t from = 0;
-    for (size_t i = 0; i < whole.vector_count; i++) {
-        size_t level = i - schema->column_count; /* huge for data columns */
-        if (i >= schema->column_count && load->is_fixed[level]) {
-            for (size_t row = 0; row < chunk.rows; row++)
-                vector_append(&whole.vectors[i], load->fixed[level]);
-            continue;
-        }
-        if (i >= schema->column_count)
-            TRY(partition_values_check(&schema->partition_columns[level], &chunk.vectors[from],
-                                       err));
-        struct vector swap = whole.vectors[i];
-        whole.vectors[i] = chunk.vectors[from];
-        chunk.vectors[from++] = swap;
-    }
-    whole.rows = chunk.rows;
-    return ingest_append(load->ingest, &whole, err);
-}
-
 static enum err_code chunk_take(struct load_run *load, struct request *request, struct err *err)
 {
     struct operator_load_chunk chunk;
     TRY(operator_load_chunk_decode(request_header(request), request_body(request), &chunk, err));
-    return rows_append(load, chunk.rows, err);
+    return load_rows_append(load->rows, chunk.rows, err);
 }
 
 /* What to do with a chunk that came: nothing (parked), a reply, or the work. */
@@ -529,18 +422,6 @@ static void reply_outcome(struct request *request, enum operator_state state,
     request_reply_bytes(request, bytes_span(&header), &body);
 }
 
-static enum err_code commit_work(struct load_run *load, struct outcome *outcome, struct err *err)
-{
-    const struct ingest_commit commit = {
-        .operation = load->mode == UPLOAD_APPEND ? OPERATION_LOAD : OPERATION_OVERWRITE,
-        .now_ms = statement_now_ms(),
-        .principal = span_text(load->principal->name),
-        .statement = load->id,
-        .content = load->content,
-    };
-    return ingest_commit(load->ingest, &commit, outcome, err);
-}
-
 /* What a commit request meets. */
 struct commit_place {
     bool work; /* the caller commits */
@@ -579,7 +460,12 @@ static void commit_run(struct load_run *load)
 {
     struct err err = {0};
     struct outcome outcome = {0};
-    enum err_code code = commit_work(load, &outcome, &err);
+    const struct load_rows_commit commit = {
+        .principal = &load->principal,
+        .id = load->id,
+        .content = load->content,
+    };
+    enum err_code code = load_rows_commit(load->rows, &commit, &outcome, &err);
     pthread_mutex_lock(&load->lock);
     struct request *request = load->committer;
     load->committer = NULL;

@@ -5,8 +5,9 @@
  * Invariants: 1. Nothing of a load is visible before its commit, and all of it after. 2. A chunk is
  * taken once: one that comes again is answered. 3. A load that is silent for LOAD_IDLE_MS is
  * dropped; what it stored is left to clean-up. 4. The commit also writes the outcome (outcome.h).
+ * 5. All loads together gather rows in at most twice load_memory (and LOAD_MEMORY_BYTES_MIN each).
  * Threads: any worker; one at a time is in a load, chunks that come meanwhile are parked, at most
- * LOAD_PARKED_MAX.
+ * LOAD_PARKED_MAX. Elsewhere: where rows go (node/load_rows.h).
  */
 #ifndef NODE_LOADS_H
 #define NODE_LOADS_H
@@ -15,8 +16,9 @@
 #include "node/statement/statement.h"
 #include "transport/listener.h"
 
-#define LOADS_MAX       64
-#define LOAD_PARKED_MAX 16
+#define LOADS_MAX               64
+#define LOADS_PER_PRINCIPAL_MAX 32
+#define LOAD_PARKED_MAX         16
 
 struct loads;
 
@@ -27,8 +29,12 @@ void loads_stop(struct loads *loads);
 void loads_free(struct loads *loads); /* NULL is fine */
 size_t loads_count(struct loads *loads);
 
+struct load_asker {
+    const struct principal *principal;
+    const char *address; /* of the connection */
+};
 /* Begins, or joins what was begun under the id. The columns live in the arena. */
-enum err_code loads_begin(struct loads *loads, const struct principal *principal,
+enum err_code loads_begin(struct loads *loads, const struct load_asker *asker,
                           const struct operator_load_begin *begin, struct arena *arena,
                           struct operator_load_state *ret_state, struct err *err);
 /* Replies to the request, now or when its turn comes. Works on the caller's thread. */

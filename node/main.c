@@ -14,7 +14,10 @@ static void usage(FILE *to)
 {
     fputs("usage: straitd -c FILE            run the node in the foreground\n"
           "       straitd --check -c FILE    check the configuration and the keys\n"
-          "       straitd --fsck -c FILE     check all that is stored; the node must not run\n"
+          "       straitd --fsck -c FILE     check all that is stored; the node must not run (exit "
+          "4: faults)\n"
+          "                --audit-head COUNT:HEAD   and the audit log was this once (a receipt, "
+          "the log)\n"
           "       straitd --version\n",
           to);
 }
@@ -67,15 +70,32 @@ static int run(struct config *config)
     return 0;
 }
 
+/* As fsck(8): 4 for faults that stay, 1 when it could not be done. */
+static int fsck(const struct config *config, const struct audit_head *known)
+{
+    struct err err;
+    enum err_code code = node_fsck(config, known, stdout, &err);
+    if (code == ERR_OK)
+        return 0;
+    (void)failed(&err);
+    return code == ERR_CORRUPT ? 4 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
-        {"fsck", no_argument, NULL, 'f'},         {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"fsck", no_argument, NULL, 'f'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"audit-head", required_argument, NULL, 'a'},
+        {0},
     };
     const char *path = NULL;
     int task = 0;
+    bool has_known = false;
+    struct audit_head known;
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         if (option == 'v' || option == 'h') {
             option == 'v' ? (void)puts("straitd 0.1.0") : usage(stdout);
@@ -83,11 +103,13 @@ int main(int argc, char **argv)
         }
         if (option == '?')
             return usage(stderr), 2;
+        if (option == 'a' && !(has_known = audit_head_parse(optarg, &known)))
+            return usage(stderr), 2;
         if (option == 'k' || option == 'f')
             task = option;
         path = option == 'c' ? optarg : path;
     }
-    if (path == NULL || optind < argc)
+    if (path == NULL || optind < argc || (has_known && task != 'f'))
         return usage(stderr), 2;
     CONFIG_CLEANUP struct config config = {0};
     struct err err;
@@ -96,6 +118,6 @@ int main(int argc, char **argv)
     if (task == 'k')
         return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
     if (task == 'f')
-        return node_fsck(&config, stdout, &err) == ERR_OK ? 0 : failed(&err);
+        return fsck(&config, has_known ? &known : NULL);
     return run(&config);
 }

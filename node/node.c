@@ -4,19 +4,20 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "node/auditor.h"
+#include "node/cleanup.h"
+#include "node/expiry.h"
 #include "node/operator.h"
+#include "node/principals_store.h"
+#include "node/scrubber.h"
+#include "node/sql/resources.h"
 #include "node/sql/select.h"
 #include "node/task/xcopy_source.h"
-#include "store/history.h"
-#include "store/roots.h"
-#include "store/snapshot.h"
 
 #define STATEMENT_WORKERS_MIN 4
 #define TASK_WORKERS_MIN      2
 #define WORKERS_MAILBOX_JOBS  4096
 #define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
-#define EXPIRY_INTERVAL_MS    60000
-#define COLLECT_INTERVAL_MS   (15 * 60 * 1000)
 
 struct node {
     struct config config; /* owned */
@@ -30,6 +31,7 @@ struct node {
     struct peers *peers;
     struct tasks *tasks;   /* XCOPY, this node as destination */
     struct source *source; /* the same as source */
+    struct scrubber *scrubber;
     struct runs *runs;
     struct loads *loads;
     struct watches *watches;
@@ -37,7 +39,12 @@ struct node {
     struct operator_services operators;
     struct listener **listeners; /* operators' first, then peers' */
     size_t listener_count;
-    struct loop_timer expiry;
+    bool listeners_closed; /* the loop's */
+    struct cleanup *cleanup;
+    struct expiry *expiry;
+    struct auditor *auditor;
+    struct loop_timer audit_timer;
+    struct loop_timer expiry_timer;
     struct loop_timer collection;
 };
 
@@ -58,20 +65,19 @@ enum err_code node_check(const struct config *config, struct err *err)
     return ERR_OK;
 }
 
-/* ---- the root account: there before anybody asks ---- */
+/* ---- the root account: there before anybody asks ----
+ *
+ * The first start gives it the operators' keys (docs/decisions/root-account.md); never again. */
 
 static enum err_code root_account_ensure(struct node *node, struct err *err)
 {
-    ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, CATALOG_ARENA_BYTES);
     struct span name = span_text(ROOT_ACCOUNT_NAME);
-    struct account_record account;
-    struct err reason;
-    enum err_code code = account_find(node->store, NULL, name, &arena, &account, &reason);
-    if (code != ERR_NOT_FOUND)
-        return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
-    struct public_key *keys =
-        mem_calloc(node->config.operator_keys.count + 1, sizeof(struct public_key));
+    bool any;
+    TRY(account_any(node->store, &any, err));
+    if (any) /* made before; it may be dropped since */
+        return ERR_OK;
+    MEM_CLEANUP struct public_key *keys =
+        mem_calloc(node->config.operator_keys.count + 1, sizeof(*keys));
     struct account_record spec = {.name = name, .keys = keys};
     for (size_t i = 0; i < node->config.operator_keys.count; i++) {
         struct public_identity public;
@@ -80,77 +86,143 @@ static enum err_code root_account_ensure(struct node *node, struct err *err)
         memcpy(keys[i].exchange, public.noise.b, sizeof(keys[i].exchange));
         spec.key_count++;
     }
-    const struct change_note note = {.now_ms = statement_now_ms(), .principal = name};
+    struct change_note note = {.now_ms = statement_now_ms(), .principal = name};
+    const struct audit_record entry = {
+        .time_ms = note.now_ms,
+        .principal = name,
+        .action = span_text(statement_kind_text(STATEMENT_CREATE_ACCOUNT)),
+        .object.name = name,
+        .outcome = span_text(AUDIT_OUTCOME_OK),
+        .message = span_text("by the first start, with the operators' keys"),
+    };
+    note.audit = &entry;
     struct account_id id;
-    code = account_create(node->store, &spec, &note, &id, err);
-    mem_free(keys);
+    enum err_code code = account_create(node->store, &spec, &note, &id, err);
     if (code == ERR_OK && id.n != ROOT_ACCOUNT_ID)
         return err_set(err, ERR_CORRUPT, "account %s has id %" PRIu64 ", not %d", ROOT_ACCOUNT_NAME,
                        id.n, ROOT_ACCOUNT_ID);
     return code;
 }
 
-/* ---- what expires ---- */
+/* ---- a key that was dropped: its connections go ---- */
 
-static void expiry_run(void *argument)
+struct key_drop {
+    struct node *node;
+    struct noise_key key;
+};
+
+/* On the loop, which hears of it before the listeners are closed. */
+static void connections_close(void *argument)
+{
+    struct key_drop *drop = argument;
+    struct node *node = drop->node;
+    size_t count = atomic_load(&node->operators.listener_count);
+    for (size_t i = 0; i < count && !node->listeners_closed; i++)
+        listener_drop_key(node->listeners[i], &drop->key);
+    mem_free(drop);
+}
+
+static void on_key_drop(void *context, const struct noise_key *key)
+{
+    struct node *node = context;
+    struct key_drop *drop = mem_alloc(sizeof(*drop));
+    *drop = (struct key_drop){node, *key};
+    if (!loop_post(node->loop, connections_close, drop))
+        mem_free(drop); /* the node stops: they are closed already */
+}
+
+static void listeners_forget(void *argument)
 {
     struct node *node = argument;
-    struct err err;
-    bool more;
-    size_t count;
-    uint64_t now_ms = statement_now_ms();
-    if (outcome_expire(node->store, now_ms - STATEMENT_MEMORY_MS, &more, &err) != ERR_OK)
-        log_error("outcomes could not be expired", &err);
-    if (history_expire(node->store, now_ms - HISTORY_MS, &count, &err) != ERR_OK)
-        log_error("history could not be expired", &err);
-    if (snapshot_expire(node->store, now_ms, &count, &err) != ERR_OK)
-        log_error("snapshots could not be expired", &err);
+    node->listeners_closed = true;
 }
+
+/* Nobody of this region has a key that is a node's. */
+static void keys_reserve(struct node *node)
+{
+    principals_reserve(node->principals, identity_public(node->identity));
+    for (size_t i = 0; i < peers_count(node->peers); i++) {
+        const struct peer *peer = peers_at(node->peers, i);
+        principals_reserve(node->principals, &peer->keys);
+        for (size_t k = 0; k < peer->former_key_count; k++)
+            principals_reserve(node->principals, &peer->former_keys[k]);
+    }
+}
+
+/* ---- clean-up ---- */
 
 static void collection_run(void *argument)
 {
     struct node *node = argument;
     struct err err;
     struct collect_counts counts;
-    if (collect_run(node->store, catalog_tree(), &counts, &err) != ERR_OK) {
+    if (cleanup_run(node->cleanup, &counts, &err) != ERR_OK)
         log_error("clean-up failed", &err);
-        return;
-    }
-    if (counts.pages_deleted + counts.files_deleted + counts.packs_dropped > 0)
-        log_event(LOG_INFO, "cleaned up", LOG_NUMBER("pages", counts.pages_deleted),
-                  LOG_NUMBER("files", counts.files_deleted),
-                  LOG_NUMBER("bytes", counts.file_bytes_deleted),
-                  LOG_NUMBER("packs", counts.packs_dropped));
+}
+
+/* ---- the audit log ---- */
+
+static void audit_run(void *argument)
+{
+    struct node *node = argument;
+    auditor_tick(node->auditor, loop_now_ms());
+    if (auditor_log_due(node->auditor, loop_now_ms()))
+        auditor_log(node->auditor);
+}
+
+static void on_audit_timer(void *argument)
+{
+    struct node *node = argument;
+    workers_post(node->task_workers, audit_run, node, NULL);
+    loop_timer_start(node->loop, &node->audit_timer, AUDITOR_EVERY_MS);
+}
+
+/* It is told of and not cured: the node goes on, and what is in the log stays. */
+static void audit_start(struct node *node)
+{
+    struct err err;
+    node->auditor = auditor_new(node->store);
+    if (audit_opened(node->store, &err) != ERR_OK)
+        log_error("the audit log is not whole", &err);
+}
+
+static uint32_t expiry_interval_ms(const struct node *node)
+{
+    uint32_t clean_up_ms = node->config.clean_up_interval_ms;
+    return clean_up_ms < EXPIRY_INTERVAL_MS_MAX ? clean_up_ms : EXPIRY_INTERVAL_MS_MAX;
 }
 
 static void on_expiry(void *argument)
 {
     struct node *node = argument;
-    workers_post(node->task_workers, expiry_run, node, NULL); /* busy: next time */
-    loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
+    expiry_tick(node->expiry);
+    loop_timer_start(node->loop, &node->expiry_timer, expiry_interval_ms(node));
 }
 
 static void on_collection(void *argument)
 {
     struct node *node = argument;
     workers_post(node->task_workers, collection_run, node, NULL);
-    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
+    loop_timer_start(node->loop, &node->collection, node->config.clean_up_interval_ms);
 }
 
 static void timers_start(void *argument)
 {
     struct node *node = argument;
-    node->expiry = (struct loop_timer){.run = on_expiry, .argument = node};
+    node->expiry_timer = (struct loop_timer){.run = on_expiry, .argument = node};
     node->collection = (struct loop_timer){.run = on_collection, .argument = node};
-    loop_timer_start(node->loop, &node->expiry, EXPIRY_INTERVAL_MS);
-    loop_timer_start(node->loop, &node->collection, COLLECT_INTERVAL_MS);
+    node->audit_timer = (struct loop_timer){.run = on_audit_timer, .argument = node};
+    loop_timer_start(node->loop, &node->expiry_timer, expiry_interval_ms(node));
+    loop_timer_start(node->loop, &node->collection, node->config.clean_up_interval_ms);
+    loop_timer_start(node->loop, &node->audit_timer, 0);
 }
 
 static void timers_cancel(void *argument)
 {
     struct node *node = argument;
-    loop_timer_cancel(node->loop, &node->expiry);
+    loop_timer_cancel(node->loop, &node->expiry_timer);
     loop_timer_cancel(node->loop, &node->collection);
+    loop_timer_cancel(node->loop, &node->audit_timer);
 }
 
 /* ---- start, in the order of the list in node.h ---- */
@@ -180,8 +252,17 @@ static enum err_code queries_start(struct node *node, struct err *err)
     if (started)
         return ERR_OK;
     TRY(select_start(store_tmp_dir(node->store), err));
+    resources_total_set((int64_t)node->config.select_memory_total_bytes);
     started = true;
     return ERR_OK;
+}
+
+static void rights_look(const struct node *node)
+{
+    uint64_t unreadable = rights_unreadable(node->store);
+    if (unreadable > 0)
+        log_event(LOG_WARN, "records of rights cannot be read and give none: fsck tells which",
+                  LOG_NUMBER("records", unreadable));
 }
 
 static enum err_code store_start(struct node *node, struct err *err)
@@ -193,7 +274,9 @@ static enum err_code store_start(struct node *node, struct err *err)
         .disk_reserve_bytes = node->config.disk_reserve_bytes,
     };
     TRY(store_open(&options, &node->store, err));
+    audit_start(node);
     TRY(root_account_ensure(node, err));
+    rights_look(node);
     return queries_start(node, err);
 }
 
@@ -215,6 +298,13 @@ static enum err_code threads_start(struct node *node, struct err *err)
     TRY(loop_start(&node->loop, err));
     TRY(workers_start(&statements, &node->workers, err));
     TRY(workers_start(&tasks, &node->task_workers, err));
+    const struct expiry_options expiry = {.store = node->store,
+                                          .workers = node->task_workers,
+                                          .history_retention_ms =
+                                              node->config.history_retention_ms};
+    TRY(expiry_open(&expiry, &node->expiry, err));
+    node->cleanup =
+        cleanup_new(&(struct cleanup_options){.store = node->store, .expiry = node->expiry});
     loop_post(node->loop, timers_start, node);
     return ERR_OK;
 }
@@ -230,6 +320,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .principals = node->principals,
         .identity = node->identity,
         .region = node->config.region,
+        .clock_doubted = !expiry_clock_believed(node->expiry),
     };
     const struct source_options source = {
         .store = node->store,
@@ -239,6 +330,8 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .principals = node->principals,
         .identity = node->identity,
         .region = node->config.region,
+        .auditor = node->auditor,
+        .clock_doubted = !expiry_clock_believed(node->expiry),
     };
     TRY(source_open(&source, &node->source, err));
     return tasks_open(&destination, &node->tasks, err);
@@ -248,15 +341,32 @@ static enum err_code services_start(struct node *node, struct err *err)
 {
     TRY(peers_new(&node->config, node->links, node->identity, &node->peers, err));
     TRY(tasks_start_all(node, err));
+    const struct scrubber_options scrubber = {
+        .store = node->store,
+        .tasks = node->tasks,
+        .loop = node->loop,
+        .workers = node->task_workers,
+        .bytes_per_second = node->config.scrub_rate_bytes,
+    };
+    node->scrubber = scrubber_new(&scrubber);
     node->statements = (struct statement_services){
         .store = node->store,
         .principals = node->principals,
         .peers = node->peers,
         .tasks = node->tasks,
+        .cleanup = node->cleanup,
+        .scrubber = node->scrubber,
+        .auditor = node->auditor,
         .identity = node->identity,
         .region = node->config.region,
         .gates = node->config.gates,
         .load_memory_bytes = node->config.load_memory_bytes,
+        .select = {.time_ms_max = node->config.select_time_s * 1000,
+                   .memory_bytes_max = node->config.select_memory_bytes,
+                   .temp_bytes_max = node->config.select_temp_bytes,
+                   .disk_reserve_bytes = node->config.disk_reserve_bytes,
+                   .rows_max = node->config.select_rows,
+                   .result_bytes_max = node->config.select_result_bytes},
     };
     TRY(runs_new(node->loop, &node->runs, err));
     TRY(loads_new(&node->statements, node->loop, &node->loads, err));
@@ -295,7 +405,7 @@ static enum err_code listeners_open(struct node *node, const struct config_list 
         if (listener_open(node->links, &options, place, err) != ERR_OK)
             return err_wrap(err, "%s",
                             kind == LISTENER_PEERS ? "listen_peers" : "listen_operators");
-        node->listener_count++;
+        atomic_store(&node->operators.listener_count, ++node->listener_count);
         log_event(LOG_INFO, "listening",
                   LOG_TEXT("for", kind == LISTENER_PEERS ? "peers" : "operators"),
                   LOG_TEXT("address", addresses->items[i]));
@@ -309,15 +419,17 @@ static enum err_code node_fill(struct node *node, struct err *err)
     TRY(identity_load(node->config.key_file, &node->identity, err));
     TRY(principals_new(&node->config.operator_keys, &node->principals, err));
     TRY(store_start(node, err));
+    TRY(principals_load(node->principals, node->store, err));
     TRY(threads_start(node, err));
     TRY(services_start(node, err));
+    keys_reserve(node);
+    principals_on_drop(node->principals, on_key_drop, node);
     const struct listener_handler peers = {node->source, source_find, source_on_request};
     const struct listener_handler operators = {&node->operators, operator_find,
                                                operator_on_request};
     TRY(listeners_open(node, &node->config.listen_peers, LISTENER_PEERS, &peers, err));
-    TRY(listeners_open(node, &node->config.listen_operators, LISTENER_OPERATORS, &operators, err));
-    atomic_store(&node->operators.listener_count, node->listener_count);
-    return ERR_OK;
+    return listeners_open(node, &node->config.listen_operators, LISTENER_OPERATORS, &operators,
+                          err);
 }
 
 enum err_code node_start(struct config *config, struct node **ret_node, struct err *err)
@@ -342,6 +454,8 @@ void node_stop(struct node *node)
 {
     if (node == NULL)
         return;
+    if (node->loop != NULL)
+        loop_call(node->loop, listeners_forget, node);
     for (size_t i = 0; i < node->listener_count; i++) /* no new requests */
         listener_close(node->listeners[i]);
     if (node->watches != NULL) /* those under way are told */
@@ -350,6 +464,7 @@ void node_stop(struct node *node)
         loads_stop(node->loads);
     if (node->runs != NULL)
         runs_stop(node->runs);
+    scrubber_stop(node->scrubber);
     if (node->tasks != NULL) /* they go on after the next start */
         tasks_stop(node->tasks);
     if (node->peers != NULL) /* nobody waits for a peer any more */
@@ -362,11 +477,19 @@ void node_stop(struct node *node)
     watches_free(node->watches);
     runs_free(node->runs);
     loads_free(node->loads);
+    scrubber_free(node->scrubber);
     tasks_free(node->tasks);
     source_free(node->source);
     peers_free(node->peers);
     workers_free(node->workers);
     workers_free(node->task_workers);
+    cleanup_free(node->cleanup);
+    expiry_free(node->expiry);
+    if (node->auditor != NULL) {
+        auditor_flush(node->auditor);
+        auditor_log(node->auditor);
+    }
+    auditor_free(node->auditor);
     pool_free(node->links);
     store_close(node->store);
     principals_free(node->principals);

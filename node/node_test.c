@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "node/loads.h"
 #include "proto/operator.h"
 #include "proto/vector.h"
 #include "transport/link.h"
@@ -342,6 +343,57 @@ static void a_load_is_invisible_before_its_commit_and_whole_after(void **state)
     assert_int_equal(number_of("SELECT count(*) FROM load1"), 2000);
 }
 
+static uint64_t bytes_loaded(const char *table)
+{
+    struct operator_load_outcome outcome;
+    struct statement_id id = load_started(table, UPLOAD_OVERWRITE);
+    chunk_rows(&id, 0, 0, 1000);
+    assert_int_equal(commit(&id, 1, &outcome, NULL), ERR_OK);
+    return outcome.bytes;
+}
+
+/* Else a tenant could ask what others hold. */
+static void an_outcome_does_not_tell_what_was_held_before(void **state)
+{
+    (void)state;
+    statement("CREATE TABLE load6 (a BIGINT) PARTITIONED BY (p BIGINT)");
+    statement("CREATE TABLE load7 (a BIGINT) PARTITIONED BY (p BIGINT)");
+    uint64_t first = bytes_loaded("load6");
+    assert_true(first > 0);
+    assert_int_equal(bytes_loaded("load6"), first);
+    assert_int_equal(bytes_loaded("load7"), first);
+}
+
+static void load_give_up(const struct statement_id *id)
+{
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes reply = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    operator_close_encode(&(struct operator_close){*id}, &header);
+    assert_int_equal(ask(OPERATOR_LOAD_ABORT, &header, NULL, &reply, &body, NULL), ERR_OK);
+}
+
+static void a_principal_has_a_limited_number_of_loads(void **state)
+{
+    (void)state;
+    struct statement_id ids[LOADS_PER_PRINCIPAL_MAX];
+    struct operator_load_state load;
+    struct err err = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    statement("CREATE TABLE load8 (a BIGINT) PARTITIONED BY (p BIGINT)");
+    for (size_t i = 0; i < LOADS_PER_PRINCIPAL_MAX; i++)
+        ids[i] = load_started("load8", UPLOAD_APPEND);
+    struct statement_id more = id_next();
+    assert_int_equal(load_begin(&more, "load8", UPLOAD_APPEND, &load, &arena, &err), ERR_BUSY);
+    assert_non_null(strstr(err.message, "try again later"));
+    load_give_up(&ids[0]);
+    assert_int_equal(load_begin(&more, "load8", UPLOAD_APPEND, &load, &arena, &err), ERR_OK);
+    load_give_up(&more);
+    for (size_t i = 1; i < LOADS_PER_PRINCIPAL_MAX; i++)
+        load_give_up(&ids[i]);
+}
+
 static void overwrite_and_replace_differ_in_what_they_leave(void **state)
 {
     (void)state;
@@ -413,6 +465,52 @@ static void chunks_that_overtake_each_other_are_put_in_order(void **state)
     assert_int_equal(outcome.rows, CHUNKS * 10);
 }
 
+static void begins_post(const struct statement_id *id, struct posted *posted, size_t count)
+{
+    const struct operator_load_begin m = {.id = *id,
+                                          .project = span_text("demo"),
+                                          .table = span_text("load9"),
+                                          .auto_partition = true,
+                                          .mode = UPLOAD_APPEND};
+    for (size_t i = 0; i < count; i++) {
+        operator_load_begin_encode(&m, &posted[i].header);
+        atomic_store(&posted[i].code, -1);
+        const struct link_request request = {
+            .method = OPERATOR_LOAD_BEGIN,
+            .bulk = i % 2 == 1, /* another connection */
+            .header = bytes_span(&posted[i].header),
+            .reply_body_bytes = KIB(64),
+            .deadline_ms = DEADLINE_MS,
+            .on_reply = posted_done,
+            .context = &posted[i],
+        };
+        link_post(f.link, &request);
+    }
+    for (size_t i = 0; i < count; i++) {
+        while (atomic_load(&posted[i].code) < 0)
+            usleep(1000);
+        assert_int_equal(atomic_load(&posted[i].code), ERR_OK);
+        bytes_deinit(&posted[i].header);
+    }
+}
+
+/* Begun by several requests at once, each of which may find no such load yet. Workers meet there in
+ * a few of a hundred rounds. */
+static void one_id_is_one_load(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 100, BEGINS = 8 };
+    static struct posted posted[BEGINS];
+    statement("CREATE TABLE load9 (a BIGINT) PARTITIONED BY (p BIGINT)");
+    for (int round = 0; round < ROUNDS; round++) {
+        struct statement_id id = id_next();
+        struct operator_load_outcome outcome;
+        begins_post(&id, posted, BEGINS);
+        load_give_up(&id); /* the only one: no other stands behind it */
+        assert_int_equal(commit(&id, 0, &outcome, NULL), ERR_NOT_FOUND);
+    }
+}
+
 static void bad_rows_end_the_load_and_leave_the_table(void **state)
 {
     (void)state;
@@ -437,11 +535,7 @@ static void a_load_that_was_given_up_is_gone(void **state)
     statement("CREATE TABLE load5 (a BIGINT) PARTITIONED BY (p BIGINT)");
     struct statement_id id = load_started("load5", UPLOAD_APPEND);
     chunk_rows(&id, 0, 0, 10);
-    BYTES_CLEANUP struct bytes header = {0};
-    BYTES_CLEANUP struct bytes reply = {0};
-    BYTES_CLEANUP struct bytes body = {0};
-    operator_close_encode(&(struct operator_close){id}, &header);
-    assert_int_equal(ask(OPERATOR_LOAD_ABORT, &header, NULL, &reply, &body, NULL), ERR_OK);
+    load_give_up(&id);
     assert_int_equal(commit(&id, 1, &outcome, NULL), ERR_NOT_FOUND);
     assert_int_equal(number_of("SELECT count(*) FROM load5"), 0);
 }
@@ -531,6 +625,37 @@ static void an_export_gives_the_named_columns_of_the_named_partition(void **stat
     assert_int_equal(
         result_ask(OPERATOR_EXPORT, &header, &names_body, &result, &arena, &body, &err),
         ERR_NOT_FOUND);
+}
+
+/* Three partitions of ten rows: one block, and not a round trip a partition. */
+static void a_block_of_an_export_holds_rows_of_many_partitions(void **state)
+{
+    (void)state;
+    struct operator_load_outcome outcome;
+    statement("CREATE TABLE ex3 (a BIGINT) PARTITIONED BY (p BIGINT)");
+    struct statement_id load = load_started("ex3", UPLOAD_APPEND);
+    chunk_rows(&load, 0, 0, 30);
+    assert_int_equal(commit(&load, 1, &outcome, NULL), ERR_OK);
+    const struct operator_export m = {
+        .id = id_next(), .project = span_text("demo"), .table = span_text("ex3"), .wait_ms = 10000};
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes names = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct operator_result result;
+    struct err err = {0};
+    operator_export_encode(&m, &header, &names);
+    if (result_ask(OPERATOR_EXPORT, &header, &names, &result, &arena, &body, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    struct schema schema = operator_schema(result.columns, result.column_count);
+    BATCH_CLEANUP struct batch batch;
+    batch_init(&batch, &schema);
+    assert_int_equal(batch_decode(result.rows, &batch, NULL), ERR_OK);
+    assert_int_equal(batch.rows, 30);
+    assert_int_equal(result.cursor, 0); /* and no more */
+    for (size_t i = 0; i < 30; i++)
+        assert_int_equal(vector_value(&batch.vectors[0], i).i64, (int64_t)(i % 10 * 3 + i / 10));
 }
 
 static void requests_that_cannot_be_are_refused(void **state)
@@ -625,12 +750,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_load_is_invisible_before_its_commit_and_whole_after),
+        cmocka_unit_test(an_outcome_does_not_tell_what_was_held_before),
+        cmocka_unit_test(a_principal_has_a_limited_number_of_loads),
+        cmocka_unit_test(one_id_is_one_load),
         cmocka_unit_test(overwrite_and_replace_differ_in_what_they_leave),
         cmocka_unit_test(chunks_that_overtake_each_other_are_put_in_order),
         cmocka_unit_test(bad_rows_end_the_load_and_leave_the_table),
         cmocka_unit_test(a_load_that_was_given_up_is_gone),
         cmocka_unit_test(a_large_result_comes_in_blocks_and_a_block_can_be_asked_for_again),
         cmocka_unit_test(an_export_gives_the_named_columns_of_the_named_partition),
+        cmocka_unit_test(a_block_of_an_export_holds_rows_of_many_partitions),
         cmocka_unit_test(requests_that_cannot_be_are_refused),
         cmocka_unit_test(status_and_tasks_answer),
         cmocka_unit_test(a_key_that_is_not_known_gets_no_answer),

@@ -27,7 +27,7 @@ struct operator_services {
     const struct principals *principals;
     struct peers *peers;
     struct source *source;
-    struct listener *const *listeners; /* for counters; 0 until all are open */
+    struct listener *const *listeners; /* for counters: those that are open */
     atomic_size_t listener_count;
     const char *region;
     const struct identity *identity;
@@ -36,9 +36,12 @@ struct operator_services {
 
 struct operator_call {
     const struct operator_services *services;
-    const struct principal *principal;
-    struct request *request; /* NULL: the handler took it and replies itself */
+    struct principal principal; /* as the request came */
+    struct request *request;    /* NULL: the handler took it and replies itself */
 };
+
+/* Where the request came from, for the audit log. */
+void operator_address(const struct operator_call *call, struct statement_audit *audit);
 
 /* Appends the reply's header and body. */
 typedef enum err_code operator_handler(struct operator_call *call, struct bytes *header,
@@ -47,6 +50,7 @@ typedef enum err_code operator_handler(struct operator_call *call, struct bytes 
 operator_handler handle_execute;
 operator_handler handle_fetch;
 operator_handler handle_close;
+operator_handler handle_close_at_once; /* on a link thread */
 operator_handler handle_export;
 operator_handler handle_load_begin;
 operator_handler handle_load_chunk;

@@ -4,8 +4,11 @@
 /* A statement with all it needs after the request's bytes are gone. */
 struct execution {
     struct arena arena;
+    struct principal principal;
     struct statement_call call;
     struct statement *statement;
+    struct statement_progress progress;
+    struct statement_audit audit;
     uint32_t wait_ms;
 };
 
@@ -22,6 +25,16 @@ static enum err_code execution_start(void *context, struct answer *answer, atomi
     struct execution *execution = context;
     execution->call.cancel = cancel;
     return statement_run(&execution->call, answer, err);
+}
+
+static void execution_progress(void *context, struct operator_progress *progress)
+{
+    struct execution *execution = context;
+    const char *phase = atomic_load(&execution->progress.phase);
+    if (phase == NULL)
+        return;
+    progress->phase = span_text(phase);
+    progress->bytes_done = atomic_load(&execution->progress.bytes);
 }
 
 static struct digest content_of(const struct operator_execute *execute)
@@ -45,9 +58,11 @@ static enum err_code execution_fill(const struct operator_call *call, struct exe
     TRY(operator_execute_decode(header, body, arena, &execute, err));
     TRY(statement_parse(execute.text, arena, &execution->statement, err));
     execution->wait_ms = execute.wait_ms;
+    operator_address(call, &execution->audit);
+    execution->principal = call->principal;
     execution->call = (struct statement_call){
         .services = call->services->statements,
-        .principal = call->principal,
+        .principal = &execution->principal,
         .id = execute.id,
         .content = content_of(&execute),
         .project = execute.project,
@@ -56,6 +71,8 @@ static enum err_code execution_fill(const struct operator_call *call, struct exe
         .token = execute.token,
         .statement = execution->statement,
         .arena = arena,
+        .progress = &execution->progress,
+        .audit = &execution->audit,
     };
     return ERR_OK;
 }
@@ -71,14 +88,24 @@ enum err_code handle_execute(struct operator_call *call, struct bytes *header, s
         execution_free(execution);
         return err->code;
     }
+    bool changes = statement_changes(execution->statement);
+    bool cancellable = changes && statement_written_query(execution->statement) != NULL;
+    if ((!changes || cancellable) &&
+        !request_alive(call->request)) { /* it waited for a worker, and nobody for it */
+        execution_free(execution);
+        return err_set(err, ERR_CANCELLED, "the connection is gone");
+    }
     uint32_t wait_ms = execution->wait_ms;
     struct digest content = execution->call.content;
-    const struct run_key key = {call->principal->name, execution->call.id};
+    const struct run_key key = {call->principal.name, execution->call.id,
+                                request_session(call->request)->boot_id};
     const struct run_work work = {
         .start = execution_start,
         .free = execution_free,
         .context = execution,
-        .changes = statement_changes(execution->statement),
+        .changes = changes,
+        .cancellable = cancellable,
+        .progress = execution_progress,
     };
     struct run *run;
     TRY(runs_begin(call->services->runs, &key, &content, &work, &run, err));

@@ -8,8 +8,11 @@
 struct export
 {
     struct arena arena;
+    struct principal principal;
     struct statement_call call; /* for look-ups */
+    struct statement_audit audit;
     struct operator_export wanted;
+    struct lookup lookup; /* of what is downloaded; in the arena */
     struct table_source *source;
     struct table_scan *scan;
     struct select_scan what;
@@ -34,37 +37,53 @@ static void export_stream_close(void *context)
 
 /* ---- rows ---- */
 
-static size_t rows_fit(const struct batch *batch, size_t at, uint64_t left, size_t bytes_max)
+/* How many of the scan's rows go into the block that has *bytes already; counts theirs in. */
+static size_t rows_fit(const struct export *export, size_t bytes_max, size_t *bytes)
 {
-    size_t bytes = 0;
+    const struct batch *batch = export->batch;
     size_t rows = 0;
-    while (at + rows < batch->rows && rows < left && bytes < bytes_max) {
+    while (export->at + rows < batch->rows && rows < export->left && *bytes < bytes_max) {
         for (size_t i = 0; i < batch->vector_count; i++)
-            bytes += vector_plain_bytes(&batch->vectors[i], at + rows);
+            *bytes += vector_plain_bytes(&batch->vectors[i], export->at + rows);
         rows++;
     }
     return rows;
 }
 
+/* Data leaves the region with each block, perhaps for hours. */
+static enum err_code right_ask(const struct export *export, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project;
+    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
+    TRY(lookup_again(&export->call, &export->lookup, ACTION_DOWNLOAD, &arena, &project, err));
+    return authorise_leave(export->call.principal, &project, NULL, err);
+}
+
+/* A block is filled from as many of the scan's batches as it takes: of a table of a million small
+ * partitions each gives a few rows only, and a block is a round trip. */
 static enum err_code export_next(void *context, size_t bytes_max, struct batch *batch,
                                  bool *ret_end, struct err *err)
 {
     struct export *export = context;
-    if (export->batch == NULL || export->at == export->batch->rows) {
-        export->at = 0;
-        TRY(table_scan_next(export->scan, &export->batch, err));
+    size_t bytes = 0;
+    *ret_end = false;
+    TRY(right_ask(export, err));
+    while (bytes<bytes_max &&export->left> 0) {
+        if (export->batch == NULL || export->at == export->batch->rows) {
+            export->at = 0;
+            TRY(table_scan_next(export->scan, &export->batch, err));
+        }
+        if (export->batch == NULL)
+            break;
+        size_t rows = rows_fit(export, bytes_max, &bytes);
+        for (size_t i = 0; i < batch->vector_count; i++)
+            vector_append_range(&batch->vectors[i], &export->batch->vectors[i], export->at, rows);
+        batch->rows += rows;
+        export->at += rows;
+        export->left -= rows;
     }
-    if (export->batch == NULL || export->left == 0) {
-        *ret_end = true;
-        return ERR_OK;
-    }
-    size_t rows = rows_fit(export->batch, export->at, export->left, bytes_max);
-    for (size_t i = 0; i < batch->vector_count; i++)
-        vector_append_range(&batch->vectors[i], &export->batch->vectors[i], export->at, rows);
-    batch->rows = rows;
-    export->at += rows;
-    export->left -= rows;
-    *ret_end = export->left == 0;
+    *ret_end = export->batch == NULL || export->left == 0;
     return ERR_OK;
 }
 
@@ -117,8 +136,9 @@ static enum err_code partition_choose(struct export *export, const struct schema
                                       struct err *err)
 {
     size_t count = export->wanted.partition_count;
-    struct select_range *ranges = arena_alloc(&export->arena, count + 1, sizeof(*ranges));
-    if (ranges == NULL)
+    struct select_domain *domains = arena_alloc(&export->arena, count + 1, sizeof(*domains));
+    struct select_interval *values = arena_alloc(&export->arena, count + 1, sizeof(*values));
+    if (domains == NULL || values == NULL)
         return err_set(err, ERR_LIMIT, "too many partition columns");
     for (size_t i = 0; i < count; i++) {
         const struct operator_pair *pair = &export->wanted.partition[i];
@@ -127,11 +147,14 @@ static enum err_code partition_choose(struct export *export, const struct schema
         if (position < schema->column_count)
             return err_set(err, ERR_SEMANTIC, "%.*s is not a partition column",
                            SPAN_PRINTF(pair->key));
-        ranges[i] = (struct select_range){.column = position, .op = OP_EQUAL};
-        TRY(value_parse(column_at(schema, position)->type, pair->value, &ranges[i].value, err));
+        TRY(value_parse(column_at(schema, position)->type, pair->value, &values[i].low, err));
+        values[i].has_low = values[i].has_high = true;
+        values[i].high = values[i].low;
+        domains[i] = (struct select_domain){
+            .column = position, .intervals = &values[i], .interval_count = 1};
     }
-    export->what.ranges = ranges;
-    export->what.range_count = count;
+    export->what.domains = domains;
+    export->what.domain_count = count;
     return ERR_OK;
 }
 
@@ -144,10 +167,10 @@ static enum err_code partition_check(const struct export *export, const struct s
         return ERR_OK;
     BYTES_CLEANUP struct bytes key = {0};
     for (size_t i = 0; i < schema->partition_column_count; i++) {
-        for (size_t k = 0; k < export->what.range_count; k++) {
-            const struct select_range *range = &export->what.ranges[k];
-            if (range->column == schema->column_count + i)
-                key_append_value(&key, schema->partition_columns[i].type, range->value);
+        for (size_t k = 0; k < export->what.domain_count; k++) {
+            const struct select_domain *domain = &export->what.domains[k];
+            if (domain->column == schema->column_count + i)
+                key_append_value(&key, schema->partition_columns[i].type, domain->intervals[0].low);
         }
     }
     TREE_PAGE_CLEANUP struct tree_page page = {0};
@@ -170,24 +193,37 @@ static void columns_set(const struct export *export, const struct schema *schema
     mem_free(columns);
 }
 
-static enum err_code export_start(void *context, struct answer *answer, atomic_bool *cancel,
-                                  struct err *err)
+static enum err_code export_begin(struct export *export, struct answer *answer, struct err *err)
 {
-    (void)cancel;
-    struct export *export = context;
     const struct name name = {.project = export->wanted.project, .object = export->wanted.table};
-    struct lookup lookup;
-    TRY(lookup_any(&export->call, &name, ACTION_DOWNLOAD, &lookup, err));
-    TRY(table_source_open(export->call.services->store, lookup.id, &export->source, err));
+    struct lookup *lookup = &export->lookup;
+    TRY(lookup_any(&export->call, &name, ACTION_DOWNLOAD, lookup, err));
+    TRY(lookup_has_rows(lookup, "tunnel download", err));
+    TRY(authorise_leave(export->call.principal, &lookup->project, NULL, err));
+    TRY(table_source_open(export->call.services->store, lookup->id, &export->source, err));
     const struct schema *schema = table_source_schema(export->source);
     TRY(columns_choose(export, schema, err));
     TRY(partition_choose(export, schema, err));
     TRY(partition_check(export, schema, err));
     TRY(table_scan_open(export->source, &export->what, &export->scan, err));
+    TRY(audit_commit(export->call.services->store,
+                     statement_audited_as(&export->call, "DOWNLOAD", &lookup->project, name.object),
+                     err)); /* before the first row leaves */
     columns_set(export, schema, answer);
     export->left = export->wanted.limit == 0 ? UINT64_MAX : export->wanted.limit;
     answer->stream = (struct answer_stream){export_next, export_stream_close, export};
     return ERR_OK;
+}
+
+static enum err_code export_start(void *context, struct answer *answer, atomic_bool *cancel,
+                                  struct err *err)
+{
+    (void)cancel;
+    struct export *export = context;
+    enum err_code code = export_begin(export, answer, err);
+    if (code != ERR_OK)
+        statement_refused(&export->call, "DOWNLOAD", err);
+    return code;
 }
 
 /* ---- the request ---- */
@@ -200,10 +236,14 @@ static enum err_code export_fill(const struct operator_call *call, struct export
     struct span body = arena_copy(arena, request_body(call->request));
     ASSERT(header.data != NULL && body.data != NULL);
     TRY(operator_export_decode(header, body, arena, &export->wanted, err));
+    export->principal = call->principal;
+    operator_address(call, &export->audit);
     export->call = (struct statement_call){
         .services = call->services->statements,
-        .principal = call->principal,
+        .principal = &export->principal,
+        .id = export->wanted.id,
         .arena = arena,
+        .audit = &export->audit,
     };
     return ERR_OK;
 }
@@ -238,7 +278,8 @@ enum err_code handle_export(struct operator_call *call, struct bytes *header, st
         return err->code;
     }
     uint32_t wait_ms = export->wanted.wait_ms;
-    const struct run_key key = {call->principal->name, export->wanted.id};
+    const struct run_key key = {call->principal.name, export->wanted.id,
+                                request_session(call->request)->boot_id};
     const struct run_work work = {.start = export_start, .free = export_free, .context = export};
     struct digest content = content_of(&export->wanted);
     struct run *run;

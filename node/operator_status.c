@@ -1,5 +1,10 @@
 /* status, peers: what this node is, does and reaches. */
+#include "node/cleanup.h"
 #include "node/operator.h"
+#include "node/scrubber.h"
+#include "store/damage.h"
+#include "node/sql/resources.h"
+#include "node/table_source.h"
 
 #define VERSION_TEXT "0.1.0"
 
@@ -69,6 +74,87 @@ static void links_count(const struct operator_services *services, struct counter
                 "sealed bytes sent to peers that this node asked", sent);
 }
 
+static void store_count(const struct statement_services *services, struct counters *counters)
+{
+    struct store_usage usage;
+    struct cleanup_status cleanup;
+    store_usage_get(services->store, &usage);
+    cleanup_status_get(services->cleanup, &cleanup);
+    counter_add(counters, COUNTER_GAUGE, "strait_packs", "live packs", usage.pack_count);
+    counter_add(counters, COUNTER_GAUGE, "strait_pack_bytes", "bytes of live packs",
+                usage.pack_bytes);
+    counter_add(counters, COUNTER_GAUGE, "strait_pack_live_bytes", "indexed bytes in live packs",
+                usage.pack_live_bytes);
+    counter_add(counters, COUNTER_GAUGE, "strait_pack_dead_bytes",
+                "bytes in live packs that clean-up has found dead and not given back",
+                usage.pack_bytes - usage.pack_live_bytes);
+    counter_add(counters, COUNTER_GAUGE, "strait_small_bytes", "bytes in the nursery",
+                usage.small_bytes);
+    counter_add(counters, COUNTER_GAUGE, "strait_commit_lock_held_us_max",
+                "longest step that content commits waited for, in microseconds", usage.lock_us_max);
+    counter_add(counters, COUNTER_TOTAL, "strait_collections_total", "clean-ups begun",
+                usage.collection);
+    counter_add(counters, COUNTER_GAUGE, "strait_cleanup_last_ms",
+                "end of the last clean-up, ms since 1970; 0: none since the start",
+                cleanup.last_ms);
+    counter_add(counters, COUNTER_TOTAL, "strait_cleanup_deleted_bytes_total",
+                "bytes of column files deleted", cleanup.deleted_bytes_total);
+    counter_add(counters, COUNTER_TOTAL, "strait_cleanup_copied_bytes_total",
+                "bytes of column files copied out of thin packs", cleanup.copied_bytes_total);
+    counter_add(counters, COUNTER_GAUGE, "strait_cleanup_skipped_packs",
+                "thin packs that the last clean-up had no room to copy",
+                cleanup.last.repack.packs_skipped);
+}
+
+/* Of the whole node. They move with what every account does, so an account that watched them would see
+ * others work: they are the region's operator's. */
+static void counters_all(const struct operator_services *services, struct counters *counters)
+{
+    listeners_count(services, counters);
+    links_count(services, counters);
+    counter_add(counters, COUNTER_GAUGE, "strait_statements", "statements and open results",
+                runs_count(services->runs));
+    counter_add(counters, COUNTER_GAUGE, "strait_loads", "loads under way",
+                loads_count(services->loads));
+    counter_add(counters, COUNTER_GAUGE, "strait_tasks", "replication tasks that have not ended",
+                tasks_active(services->statements->tasks));
+    struct tasks_traffic traffic = tasks_traffic_get(services->statements->tasks);
+    counter_add(counters, COUNTER_TOTAL, "strait_xcopy_page_bytes_received_total",
+                "bytes of manifest pages pulled from peers", traffic.page_bytes);
+    counter_add(counters, COUNTER_TOTAL, "strait_xcopy_file_bytes_received_total",
+                "bytes of column files pulled from peers", traffic.file_bytes);
+    counter_add(counters, COUNTER_TOTAL, "strait_xcopy_file_bytes_served_total",
+                "bytes of column files that peers pulled from here",
+                source_file_bytes(services->source));
+    counter_add(counters, COUNTER_GAUGE, "strait_leases", "leases that peers hold here",
+                source_leases(services->source));
+    counter_add(counters, COUNTER_GAUGE, "strait_jobs_waiting", "jobs that wait for a worker",
+                workers_waiting(services->workers));
+    store_count(services->statements, counters);
+    struct scrubber_totals scrubbed = scrubber_totals_get(services->statements->scrubber);
+    counter_add(counters, COUNTER_GAUGE, "strait_damaged_items",
+                "files and pages that are damaged and not repaired; SCRUB tells what they hurt",
+                damage_count(services->statements->store));
+    counter_add(counters, COUNTER_GAUGE, "strait_damaged_records",
+                "records that the last scrub could not read", scrubbed.faults);
+    counter_add(counters, COUNTER_TOTAL, "strait_scrub_bytes_total",
+                "bytes of column files read again and hashed", scrubbed.bytes);
+    const struct table_scan_totals scans = table_scan_totals();
+    counter_add(counters, COUNTER_GAUGE, "strait_pinned_versions",
+                "tables and snapshots that queries and downloads read", scans.sources_open);
+    counter_add(counters, COUNTER_GAUGE, "strait_select_memory_bytes",
+                "memory reserved by queries; select_memory_total is its limit",
+                (uint64_t)resources_memory_total());
+    counter_add(counters, COUNTER_GAUGE, "strait_select_temp_bytes", "temporary files of queries",
+                (uint64_t)resources_temp_total());
+    counter_add(counters, COUNTER_TOTAL, "strait_scan_row_groups_total",
+                "row groups read by queries and downloads that ended", scans.row_groups);
+    counter_add(counters, COUNTER_TOTAL, "strait_scan_file_bytes_total",
+                "bytes of column files read by them", scans.file_bytes);
+    counter_add(counters, COUNTER_TOTAL, "strait_audit_entries_total", "entries of the audit log",
+                audit_head_get(services->statements->store).count);
+}
+
 enum err_code handle_status(struct operator_call *call, struct bytes *header, struct bytes *body,
                             struct err *err)
 {
@@ -76,41 +162,21 @@ enum err_code handle_status(struct operator_call *call, struct bytes *header, st
     (void)err;
     const struct operator_services *services = call->services;
     struct counters counters = {0};
-    listeners_count(services, &counters);
-    links_count(services, &counters);
-    counter_add(&counters, COUNTER_GAUGE, "strait_statements", "statements and open results",
-                runs_count(services->runs));
-    counter_add(&counters, COUNTER_GAUGE, "strait_loads", "loads under way",
-                loads_count(services->loads));
-    counter_add(&counters, COUNTER_GAUGE, "strait_tasks", "replication tasks that have not ended",
-                tasks_active(services->statements->tasks));
-    struct tasks_traffic traffic = tasks_traffic_get(services->statements->tasks);
-    counter_add(&counters, COUNTER_TOTAL, "strait_xcopy_page_bytes_received_total",
-                "bytes of manifest pages pulled from peers", traffic.page_bytes);
-    counter_add(&counters, COUNTER_TOTAL, "strait_xcopy_file_bytes_received_total",
-                "bytes of column files pulled from peers", traffic.file_bytes);
-    counter_add(&counters, COUNTER_GAUGE, "strait_leases", "leases that peers hold here",
-                source_leases(services->source));
-    counter_add(&counters, COUNTER_GAUGE, "strait_jobs_waiting", "jobs that wait for a worker",
-                workers_waiting(services->workers));
-    struct store_usage usage;
-    store_usage_get(services->statements->store, &usage);
-    counter_add(&counters, COUNTER_GAUGE, "strait_packs", "live packs", usage.pack_count);
-    counter_add(&counters, COUNTER_GAUGE, "strait_pack_bytes", "bytes of live packs",
-                usage.pack_bytes);
-    counter_add(&counters, COUNTER_GAUGE, "strait_pack_live_bytes", "indexed bytes in live packs",
-                usage.pack_live_bytes);
-    counter_add(&counters, COUNTER_GAUGE, "strait_small_bytes", "bytes in the nursery",
-                usage.small_bytes);
-    counter_add(&counters, COUNTER_TOTAL, "strait_collections_total", "clean-ups begun",
-                usage.collection);
+    const bool operates =
+        authorise(&call->principal, ACTION_OPERATE, object_region(), NULL) == ERR_OK;
+    if (operates)
+        counters_all(services, &counters);
     char key[PUBLIC_IDENTITY_TEXT_BYTES];
+    char head[DIGEST_HEX_BYTES];
+    struct audit_head audit = audit_head_get(services->statements->store);
     const struct operator_status status = {
         .region = span_text(services->region),
         .version = span_text(VERSION_TEXT),
         .key = span_text(public_identity_format(identity_public(services->identity), key)),
-        .principal = span_text(call->principal->name),
+        .principal = span_text(call->principal.name),
         .uptime_ms = loop_now_ms() - services->started_ms,
+        .audit_count = operates ? audit.count : 0,
+        .audit_head = span_text(operates ? digest_hex(&audit.head, head) : ""),
         .counters = counters.items,
         .counter_count = counters.count,
     };

@@ -12,8 +12,8 @@ enum err_code handle_tasks(struct operator_call *call, struct bytes *header, str
     struct operator_task_query query;
     struct operator_tasks tasks;
     TRY(operator_task_query_decode(request_header(call->request), &arena, &query, err));
-    TRY(tasks_snapshot(call->services->statements->tasks, call->principal->account, &query, &arena,
-                       &tasks, err));
+    TRY(tasks_snapshot(call->services->statements->tasks, &call->principal, &query, &arena, &tasks,
+                       err));
     operator_tasks_encode(&tasks, body);
     return ERR_OK;
 }
@@ -27,7 +27,7 @@ enum err_code handle_watch(struct operator_call *call, struct bytes *header, str
     arena_init(&arena, MIB(1));
     struct operator_task_query query;
     TRY(operator_task_query_decode(request_header(call->request), &arena, &query, err));
-    watches_add(call->services->watches, call->principal->account, &query, call->request);
+    watches_add(call->services->watches, &call->principal, &query, call->request);
     call->request = NULL;
     return ERR_OK;
 }
@@ -39,5 +39,5 @@ enum err_code handle_cancel(struct operator_call *call, struct bytes *header, st
     (void)body;
     struct operator_cancel cancel;
     TRY(operator_cancel_decode(request_header(call->request), &cancel, err));
-    return tasks_cancel(call->services->statements->tasks, call->principal, &cancel.task, err);
+    return tasks_cancel(call->services->statements->tasks, &call->principal, &cancel.task, err);
 }

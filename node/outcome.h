@@ -12,7 +12,7 @@
 struct outcome {
     struct digest content; /* of the request: the same id with other content is refused */
     uint64_t rows;         /* loads, as the next three */
-    uint64_t bytes;
+    uint64_t bytes;        /* of the column files made, held before or not */
     uint64_t partitions;
     struct digest version; /* of the table after it */
     struct span notice;    /* borrows */

@@ -43,6 +43,8 @@ static enum err_code peer_init(struct peer *peer, const struct config_peer *conf
         TRY(key_parse(peer->region, config->former_keys.items[i], &peer->former_keys[i], err));
     }
     peer->bucket = bucket_new(0);
+    const struct window_limits limits = window_limits_default();
+    window_init(&peer->window, &limits);
     const struct link_options options = {
         .kind = LISTENER_PEERS,
         .addresses = (const char *const *)config->addresses.items,
@@ -114,6 +116,15 @@ struct peer *peers_find_region(const struct peers *peers, struct span region)
             return &peers->items[i];
     }
     return NULL;
+}
+
+enum err_code peers_unknown(const struct peers *peers, struct span region, struct err *err)
+{
+    BYTES_CLEANUP struct bytes known = {0};
+    for (size_t i = 0; i < peers->count; i++)
+        bytes_printf(&known, "%s%s", i == 0 ? "" : ", ", peers->items[i].region);
+    return err_set(err, ERR_PARAMETER, "region %.*s is none of the peers configured here (%.*s)",
+                   SPAN_PRINTF(region), SPAN_PRINTF(bytes_span(&known)));
 }
 
 struct peer *peers_find_noise(const struct peers *peers, const struct noise_key *key)

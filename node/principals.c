@@ -1,30 +1,190 @@
 #include "node/principals.h"
 
-struct principals {
-    struct principal *items;
-    size_t count;
+#include <pthread.h>
+#include <sodium.h>
+
+#define SLOTS_MIN 64 /* a power of two */
+
+/* An account or a user. */
+struct holder {
+    struct principal principal; /* its keys are filled in by who answers */
+    struct public_identity *keys;
+    size_t key_count;
 };
 
-static enum err_code keys_parse(const char *text, struct principals *principals, struct err *err)
+/* What leads to a holder: its folded name, or a half of one of its keys. */
+enum handle_kind { HANDLE_NAME, HANDLE_SIGNER, HANDLE_NOISE };
+
+struct handle {
+    struct handle *next;
+    uint64_t hash;
+    struct holder *holder;
+    size_t key; /* of the holder's */
+    enum handle_kind kind;
+    size_t len;
+    uint8_t text[LIMIT_PRINCIPAL_BYTES];
+};
+
+struct operator_key {
+    struct public_identity keys;
+    struct principal alone; /* when nobody holds the key */
+};
+
+struct principals {
+    struct operator_key *operators; /* constant, as the next */
+    size_t operator_count;
+    struct public_identity *reserved;
+    size_t reserved_count;
+    uint8_t
+        hash_key[crypto_shorthash_siphashx24_KEYBYTES]; /* names and keys are chosen by others */
+    void (*on_drop)(void *context, const struct noise_key *key);
+    void *on_drop_context;
+
+    pthread_rwlock_t lock; /* all below */
+    struct handle **slots;
+    size_t slot_count;
+    size_t handle_count;
+};
+
+/* ---- handles ---- */
+
+struct handle_key {
+    enum handle_kind kind;
+    size_t len;
+    uint8_t text[LIMIT_PRINCIPAL_BYTES];
+};
+
+/* False: too long to be anybody's. */
+static bool key_of_name(struct span name, struct handle_key *ret_key)
+{
+    if (name.len > sizeof(ret_key->text))
+        return false;
+    ret_key->kind = HANDLE_NAME;
+    ret_key->len = name.len;
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.data[i];
+        ret_key->text[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+    }
+    return true;
+}
+
+static struct handle_key key_of_half(enum handle_kind kind, const uint8_t half[32])
+{
+    struct handle_key key = {.kind = kind, .len = 32};
+    memcpy(key.text, half, 32);
+    return key;
+}
+
+static uint64_t key_hash(const struct principals *principals, const struct handle_key *key)
+{
+    uint8_t raw[1 + LIMIT_PRINCIPAL_BYTES];
+    uint8_t hash[crypto_shorthash_siphashx24_BYTES];
+    raw[0] = (uint8_t)key->kind;
+    memcpy(raw + 1, key->text, key->len);
+    crypto_shorthash_siphashx24(hash, raw, 1 + key->len, principals->hash_key);
+    return load_u64(hash);
+}
+
+/* What points to the handle of the key; to NULL when there is none. */
+static struct handle **handle_place(const struct principals *principals,
+                                    const struct handle_key *key)
+{
+    uint64_t hash = key_hash(principals, key);
+    struct handle **at = &principals->slots[hash & (principals->slot_count - 1)];
+    while (*at != NULL && ((*at)->hash != hash || (*at)->kind != key->kind ||
+                           (*at)->len != key->len || memcmp((*at)->text, key->text, key->len) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+static void slots_grow_locked(struct principals *principals)
+{
+    size_t count = 2 * principals->slot_count;
+    struct handle **slots = mem_calloc(count, sizeof(struct handle *));
+    for (size_t i = 0; i < principals->slot_count; i++) {
+        for (struct handle *handle = principals->slots[i]; handle != NULL;) {
+            struct handle *next = handle->next;
+            struct handle **slot = &slots[handle->hash & (count - 1)];
+            handle->next = *slot;
+            *slot = handle;
+            handle = next;
+        }
+    }
+    mem_free(principals->slots);
+    principals->slots = slots;
+    principals->slot_count = count;
+}
+
+/* What somebody else has stays theirs. */
+static void handle_add_locked(struct principals *principals, const struct handle_key *key,
+                              struct holder *holder, size_t index)
+{
+    struct handle **place = handle_place(principals, key);
+    if (*place != NULL)
+        return;
+    struct handle *handle = mem_calloc(1, sizeof(*handle));
+    *handle = (struct handle){
+        .hash = key_hash(principals, key),
+        .holder = holder,
+        .key = index,
+        .kind = key->kind,
+        .len = key->len,
+    };
+    memcpy(handle->text, key->text, key->len);
+    *place = handle;
+    if (++principals->handle_count > principals->slot_count)
+        slots_grow_locked(principals);
+}
+
+static void handle_remove_locked(struct principals *principals, const struct handle_key *key,
+                                 const struct holder *holder)
+{
+    struct handle **place = handle_place(principals, key);
+    struct handle *handle = *place;
+    if (handle == NULL || handle->holder != holder)
+        return;
+    *place = handle->next;
+    principals->handle_count--;
+    mem_free(handle);
+}
+
+/* ---- operators ---- */
+
+static const struct operator_key *operator_find(const struct principals *principals,
+                                                const struct noise_key *noise,
+                                                const struct identity_key *sign)
+{
+    for (size_t i = 0; i < principals->operator_count; i++) {
+        const struct public_identity *keys = &principals->operators[i].keys;
+        if ((noise != NULL && noise_key_equal(&keys->noise, noise)) ||
+            (sign != NULL && identity_key_equal(&keys->sign, sign)))
+            return &principals->operators[i];
+    }
+    return NULL;
+}
+
+static enum err_code operator_add(struct principals *principals, const char *text, struct err *err)
 {
     struct public_identity keys;
     if (public_identity_parse(span_text(text), &keys, err) != ERR_OK) {
         struct err reason = *err;
         return err_set(err, ERR_CONFIG, "operator_keys: '%.24s...': %s", text, reason.message);
     }
-    if (principals_find_noise(principals, &keys.noise) != NULL ||
-        principals_find_signer(principals, &keys.sign) != NULL)
+    if (operator_find(principals, &keys.noise, &keys.sign) != NULL)
         return err_set(err, ERR_CONFIG, "operator_keys: '%.24s...' is given twice", text);
-    ASSERT(principals->items != NULL);
-    struct principal *principal = &principals->items[principals->count++];
-    *principal = (struct principal){
-        .name = ROOT_ACCOUNT_NAME,
-        .account = {ROOT_ACCOUNT_ID},
+    struct operator_key *operator= & principals->operators[principals->operator_count++];
+    operator->keys = keys;
+    operator->alone =(struct principal){
+        .number = UINT64_MAX - principals->operator_count,
         .keys = keys,
         .operator= true,
     };
+    snprintf(operator->alone.name, sizeof(operator->alone.name), "OPERATOR$%016" PRIx64,
+             load_u64(keys.sign.b));
     return ERR_OK;
 }
+
+/* ---- making and freeing ---- */
 
 enum err_code principals_new(const struct config_list *operator_keys,
                              struct principals **ret_principals, struct err *err)
@@ -33,9 +193,13 @@ enum err_code principals_new(const struct config_list *operator_keys,
     if (err == NULL)
         err = &local;
     struct principals *principals = mem_calloc(1, sizeof(*principals));
-    principals->items = mem_calloc(operator_keys->count + 1, sizeof(*principals->items));
+    principals->operators = mem_calloc(operator_keys->count + 1, sizeof(*principals->operators));
+    principals->slots = mem_calloc(SLOTS_MIN, sizeof(struct handle *));
+    principals->slot_count = SLOTS_MIN;
+    randombytes_buf(principals->hash_key, sizeof(principals->hash_key));
+    pthread_rwlock_init(&principals->lock, NULL);
     for (size_t i = 0; i < operator_keys->count; i++) {
-        if (keys_parse(operator_keys->items[i], principals, err) != ERR_OK) {
+        if (operator_add(principals, operator_keys->items[i], err) != ERR_OK) {
             principals_free(principals);
             return err->code;
         }
@@ -44,30 +208,212 @@ enum err_code principals_new(const struct config_list *operator_keys,
     return ERR_OK;
 }
 
+static void holder_free(struct holder *holder)
+{
+    mem_free(holder->keys);
+    mem_free(holder);
+}
+
 void principals_free(struct principals *principals)
 {
     if (principals == NULL)
         return;
-    mem_free(principals->items);
+    for (size_t i = 0; i < principals->slot_count; i++) {
+        for (struct handle *handle = principals->slots[i]; handle != NULL;) {
+            struct handle *next = handle->next;
+            if (handle->kind == HANDLE_NAME) /* each holder has one */
+                holder_free(handle->holder);
+            mem_free(handle);
+            handle = next;
+        }
+    }
+    pthread_rwlock_destroy(&principals->lock);
+    mem_free(principals->slots);
+    mem_free(principals->operators);
+    mem_free(principals->reserved);
     mem_free(principals);
 }
 
-const struct principal *principals_find_noise(const struct principals *principals,
-                                              const struct noise_key *key)
+/* ---- looking ---- */
+
+static bool find_held(const struct principals *principals, const struct handle_key *key,
+                      struct principal *ret_principal)
 {
-    for (size_t i = 0; i < principals->count; i++) {
-        if (noise_key_equal(&principals->items[i].keys.noise, key))
-            return &principals->items[i];
+    pthread_rwlock_t *lock = (pthread_rwlock_t *)(uintptr_t)&principals->lock;
+    pthread_rwlock_rdlock(lock);
+    const struct handle *handle = *handle_place(principals, key);
+    if (handle != NULL) {
+        const struct holder *holder = handle->holder;
+        *ret_principal = holder->principal;
+        if (handle->key < holder->key_count)
+            ret_principal->keys = holder->keys[handle->key];
     }
-    return NULL;
+    pthread_rwlock_unlock(lock);
+    return handle != NULL;
 }
 
-const struct principal *principals_find_signer(const struct principals *principals,
-                                               const struct identity_key *key)
+static bool find_half(const struct principals *principals, const struct handle_key *key,
+                      const struct operator_key *operator, struct principal * ret_principal)
 {
-    for (size_t i = 0; i < principals->count; i++) {
-        if (identity_key_equal(&principals->items[i].keys.sign, key))
-            return &principals->items[i];
+    if (find_held(principals, key, ret_principal)) {
+        ret_principal->operator= operator!= NULL;
+        return true;
     }
-    return NULL;
+    if (operator!= NULL)
+        *ret_principal = operator->alone;
+    return operator!= NULL;
+}
+
+bool principals_find_noise(const struct principals *principals, const struct noise_key *key,
+                           struct principal *ret_principal)
+{
+    struct handle_key half = key_of_half(HANDLE_NOISE, key->b);
+    return find_half(principals, &half, operator_find(principals, key, NULL), ret_principal);
+}
+
+bool principals_find_signer(const struct principals *principals, const struct identity_key *key,
+                            struct principal *ret_principal)
+{
+    struct handle_key half = key_of_half(HANDLE_SIGNER, key->b);
+    return find_half(principals, &half, operator_find(principals, NULL, key), ret_principal);
+}
+
+bool principals_find_name(const struct principals *principals, struct span name,
+                          struct principal *ret_principal)
+{
+    struct handle_key key;
+    return key_of_name(name, &key) && find_held(principals, &key, ret_principal);
+}
+
+bool principals_has_key(const struct principals *principals, const struct principal *principal)
+{
+    static const struct identity_key none;
+    struct principal now;
+    bool found = identity_key_equal(&principal->keys.sign, &none)
+                     ? principals_find_name(principals, span_text(principal->name), &now)
+                     : principals_find_signer(principals, &principal->keys.sign, &now);
+    return found && now.number == principal->number;
+}
+
+bool principals_key_known(const struct principals *principals, const struct public_identity *key)
+{
+    struct principal somebody;
+    for (size_t i = 0; i < principals->reserved_count; i++) {
+        if (noise_key_equal(&principals->reserved[i].noise, &key->noise) ||
+            identity_key_equal(&principals->reserved[i].sign, &key->sign))
+            return true;
+    }
+    return principals_find_noise(principals, &key->noise, &somebody) ||
+           principals_find_signer(principals, &key->sign, &somebody);
+}
+
+/* ---- changing ---- */
+
+void principals_reserve(struct principals *principals, const struct public_identity *key)
+{
+    size_t count = principals->reserved_count++;
+    principals->reserved =
+        mem_realloc(principals->reserved, count + 1, sizeof(*principals->reserved));
+    principals->reserved[count] = *key;
+}
+
+static void keys_add_locked(struct principals *principals, struct holder *holder)
+{
+    for (size_t i = 0; i < holder->key_count; i++) {
+        struct handle_key sign = key_of_half(HANDLE_SIGNER, holder->keys[i].sign.b);
+        struct handle_key noise = key_of_half(HANDLE_NOISE, holder->keys[i].noise.b);
+        handle_add_locked(principals, &sign, holder, i);
+        handle_add_locked(principals, &noise, holder, i);
+    }
+}
+
+static void keys_remove_locked(struct principals *principals, const struct holder *holder)
+{
+    for (size_t i = 0; i < holder->key_count; i++) {
+        struct handle_key sign = key_of_half(HANDLE_SIGNER, holder->keys[i].sign.b);
+        struct handle_key noise = key_of_half(HANDLE_NOISE, holder->keys[i].noise.b);
+        handle_remove_locked(principals, &sign, holder);
+        handle_remove_locked(principals, &noise, holder);
+    }
+}
+
+static bool keys_have(const struct principal_spec *spec, const struct public_identity *key)
+{
+    for (size_t i = 0; i < spec->key_count; i++) {
+        if (noise_key_equal(&spec->keys[i].noise, &key->noise) &&
+            identity_key_equal(&spec->keys[i].sign, &key->sign))
+            return true;
+    }
+    return false;
+}
+
+/* Tells of those that `spec` has not. Without the lock. */
+static void keys_drop(const struct principals *principals, const struct public_identity *keys,
+                      size_t count, const struct principal_spec *spec)
+{
+    for (size_t i = 0; i < count && principals->on_drop != NULL; i++) {
+        if (!keys_have(spec, &keys[i]))
+            principals->on_drop(principals->on_drop_context, &keys[i].noise);
+    }
+}
+
+static void holder_fill(struct holder *holder, const struct principal_spec *spec)
+{
+    holder->principal = (struct principal){
+        .account = spec->account,
+        .number = spec->number,
+        .user = spec->user,
+    };
+    snprintf(holder->principal.name, sizeof(holder->principal.name), "%.*s",
+             SPAN_PRINTF(spec->name));
+    holder->keys = mem_calloc(spec->key_count + 1, sizeof(*holder->keys));
+    holder->key_count = spec->key_count;
+    for (size_t i = 0; i < spec->key_count; i++)
+        holder->keys[i] = spec->keys[i];
+}
+
+void principals_put(struct principals *principals, const struct principal_spec *spec)
+{
+    struct handle_key name;
+    bool fits = key_of_name(spec->name, &name);
+    ASSERT(fits);
+    pthread_rwlock_wrlock(&principals->lock);
+    struct handle **place = handle_place(principals, &name);
+    struct holder *holder = *place != NULL ? (*place)->holder : mem_calloc(1, sizeof(*holder));
+    struct public_identity *former = holder->keys;
+    size_t former_count = holder->key_count;
+    keys_remove_locked(principals, holder);
+    holder_fill(holder, spec);
+    handle_add_locked(principals, &name, holder, 0);
+    keys_add_locked(principals, holder);
+    pthread_rwlock_unlock(&principals->lock);
+    keys_drop(principals, former, former_count, spec);
+    mem_free(former);
+}
+
+void principals_remove(struct principals *principals, struct span text)
+{
+    struct handle_key name;
+    struct holder *holder = NULL;
+    if (!key_of_name(text, &name))
+        return;
+    pthread_rwlock_wrlock(&principals->lock);
+    struct handle *handle = *handle_place(principals, &name);
+    if (handle != NULL) {
+        holder = handle->holder;
+        keys_remove_locked(principals, holder);
+        handle_remove_locked(principals, &name, holder);
+    }
+    pthread_rwlock_unlock(&principals->lock);
+    if (holder == NULL)
+        return;
+    keys_drop(principals, holder->keys, holder->key_count, &(struct principal_spec){0});
+    holder_free(holder);
+}
+
+void principals_on_drop(struct principals *principals,
+                        void (*on_drop)(void *context, const struct noise_key *key), void *context)
+{
+    principals->on_drop = on_drop;
+    principals->on_drop_context = context;
 }

@@ -1,5 +1,7 @@
 #include "node/run.h"
 
+#include "node/early_closes.h"
+
 #include <pthread.h>
 
 #define RUN_PHASE_BYTES 256
@@ -43,6 +45,7 @@ struct run {
 struct runs {
     struct loop *loop;
     pthread_mutex_t lock;
+    struct early_closes early_closes;
     struct run *first;
     size_t count;
     bool stopping;
@@ -114,6 +117,8 @@ static void reply_failed(struct request *request, const struct err *error)
 static struct operator_progress run_progress(const struct run *run)
 {
     struct operator_progress progress = run->progress;
+    if (run->working && run->work.progress != NULL) /* `started` is the worker's now */
+        run->work.progress(run->work.context, &progress);
     progress.elapsed_ms = loop_now_ms() - run->begun_ms;
     return progress;
 }
@@ -336,11 +341,16 @@ void run_ask(struct run *run, uint64_t cursor, uint32_t wait_ms, struct request 
         run_forget(run);
 }
 
-void run_close(struct run *run)
+void run_cancel(struct run *run)
+{
+    if (!run->work.changes || run->work.cancellable)
+        atomic_store(&run->cancel, true);
+}
+
+/* Whoever waits is answered, the registry forgets it. */
+static void run_end(struct run *run)
 {
     struct verdict verdict = {0};
-    if (!run->work.changes)
-        atomic_store(&run->cancel, true);
     pthread_mutex_lock(&run->lock);
     run->closed = true;
     struct request *answered = waiter_take_locked(run, &verdict);
@@ -348,6 +358,16 @@ void run_close(struct run *run)
     if (answered != NULL)
         verdict_reply(answered, &verdict);
     run_forget(run);
+}
+
+void run_close(struct run *run)
+{
+    run_cancel(run);
+    pthread_mutex_lock(&run->lock);
+    bool ending = run->working && run->work.cancellable;
+    pthread_mutex_unlock(&run->lock);
+    if (!ending)
+        run_end(run);
 }
 
 /* ---- registry ---- */
@@ -410,12 +430,29 @@ static struct run *run_new(struct runs *runs, const struct run_key *key,
     return run;
 }
 
+void runs_cancel(struct runs *runs, const struct run_key *key)
+{
+    pthread_mutex_lock(&runs->lock);
+    struct run *run = find_locked(runs, key);
+    if (run == NULL)
+        early_closes_add(&runs->early_closes, key);
+    pthread_mutex_unlock(&runs->lock);
+    if (run == NULL)
+        return;
+    run_cancel(run);
+    run_unref(run);
+}
+
+/* ---- begin, find ---- */
+
 static enum err_code begin_locked(struct runs *runs, const struct run_key *key,
                                   const struct digest *content, const struct run_work *work,
                                   struct run **ret_run, struct err *err)
 {
     if (runs->stopping)
         return err_set(err, ERR_BUSY, "the node is stopping");
+    if ((!work->changes || work->cancellable) && early_closes_has(&runs->early_closes, key))
+        return err_set(err, ERR_CANCELLED, "the statement was cancelled before it began");
     if (runs->count >= RUNS_MAX || count_locked(runs, key->principal) >= RUNS_PER_PRINCIPAL_MAX)
         return err_set(err, ERR_BUSY, "too many statements and open results; close some");
     struct run *run = run_new(runs, key, content, work);
@@ -446,6 +483,11 @@ enum err_code runs_begin(struct runs *runs, const struct run_key *key, const str
         run_unref(run);
         work->free(work->context);
         return err_set(err, ERR_PARAMETER, "this statement id belongs to another statement");
+    }
+    if (run != NULL && !work->changes && atomic_load(&run->cancel)) {
+        run_unref(run); /* asked for before the close that has still to come */
+        work->free(work->context);
+        return err_set(err, ERR_CANCELLED, "the statement was cancelled");
     }
     if (run != NULL && run_is_spent(run)) {
         run_close(run);
@@ -518,7 +560,7 @@ static void run_tick(struct run *run, uint64_t now_ms)
     if (idle && busy && !run->work.changes)
         atomic_store(&run->cancel, true);
     if (idle && !busy)
-        run_close(run);
+        run_end(run);
 }
 
 /* References to all runs, in an array that the caller frees. */
@@ -605,7 +647,7 @@ void runs_stop(struct runs *runs)
     struct run **all = runs_all(runs, &count);
     for (size_t i = 0; i < count; i++) {
         atomic_store(&all[i]->cancel, true);
-        run_close(all[i]);
+        run_end(all[i]);
         run_unref(all[i]);
     }
     mem_free(all);

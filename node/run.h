@@ -10,7 +10,9 @@
  * Invariants: 1. A key names one run; the same key with other content is refused. 2. One worker at
  * a time is in a run (working). 3. A request handed to run_ask is replied to exactly once. 4. A run
  * that nobody asks for CURSOR_IDLE_MS is closed: its `cancel` is raised, its stream closed, its
- * versions unpinned; one that changes something is only forgotten, never cancelled.
+ * versions unpinned; one that changes something is only forgotten, never cancelled. 5. What changes
+ * something is cancelled only by its client's close, and only if it is `cancellable`; while it works
+ * it stays in the registry, so that whoever asks again learns how it ended.
  * Threads: run_ask works on the caller's thread (a worker of the node) when there is something to
  * do; the tick runs on the loop. One lock a run, one of the registry; never both.
  */
@@ -34,6 +36,7 @@ struct runs;
 struct run_key {
     const char *principal; /* borrowed during the call */
     struct statement_id id;
+    const uint8_t *asker; /* 16 bytes: the client's process (boot id); or NULL. Borrowed likewise */
 };
 
 /* What a run does. start is called once, on a worker; it fills the answer. The context is freed
@@ -43,7 +46,10 @@ struct run_work {
                            struct err *err);
     void (*free)(void *context);
     void *context;
-    bool changes; /* never cancelled because nobody asks */
+    bool changes;     /* never cancelled because nobody asks */
+    bool cancellable; /* changes: run_cancel and run_close end it, if it is not yet done */
+    /* How far it is; any thread, while a worker is in the run. NULL: says nothing. */
+    void (*progress)(void *context, struct operator_progress *progress);
 };
 
 enum err_code runs_new(struct loop *loop, struct runs **ret_runs, struct err *err);
@@ -63,7 +69,15 @@ void run_unref(struct run *run);
 
 /* Replies to the request with block `cursor`, or with RUNNING after wait_ms. */
 void run_ask(struct run *run, uint64_t cursor, uint32_t wait_ms, struct request *request);
-/* The client does not want more. */
+/* run_cancel of the run with this key. A close may overtake what it closes, which then waits for a
+ * worker: so where there is none, what the same asker begins under this id is refused from now on
+ * (ERR_CANCELLED; the last EARLY_CLOSES_MAX are remembered). Any thread, at once. */
+void runs_cancel(struct runs *runs, const struct run_key *key);
+/* What reads, or is cancellable, stops at the next look; the run stays until it is closed. Any
+ * thread, at once. */
+void run_cancel(struct run *run);
+/* The client does not want more. Something cancellable that works is told to stop, and closed when it
+ * has. */
 void run_close(struct run *run);
 /* Something that answers wait for has changed: look at once. Any thread. */
 void runs_wake(struct runs *runs);

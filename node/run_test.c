@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "node/early_closes.h"
 #include "node/run.h"
 
 /* ---- the played side of transport ---- */
@@ -83,8 +84,9 @@ struct script {
     size_t step;
     size_t given;
     int starts;
-    int frees;
-    atomic_bool wait; /* the answer waits as long as this is set */
+    atomic_int frees;    /* also on the loop, whose tick may hold the last reference */
+    atomic_bool wait;    /* the answer waits as long as this is set */
+    atomic_bool writing; /* script_write is at work */
     enum err_code failure;
 };
 
@@ -149,17 +151,49 @@ static enum err_code script_start(void *context, struct answer *answer, atomic_b
     return ERR_OK;
 }
 
+/* A long change: until it is cancelled, or `wait` is taken away. */
+static enum err_code script_write(void *context, struct answer *answer, atomic_bool *cancel,
+                                  struct err *err)
+{
+    (void)context;
+    (void)answer;
+    script.starts++;
+    atomic_store(&script.writing, true);
+    while (atomic_load(&script.wait)) {
+        if (atomic_load(cancel))
+            return err_set(err, ERR_CANCELLED, "as asked");
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return ERR_OK;
+}
+
+static void script_progress(void *context, struct operator_progress *progress)
+{
+    (void)context;
+    progress->phase = span_text("writing");
+    progress->bytes_done = 42;
+}
+
 static void script_free(void *context)
 {
     (void)context;
-    script.frees++;
+    atomic_fetch_add(&script.frees, 1);
+}
+
+/* The tick of the loop may hold a run for a moment after everybody else let it go. */
+static void assert_freed(int count)
+{
+    const uint64_t end_ms = loop_now_ms() + 10000;
+    while (atomic_load(&script.frees) < count && loop_now_ms() < end_ms)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_equal(atomic_load(&script.frees), count);
 }
 
 /* ---- fixture ---- */
 
 static struct loop *loop;
 static struct runs *runs;
-static const struct run_key key = {"ALIYUN$root", {{1}}};
+static const struct run_key key = {"ALIYUN$root", {{1}}, (const uint8_t *)"this very process"};
 
 static int fixture_start(void **state)
 {
@@ -180,7 +214,8 @@ static int fixture_stop(void **state)
 
 static enum err_code begin(uint8_t content, bool changes, struct run **run, struct err *err)
 {
-    const struct run_work work = {script_start, script_free, &script, changes};
+    const struct run_work work = {
+        .start = script_start, .free = script_free, .context = &script, .changes = changes};
     struct digest digest = {{content}};
     return runs_begin(runs, &key, &digest, &work, run, err);
 }
@@ -250,10 +285,10 @@ static void an_id_belongs_to_one_content(void **state)
     struct run *other;
     assert_int_equal(begin(1, false, &run, NULL), ERR_OK);
     assert_int_equal(begin(2, false, &other, NULL), ERR_PARAMETER);
-    assert_int_equal(script.frees, 1);
+    assert_freed(1);
     assert_int_equal(begin(1, false, &other, NULL), ERR_OK);
     assert_ptr_equal(run, other);
-    assert_int_equal(script.frees, 2);
+    assert_freed(2);
     run_unref(run);
     run_unref(other);
 }
@@ -330,7 +365,154 @@ static void closing_answers_whoever_waits(void **state)
     assert_int_equal(request.err.code, ERR_CANCELLED);
     assert_int_equal(runs_count(runs), 0);
     run_unref(run);
-    assert_int_equal(script.frees, 1);
+    assert_freed(1);
+}
+
+static void what_was_cancelled_begins_anew_only_after_its_close(void **state)
+{
+    (void)state;
+    struct run *run, *again;
+    struct err err = {0};
+    assert_int_equal(begin(1, false, &run, NULL), ERR_OK);
+    run_cancel(run);
+    assert_int_equal(begin(1, false, &again, &err), ERR_CANCELLED);
+    run_close(run);
+    run_unref(run);
+    assert_int_equal(begin(1, false, &again, NULL), ERR_OK);
+    run_close(again);
+    run_unref(again);
+    assert_int_equal(begin(2, true, &run, NULL), ERR_OK);
+    run_cancel(run); /* what changes something goes on */
+    assert_int_equal(begin(2, true, &again, NULL), ERR_OK);
+    run_unref(again);
+    run_close(run);
+    run_unref(run);
+}
+
+static const struct run_work writing = {
+    .start = script_write,
+    .free = script_free,
+    .context = &script,
+    .changes = true,
+    .cancellable = true,
+    .progress = script_progress,
+};
+
+struct asking {
+    struct run *run;
+    struct request *request;
+};
+
+static void *asking_run(void *argument)
+{
+    struct asking *asking = argument;
+    run_ask(asking->run, 0, 10000, asking->request);
+    return NULL;
+}
+
+/* A worker in script_write, begun with `work`. */
+static pthread_t writer_start(const struct run_work *work, struct asking *asking)
+{
+    pthread_t worker;
+    atomic_store(&script.wait, true);
+    atomic_store(&script.writing, false);
+    assert_int_equal(runs_begin(runs, &key, &(struct digest){{1}}, work, &asking->run, NULL),
+                     ERR_OK);
+    assert_int_equal(pthread_create(&worker, NULL, asking_run, asking), 0);
+    while (!atomic_load(&script.writing))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return worker;
+}
+
+static void a_long_change_says_how_far_it_is_and_ends_when_its_client_closes_it(void **state)
+{
+    (void)state;
+    REQUEST_CLEANUP struct request first = {0}, second = {0}, third = {0};
+    struct asking asking = {.request = &first};
+    struct run *again;
+    pthread_t worker = writer_start(&writing, &asking);
+    ask(asking.run, 0, 1, &second);
+    request_wait(&first); /* displaced */
+    assert_int_equal(second.result.state, OPERATOR_RUNNING);
+    assert_true(span_equal(second.result.progress.phase, span_text("writing")));
+    assert_int_equal(second.result.progress.bytes_done, 42);
+    run_close(asking.run);
+    assert_int_equal(runs_begin(runs, &key, &(struct digest){{1}}, &writing, &again, NULL), ERR_OK);
+    assert_ptr_equal(again, asking.run); /* not begun beside the one that ends */
+    ask(again, 0, 10000, &third);
+    assert_int_equal(third.result.state, OPERATOR_FAILED);
+    assert_int_equal(third.result.error.code, ERR_CANCELLED);
+    pthread_join(worker, NULL);
+    assert_int_equal(script.starts, 1);
+    run_unref(again);
+    run_unref(asking.run);
+}
+
+static void a_change_that_is_not_cancellable_goes_on_when_it_is_closed(void **state)
+{
+    (void)state;
+    REQUEST_CLEANUP struct request request = {0};
+    struct asking asking = {.request = &request};
+    struct run_work work = writing;
+    work.cancellable = false;
+    pthread_t worker = writer_start(&work, &asking);
+    run_cancel(asking.run);
+    atomic_store(&script.wait, false);
+    pthread_join(worker, NULL);
+    request_wait(&request);
+    assert_int_equal(request.result.state, OPERATOR_DONE);
+    run_unref(asking.run);
+}
+
+static void a_close_that_comes_first_holds_for_its_own_process_alone(void **state)
+{
+    (void)state;
+    struct run *run;
+    struct err err;
+    struct run_key other = key;
+    struct run_work plain = writing;
+    const struct digest content = {{1}};
+    other.asker = (const uint8_t *)"another process.";
+    plain.cancellable = false;
+    struct run_key later = key;
+    later.id.b[2]++;
+    runs_cancel(runs, &key);
+    runs_cancel(runs, &later);
+    assert_int_equal(runs_begin(runs, &key, &content, &writing, &run, &err), ERR_CANCELLED);
+    assert_int_equal(begin(1, false, &run, &err), ERR_CANCELLED);
+    assert_int_equal(runs_begin(runs, &key, &content, &plain, &run, NULL), ERR_OK);
+    run_close(run);
+    run_unref(run);
+    assert_int_equal(runs_begin(runs, &other, &content, &writing, &run, NULL), ERR_OK);
+    run_close(run);
+    run_unref(run);
+    other.asker = NULL; /* nobody known: nothing to remember */
+    other.id.b[0]++;
+    runs_cancel(runs, &other);
+    assert_int_equal(runs_begin(runs, &other, &content, &writing, &run, NULL), ERR_OK);
+    run_close(run);
+    run_unref(run);
+    for (uint8_t i = 0; i < EARLY_CLOSES_MAX; i++) { /* pushes the first one out */
+        other = key;
+        other.id.b[1] = (uint8_t)(i + 1);
+        runs_cancel(runs, &other);
+    }
+    assert_int_equal(runs_begin(runs, &key, &content, &writing, &run, NULL), ERR_OK);
+    run_close(run);
+    run_unref(run);
+}
+
+static void stopping_ends_a_long_change(void **state)
+{
+    (void)state;
+    REQUEST_CLEANUP struct request request = {0};
+    struct asking asking = {.request = &request};
+    pthread_t worker = writer_start(&writing, &asking);
+    runs_stop(runs);
+    pthread_join(worker, NULL);
+    request_wait(&request);
+    assert_int_equal(runs_count(runs), 0);
+    run_unref(asking.run);
 }
 
 static void many_small_statements_leave_no_runs_behind(void **state)
@@ -341,7 +523,8 @@ static void many_small_statements_leave_no_runs_behind(void **state)
         struct run *run;
         struct run_key one = key;
         store_u32(one.id.b + 4, i);
-        const struct run_work work = {script_start, script_free, &script, true};
+        const struct run_work work = {
+            .start = script_start, .free = script_free, .context = &script, .changes = true};
         script.given = 0;
         assert_int_equal(runs_begin(runs, &one, &(struct digest){{0}}, &work, &run, NULL), ERR_OK);
         REQUEST_CLEANUP struct request request = {0};
@@ -359,16 +542,19 @@ static void too_many_open_results_are_refused(void **state)
     for (unsigned i = 0; i < RUNS_PER_PRINCIPAL_MAX; i++) {
         struct run_key one = key;
         store_u32(one.id.b + 4, i);
-        const struct run_work work = {script_start, script_free, &script, false};
+        const struct run_work work = {
+            .start = script_start, .free = script_free, .context = &script, .changes = false};
         assert_int_equal(runs_begin(runs, &one, &(struct digest){{0}}, &work, &all[i], NULL),
                          ERR_OK);
     }
     struct run *run;
-    struct run_key one = {"ALIYUN$root", {{9}}};
-    const struct run_work work = {script_start, script_free, &script, false};
+    struct run_key one = {"ALIYUN$root", {{9}}, NULL};
+    const struct run_work work = {
+        .start = script_start, .free = script_free, .context = &script, .changes = false};
     assert_int_equal(runs_begin(runs, &one, &(struct digest){{0}}, &work, &run, NULL), ERR_BUSY);
     one.principal = "ALIYUN$other";
-    const struct run_work other = {script_start, script_free, &script, false};
+    const struct run_work other = {
+        .start = script_start, .free = script_free, .context = &script, .changes = false};
     assert_int_equal(runs_begin(runs, &one, &(struct digest){{0}}, &other, &run, NULL), ERR_OK);
     run_unref(run);
     for (unsigned i = 0; i < RUNS_PER_PRINCIPAL_MAX; i++)
@@ -387,6 +573,11 @@ int main(void)
         TEST(a_newer_request_displaces_the_one_that_waits),
         TEST(a_failure_is_told_and_can_be_tried_again),
         TEST(closing_answers_whoever_waits),
+        TEST(what_was_cancelled_begins_anew_only_after_its_close),
+        TEST(a_long_change_says_how_far_it_is_and_ends_when_its_client_closes_it),
+        TEST(a_change_that_is_not_cancellable_goes_on_when_it_is_closed),
+        TEST(a_close_that_comes_first_holds_for_its_own_process_alone),
+        TEST(stopping_ends_a_long_change),
         TEST(many_small_statements_leave_no_runs_behind),
         TEST(too_many_open_results_are_refused),
     };

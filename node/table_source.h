@@ -21,7 +21,7 @@ void table_source_close(struct table_source *source); /* NULL is fine; scans are
 const struct schema *table_source_schema(const struct table_source *source); /* borrows */
 const struct reader_handle *table_source_reader(const struct table_source *source);
 
-/* Columns count over the data columns and, behind them, the partition columns. Ranges only prune:
+/* Columns count over the data columns and, behind them, the partition columns. Domains only prune:
  * borrowed until the scan is closed. */
 struct table_scan;
 enum err_code table_scan_open(struct table_source *source, const struct select_scan *what,
@@ -30,6 +30,16 @@ enum err_code table_scan_open(struct table_source *source, const struct select_s
 enum err_code table_scan_next(struct table_scan *scan, const struct batch **ret_batch,
                               struct err *err);
 void table_scan_close(struct table_scan *scan); /* NULL is fine */
+
+/* What all scans that were closed have read since the process began. Any thread. */
+struct table_scan_totals {
+    uint64_t sources_open; /* now: each pins a version */
+    uint64_t row_groups;
+    uint64_t rows;
+    uint64_t files;
+    uint64_t file_bytes;
+};
+struct table_scan_totals table_scan_totals(void);
 
 /* For struct select_source: `table` is a struct table_source. */
 extern const struct select_source_ops table_source_ops;

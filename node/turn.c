@@ -1,6 +1,7 @@
 #include "node/turn.h"
 
 #include <pthread.h>
+#include <time.h>
 
 /* Tables whose turn somebody has: as many as there are workers, so a list will do. The process has
  * one store. */
@@ -21,15 +22,38 @@ static struct turn **turn_find_locked(struct table_id table)
     return at;
 }
 
-void table_turn_take(struct table_id table)
+static void turn_add_locked(struct table_id table)
 {
     struct turn *turn = mem_alloc(sizeof(*turn));
+    *turn = (struct turn){table, state.turns};
+    state.turns = turn;
+}
+
+void table_turn_take(struct table_id table)
+{
     pthread_mutex_lock(&state.lock);
     while (*turn_find_locked(table) != NULL)
         pthread_cond_wait(&state.given, &state.lock);
-    *turn = (struct turn){table, state.turns};
-    state.turns = turn;
+    turn_add_locked(table);
     pthread_mutex_unlock(&state.lock);
+}
+
+bool table_turn_take_within(struct table_id table, uint32_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)wait_ms * 1000000;
+    until.tv_sec += (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    int rc = 0;
+    pthread_mutex_lock(&state.lock);
+    while (*turn_find_locked(table) != NULL && rc == 0)
+        rc = pthread_cond_clockwait(&state.given, &state.lock, CLOCK_MONOTONIC, &until);
+    bool mine = *turn_find_locked(table) == NULL;
+    if (mine)
+        turn_add_locked(table);
+    pthread_mutex_unlock(&state.lock);
+    return mine;
 }
 
 void table_turn_give(struct table_id table)

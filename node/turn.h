@@ -10,6 +10,8 @@
 #include "proto/ids.h"
 
 void table_turn_take(struct table_id table);
+/* False: somebody else had it all the time, for wait_ms. */
+bool table_turn_take_within(struct table_id table, uint32_t wait_ms) MUST_USE;
 void table_turn_give(struct table_id table);
 
 /* For scopes: zero is no turn. */

@@ -6,7 +6,7 @@
 
 struct watch {
     struct watch *next;
-    struct account_id account;
+    struct principal principal;
     struct operator_task_query query;
     struct request *request;
     uint64_t due_ms;
@@ -71,19 +71,19 @@ static bool wanted(const struct operator_task_query *query, const struct task_st
     return !query->has_task || memcmp(query->task.b, status->id.b, sizeof(status->id.b)) == 0;
 }
 
-enum err_code tasks_snapshot(struct tasks *tasks, struct account_id account,
+enum err_code tasks_snapshot(struct tasks *tasks, const struct principal *principal,
                              const struct operator_task_query *query, struct arena *arena,
                              struct operator_tasks *ret_tasks, struct err *err)
 {
     struct task_status *list;
     size_t count;
-    TRY(tasks_list(tasks, arena, &list, &count, err));
+    TRY(tasks_list(tasks, principal, arena, &list, &count, err));
     struct operator_tasks view = {0};
     view.tasks = arena_alloc(arena, count + 1, sizeof(*view.tasks));
     if (view.tasks == NULL)
         return err_set(err, ERR_LIMIT, "too many tasks to list");
     for (size_t i = 0; i < count && view.task_count < LIMIT_LISTED_TASKS; i++) {
-        if (list[i].account.n == account.n && wanted(query, &list[i]))
+        if (wanted(query, &list[i]))
             view.tasks[view.task_count++] = task_view(&list[i]);
     }
     view.seen = seen_of(&view);
@@ -101,7 +101,7 @@ static bool watch_look(struct watches *watches, struct watch *watch, bool last)
     struct operator_tasks view;
     struct err err;
     enum err_code code =
-        tasks_snapshot(watches->tasks, watch->account, &watch->query, &arena, &view, &err);
+        tasks_snapshot(watches->tasks, &watch->principal, &watch->query, &arena, &view, &err);
     if (code != ERR_OK) {
         request_reply_error(watch->request, &err);
         return true;
@@ -181,11 +181,11 @@ static void on_timer(void *argument)
         timer_start(watches);
 }
 
-void watches_add(struct watches *watches, struct account_id account,
+void watches_add(struct watches *watches, const struct principal *principal,
                  const struct operator_task_query *query, struct request *request)
 {
     struct watch *watch = mem_calloc(1, sizeof(*watch));
-    watch->account = account;
+    watch->principal = *principal;
     watch->query = *query;
     watch->query.project = (struct span){0}; /* borrowed from the request */
     watch->request = request;

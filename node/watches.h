@@ -23,11 +23,11 @@ void watches_stop(struct watches *watches);
 void watches_free(struct watches *watches); /* after the workers; NULL is fine */
 
 /* Takes the request and replies, at the latest after query->wait_ms. */
-void watches_add(struct watches *watches, struct account_id account,
+void watches_add(struct watches *watches, const struct principal *principal,
                  const struct operator_task_query *query, struct request *request);
 
-/* What tasks of an account look like now, for `tasks` and for watches; the arena holds it. */
-enum err_code tasks_snapshot(struct tasks *tasks, struct account_id account,
+/* What the tasks that the principal may see look like now, for `tasks` and for watches; the arena holds it. */
+enum err_code tasks_snapshot(struct tasks *tasks, const struct principal *principal,
                              const struct operator_task_query *query, struct arena *arena,
                              struct operator_tasks *ret_tasks, struct err *err);
 

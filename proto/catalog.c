@@ -71,24 +71,53 @@ static enum err_code unpack(const ProtobufCMessageDescriptor *descriptor, struct
                                     ret_message, err);
 }
 
+/* ---- keys ---- */
+
+/* The list that a message takes, in memory of one piece: who calls frees it. */
+static Strait__KeyRecord **messages_of_keys(const struct public_key *from, size_t count)
+{
+    struct {
+        Strait__KeyRecord *list[LIMIT_PRINCIPAL_KEYS];
+        Strait__KeyRecord keys[LIMIT_PRINCIPAL_KEYS];
+    } *messages = mem_calloc(1, sizeof(*messages));
+    ASSERT(count <= LIMIT_PRINCIPAL_KEYS);
+    for (size_t i = 0; i < count; i++) {
+        Strait__KeyRecord *key = &messages->keys[i];
+        strait__key_record__init(key);
+        key->identity = message_data(span_of(from[i].identity.b, sizeof(from[i].identity.b)));
+        key->exchange = message_data(span_of(from[i].exchange, sizeof(from[i].exchange)));
+        messages->list[i] = key;
+    }
+    return messages->list;
+}
+
+static enum err_code take_keys(Strait__KeyRecord *const *from, size_t count, struct arena *arena,
+                               struct public_key **ret_keys, struct err *err)
+{
+    if (count > LIMIT_PRINCIPAL_KEYS)
+        return err_set(err, ERR_BAD_DATA, "catalog record: %zu keys, at most %d", count,
+                       LIMIT_PRINCIPAL_KEYS);
+    struct public_key *keys = take_memory(arena, count, sizeof(*keys), err);
+    if (keys == NULL)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < count; i++) {
+        TRY(take_fixed(from[i]->identity, keys[i].identity.b, sizeof(keys[i].identity.b), err));
+        TRY(take_fixed(from[i]->exchange, keys[i].exchange, sizeof(keys[i].exchange), err));
+    }
+    *ret_keys = keys;
+    return ERR_OK;
+}
+
 /* ---- account ---- */
 
 void account_record_encode(const struct account_record *from, struct bytes *out)
 {
     Strait__AccountRecord record = STRAIT__ACCOUNT_RECORD__INIT;
-    MEM_CLEANUP Strait__KeyRecord *keys = mem_calloc(from->key_count, sizeof(*keys));
-    MEM_CLEANUP Strait__KeyRecord **list = mem_calloc(from->key_count, sizeof(*list));
-    for (size_t i = 0; i < from->key_count; i++) {
-        const struct public_key *key = &from->keys[i];
-        strait__key_record__init(&keys[i]);
-        keys[i].identity = message_data(span_of(key->identity.b, sizeof(key->identity.b)));
-        keys[i].exchange = message_data(span_of(key->exchange, sizeof(key->exchange)));
-        list[i] = &keys[i];
-    }
+    MEM_CLEANUP Strait__KeyRecord **keys = messages_of_keys(from->keys, from->key_count);
     record.id = from->id.n;
     record.name = message_data(from->name);
     record.n_keys = from->key_count;
-    record.keys = list;
+    record.keys = keys;
     record.created_ms = from->created_ms;
     message_pack(&record.base, out);
 }
@@ -102,18 +131,44 @@ enum err_code account_record_decode(struct span encoded, struct arena *arena,
     struct account_record account = {
         .id = {record->id},
         .name = message_span(record->name),
-        .keys = take_memory(arena, record->n_keys, sizeof(*account.keys), err),
         .key_count = record->n_keys,
         .created_ms = record->created_ms,
     };
-    if (account.keys == NULL)
-        return ERR_LIMIT;
-    for (size_t i = 0; i < record->n_keys; i++) {
-        struct public_key *key = &account.keys[i];
-        TRY(take_fixed(record->keys[i]->identity, key->identity.b, sizeof(key->identity.b), err));
-        TRY(take_fixed(record->keys[i]->exchange, key->exchange, sizeof(key->exchange), err));
-    }
+    TRY(take_keys(record->keys, record->n_keys, arena, &account.keys, err));
     *ret_record = account;
+    return ERR_OK;
+}
+
+/* ---- user ---- */
+
+void user_record_encode(const struct user_record *from, struct bytes *out)
+{
+    Strait__UserRecord record = STRAIT__USER_RECORD__INIT;
+    MEM_CLEANUP Strait__KeyRecord **keys = messages_of_keys(from->keys, from->key_count);
+    record.id = from->id.n;
+    record.name = message_data(from->name);
+    record.account = from->account.n;
+    record.n_keys = from->key_count;
+    record.keys = keys;
+    record.created_ms = from->created_ms;
+    message_pack(&record.base, out);
+}
+
+enum err_code user_record_decode(struct span encoded, struct arena *arena,
+                                 struct user_record *ret_record, struct err *err)
+{
+    ProtobufCMessage *message = NULL;
+    TRY(unpack(&strait__user_record__descriptor, encoded, arena, &message, err));
+    const Strait__UserRecord *record = (const Strait__UserRecord *)message;
+    struct user_record user = {
+        .id = {record->id},
+        .name = message_span(record->name),
+        .account = {record->account},
+        .key_count = record->n_keys,
+        .created_ms = record->created_ms,
+    };
+    TRY(take_keys(record->keys, record->n_keys, arena, &user.keys, err));
+    *ret_record = user;
     return ERR_OK;
 }
 
@@ -127,7 +182,38 @@ void project_record_encode(const struct project_record *from, struct bytes *out)
     record.owner = from->owner.n;
     record.created_ms = from->created_ms;
     record.xcopy_enabled = from->xcopy_enabled;
+    record.is_protected = from->is_protected;
+    MEM_CLEANUP Strait__TrustedProject *trusted = mem_calloc(from->trusted_count, sizeof(*trusted));
+    MEM_CLEANUP Strait__TrustedProject **list = mem_calloc(from->trusted_count, sizeof(*list));
+    for (size_t i = 0; i < from->trusted_count; i++) {
+        strait__trusted_project__init(&trusted[i]);
+        trusted[i].region = message_data(from->trusted[i].region);
+        trusted[i].id = from->trusted[i].id.n;
+        trusted[i].name = message_data(from->trusted[i].name);
+        list[i] = &trusted[i];
+    }
+    record.n_trusted = from->trusted_count;
+    record.trusted = list;
     message_pack(&record.base, out);
+}
+
+static enum err_code take_trusted(const Strait__ProjectRecord *record, struct arena *arena,
+                                  struct project_record *project, struct err *err)
+{
+    if (record->n_trusted > LIMIT_TRUSTED_PROJECTS)
+        return err_set(err, ERR_BAD_DATA, "project record: %zu trusted projects",
+                       record->n_trusted);
+    project->trusted = take_memory(arena, record->n_trusted, sizeof(*project->trusted), err);
+    if (project->trusted == NULL)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < record->n_trusted; i++)
+        project->trusted[i] = (struct trusted_project){
+            .region = message_span(record->trusted[i]->region),
+            .id = {record->trusted[i]->id},
+            .name = message_span(record->trusted[i]->name),
+        };
+    project->trusted_count = record->n_trusted;
+    return ERR_OK;
 }
 
 enum err_code project_record_decode(struct span encoded, struct arena *arena,
@@ -136,13 +222,16 @@ enum err_code project_record_decode(struct span encoded, struct arena *arena,
     ProtobufCMessage *message = NULL;
     TRY(unpack(&strait__project_record__descriptor, encoded, arena, &message, err));
     const Strait__ProjectRecord *record = (const Strait__ProjectRecord *)message;
-    *ret_record = (struct project_record){
+    struct project_record project = {
         .id = {record->id},
         .name = message_span(record->name),
         .owner = {record->owner},
         .created_ms = record->created_ms,
         .xcopy_enabled = record->xcopy_enabled,
+        .is_protected = record->is_protected,
     };
+    TRY(take_trusted(record, arena, &project, err));
+    *ret_record = project;
     return ERR_OK;
 }
 
@@ -163,7 +252,60 @@ void table_record_encode(const struct table_record *from, struct bytes *out)
     record.modified_ms = from->modified_ms;
     record.sequence = from->sequence;
     record.version = &version;
+    Strait__ExternalRecord external = STRAIT__EXTERNAL_RECORD__INIT;
+    external.stored = message_data(from->external.stored);
+    external.location = message_data(from->external.location);
+    if (from->external.stored.len > 0)
+        record.external = &external;
+    record.lifecycle_disabled = from->lifecycle_disabled;
+    Strait__TableDetail detail = STRAIT__TABLE_DETAIL__INIT;
+    MEM_CLEANUP Strait__PropertyRecord *properties =
+        mem_calloc(from->property_count, sizeof(*properties));
+    MEM_CLEANUP Strait__PropertyRecord **list = mem_calloc(from->property_count, sizeof(*list));
+    for (size_t i = 0; i < from->property_count; i++) {
+        strait__property_record__init(&properties[i]);
+        properties[i].key = message_data(from->properties[i].key);
+        properties[i].value = message_data(from->properties[i].value);
+        list[i] = &properties[i];
+    }
+    detail.n_properties = from->property_count;
+    detail.properties = list;
+    detail.ddl_ms = from->ddl_ms;
+    if (from->property_count > 0 || from->ddl_ms != 0)
+        record.detail = &detail;
     message_pack(&record.base, out);
+}
+
+static enum err_code take_external(const Strait__ExternalRecord *record,
+                                   struct table_external *ret_external, struct err *err)
+{
+    *ret_external = (struct table_external){0};
+    if (record == NULL)
+        return ERR_OK;
+    ret_external->stored = message_span(record->stored);
+    ret_external->location = message_span(record->location);
+    if (ret_external->stored.len == 0)
+        return err_set(err, ERR_BAD_DATA, "catalog record: external, and stored nowhere");
+    return ERR_OK;
+}
+
+static enum err_code take_detail(const Strait__TableDetail *detail, struct arena *arena,
+                                 struct table_record *table, struct err *err)
+{
+    if (detail == NULL)
+        return ERR_OK;
+    if (detail->n_properties == 0 && detail->ddl_ms == 0)
+        return err_set(err, ERR_BAD_DATA, "catalog record: a table's detail says nothing");
+    table->ddl_ms = detail->ddl_ms;
+    table->properties = take_memory(arena, detail->n_properties, sizeof(*table->properties), err);
+    if (table->properties == NULL)
+        return ERR_LIMIT;
+    table->property_count = detail->n_properties;
+    for (size_t i = 0; i < table->property_count; i++)
+        table->properties[i] =
+            (struct table_property){.key = message_span(detail->properties[i]->key),
+                                    .value = message_span(detail->properties[i]->value)};
+    return ERR_OK;
 }
 
 enum err_code table_record_decode(struct span encoded, struct arena *arena,
@@ -182,8 +324,11 @@ enum err_code table_record_decode(struct span encoded, struct arena *arena,
         .created_ms = record->created_ms,
         .modified_ms = record->modified_ms,
         .sequence = record->sequence,
+        .lifecycle_disabled = record->lifecycle_disabled,
     };
     TRY(take_ref(record->version, &table.version, err));
+    TRY(take_external(record->external, &table.external, err));
+    TRY(take_detail(record->detail, arena, &table, err));
     *ret_record = table;
     return ERR_OK;
 }

@@ -29,13 +29,72 @@ struct account_record {
     uint64_t created_ms;
 };
 
+struct user_record {
+    struct user_id id;
+    struct span name; /* RAM$account:user */
+    struct account_id account;
+    struct public_key *keys;
+    size_t key_count;
+    uint64_t created_ms;
+};
+
+/* Where data of a protected project may go all the same. */
+struct trusted_project {
+    struct span region;   /* empty: this one */
+    struct project_id id; /* here; 0 in another region */
+    struct span name;
+};
+
 struct project_record {
     struct project_id id;
     struct span name;
     struct account_id owner;
     uint64_t created_ms;
     bool xcopy_enabled;
+    bool is_protected;               /* data does not leave it */
+    struct trusted_project *trusted; /* at most LIMIT_TRUSTED_PROJECTS */
+    size_t trusted_count;
 };
+
+/* ---- rights (store/rights.h) ---- */
+
+/* A principal that was added to a project. */
+struct member_record {
+    struct project_id project;
+    uint64_t id;        /* as a grantee */
+    struct span name;   /* RAM$account:name */
+    uint64_t principal; /* the account's or user's id: its name may be another's later */
+    uint64_t added_ms;
+    struct span added_by;
+};
+
+struct role_record {
+    struct project_id project;
+    uint64_t id; /* as a grantee; 0: admin, which has no record */
+    struct span name;
+    uint64_t created_ms;
+    struct span created_by;
+};
+
+/* A user is in a role. */
+struct role_member_record {
+    struct project_id project;
+    uint64_t member;
+    uint64_t role; /* 0: admin */
+    uint64_t given_ms;
+    struct span given_by;
+};
+
+struct grant_record {
+    struct project_id project;
+    struct table_id object; /* 0: the project itself */
+    uint64_t grantee;
+    uint32_t action;     /* number of node/authorise.h, 1 to GRANT_ACTION_MAX */
+    uint64_t expires_ms; /* 0: never */
+    uint64_t given_ms;
+    struct span given_by;
+};
+#define GRANT_ACTION_MAX 63
 
 /* What a version is kept by: its name to users, and the pages that clean-up must keep. */
 struct version_ref {
@@ -45,6 +104,17 @@ struct version_ref {
     struct page_totals totals;
 };
 
+/* Where an external table's rows are: never here. */
+struct table_external {
+    struct span stored;   /* STORED BY | AS ... as written; never empty for an external table */
+    struct span location; /* LOCATION '...' */
+};
+
+struct table_property { /* of TBLPROPERTIES: kept and shown, not acted on */
+    struct span key;
+    struct span value;
+};
+
 struct table_record {
     struct table_id id;
     struct project_id project;
@@ -52,10 +122,15 @@ struct table_record {
     struct span owner; /* principal */
     struct span comment;
     uint32_t lifecycle_days; /* 0: none */
+    bool lifecycle_disabled; /* kept, and not acted on */
     uint64_t created_ms;
-    uint64_t modified_ms;
+    uint64_t modified_ms; /* its rows, or by TOUCH */
+    uint64_t ddl_ms;      /* its definition; 0: never since it was made */
+    struct table_property *properties;
+    size_t property_count;
     uint64_t sequence; /* of its last history record */
     struct version_ref version;
+    struct table_external external; /* `stored` empty: a table whose rows are stored here */
 };
 
 /* What the maker of a snapshot says of it and signs: SNAPSHOT_SIGN_TEXT + these exact bytes. Replicas
@@ -127,7 +202,12 @@ struct root_record {
 
 #define CATALOG_RECORDS(X)                                                                         \
     X(account_record)                                                                              \
+    X(user_record)                                                                                 \
     X(project_record)                                                                              \
+    X(member_record)                                                                               \
+    X(role_record)                                                                                 \
+    X(role_member_record)                                                                          \
+    X(grant_record)                                                                                \
     X(table_record)                                                                                \
     X(snapshot_claim)                                                                              \
     X(snapshot_record)                                                                             \

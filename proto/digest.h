@@ -29,7 +29,8 @@ struct digest {
     X(DOMAIN_ACCOUNT, "account")                                                                   \
     X(DOMAIN_LEASE, "lease")                                                                       \
     X(DOMAIN_STATEMENT, "statement")                                                               \
-    X(DOMAIN_KEY_STRING, "key string")
+    X(DOMAIN_KEY_STRING, "key string")                                                             \
+    X(DOMAIN_AUDIT, "audit")
 
 enum digest_domain {
 #define X(domain, text) domain,

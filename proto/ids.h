@@ -8,6 +8,9 @@
 struct account_id {
     uint64_t n;
 };
+struct user_id { /* RAM users and accounts: one sequence */
+    uint64_t n;
+};
 struct project_id {
     uint64_t n;
 };

@@ -56,6 +56,17 @@ bool reader_key_text(struct reader *reader, struct bytes *text)
     return false;
 }
 
+bool key_append_prefix_end(struct bytes *key, struct span prefix)
+{
+    while (prefix.len > 0 && prefix.data[prefix.len - 1] == 0xFF)
+        prefix.len--;
+    if (prefix.len == 0)
+        return false;
+    bytes_append(key, prefix.data, prefix.len - 1);
+    bytes_append_u8(key, (uint8_t)(prefix.data[prefix.len - 1] + 1));
+    return true;
+}
+
 void key_append_value(struct bytes *key, struct type type, struct value value)
 {
     ASSERT(type_partitions(type) && !value.null);

@@ -18,6 +18,10 @@ int64_t reader_key_i64(struct reader *reader);
 /* Appends the unescaped text; false (and the reader fails) on a malformed one. */
 bool reader_key_text(struct reader *reader, struct bytes *text);
 
+/* Appends the first key beyond all that begin with the prefix; false, and nothing appended: there is
+ * none (an empty prefix, or bytes of FF alone). */
+bool key_append_prefix_end(struct bytes *key, struct span prefix);
+
 /* One partition value; never NULL. */
 void key_append_value(struct bytes *key, struct type type, struct value value);
 /* The value's text form is appended to `text`: what users see. Reader fails on malformed input. */

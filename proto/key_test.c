@@ -117,12 +117,31 @@ static void test_malformed_keys_fail_and_leave_the_text(void **state)
     }
 }
 
+static void test_the_end_of_a_prefix_is_the_first_key_beyond_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prefix, *end;
+        size_t len, end_len;
+    } cases[] = {{"ab", "ac", 2, 2}, {"a\xFF", "b", 2, 1}, {"\x00\xFF\xFF", "\x01", 3, 1}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        BYTES_CLEANUP struct bytes end = {0};
+        assert_true(key_append_prefix_end(&end, span_of(cases[i].prefix, cases[i].len)));
+        assert_true(span_equal(bytes_span(&end), span_of(cases[i].end, cases[i].end_len)));
+    }
+    BYTES_CLEANUP struct bytes none = {0};
+    assert_false(key_append_prefix_end(&none, span_of(NULL, 0)));
+    assert_false(key_append_prefix_end(&none, span_of("\xFF\xFF", 2)));
+    assert_int_equal(none.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_keys_is_order_of_values),
         cmocka_unit_test(test_values_come_back),
         cmocka_unit_test(test_a_key_is_shown_as_text),
+        cmocka_unit_test(test_the_end_of_a_prefix_is_the_first_key_beyond_it),
         cmocka_unit_test(test_malformed_keys_fail_and_leave_the_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -755,6 +755,8 @@ void operator_status_encode(const struct operator_status *m, struct bytes *body)
     message.key = message_data(m->key);
     message.principal = message_data(m->principal);
     message.uptime_ms = m->uptime_ms;
+    message.audit_count = m->audit_count;
+    message.audit_head = message_data(m->audit_head);
     message.n_counter = m->counter_count;
     message.counter = (Strait__Operator__Counter **)array.pointers;
     message_pack(&message.base, body);
@@ -785,7 +787,9 @@ enum err_code operator_status_decode(struct span body, struct arena *arena,
     TRY(text_get(message->version, LIMIT_NAME_BYTES, "version", &m.version, err));
     TRY(text_get(message->key, LIMIT_SETTING_BYTES, "key", &m.key, err));
     TRY(text_get(message->principal, LIMIT_PRINCIPAL_BYTES, "principal", &m.principal, err));
+    TRY(text_get(message->audit_head, DIGEST_HEX_BYTES, "audit head", &m.audit_head, err));
     m.uptime_ms = message->uptime_ms;
+    m.audit_count = message->audit_count;
     if (message->n_counter > LIMIT_COUNTERS)
         return err_set(err, ERR_LIMIT, "%zu counters", message->n_counter);
     m.counter_count = message->n_counter;

@@ -196,6 +196,8 @@ struct operator_status {
     struct span key;       /* the node's public string */
     struct span principal; /* who is asking */
     uint64_t uptime_ms;
+    uint64_t audit_count;   /* entries of the audit log */
+    struct span audit_head; /* digest of the last one, in hex */
     struct operator_counter *counters;
     size_t counter_count;
 };

@@ -22,6 +22,7 @@
 #define PROTO_PAGE_H
 
 #include "proto/arena.h"
+#include "proto/clustering.h"
 #include "proto/digest.h"
 #include "proto/limits.h"
 #include "proto/type.h"
@@ -77,8 +78,11 @@ struct page_column {
 struct page_row_group {
     uint32_t segment_kind;    /* 0: rows added. Others are refused (ERR_VERSION) */
     uint64_t commit_sequence; /* 0 with kind 0 */
-    uint32_t bucket;          /* 0 with kind 0 */
+    uint32_t bucket;          /* of a clustered partition; else 0 */
     uint64_t row_count;
+    struct span
+        sort_first; /* sort keys of the first and last row, cut (proto/clustering.h); empty */
+    struct span sort_last; /* where the partition is not sorted. Neither is above what it bounds */
     struct page_file *files; /* in order of first use by columns; each is used */
     size_t file_count;
     struct page_column *columns; /* ids ascend, within the key's LEAF_ENTRY_COLUMNS */
@@ -86,7 +90,7 @@ struct page_row_group {
 };
 
 struct page_partition {
-    uint32_t clustering; /* 0: none. Others are refused (ERR_VERSION) */
+    struct clustering clustering; /* what it was begun with: of all its segments */
     uint32_t segment_count;
     uint64_t row_count;
     uint64_t byte_count; /* sum of page_file.bytes below, each digest of a row group once */

@@ -15,7 +15,13 @@ struct entry_messages {
     Strait__ColumnPlaceRecord columns[LEAF_ENTRY_COLUMNS];
     Strait__ColumnPlaceRecord *column_list[LEAF_ENTRY_COLUMNS];
     Strait__StatisticsRecord statistics[LEAF_ENTRY_COLUMNS];
+    struct bytes clustering;
 };
+
+static void entry_messages_deinit(struct entry_messages *messages)
+{
+    bytes_deinit(&messages->clustering);
+}
 
 enum {
     STATISTICS_HAS_MIN = 1,
@@ -51,6 +57,8 @@ static void message_of_row_group(const struct page_row_group *group, struct entr
     m->row_group.segment_kind = group->segment_kind;
     m->row_group.commit_sequence = group->commit_sequence;
     m->row_group.bucket = group->bucket;
+    m->row_group.sort_first = message_data(group->sort_first);
+    m->row_group.sort_last = message_data(group->sort_last);
     m->row_group.row_count = group->row_count;
     for (size_t i = 0; i < group->file_count; i++) {
         strait__file_record__init(&m->files[i]);
@@ -71,7 +79,9 @@ static void message_of_row_group(const struct page_row_group *group, struct entr
 static void message_of_partition(const struct page_partition *partition, struct entry_messages *m)
 {
     strait__partition_entry__init(&m->partition);
-    m->partition.clustering = partition->clustering;
+    m->partition.clustering = (uint32_t)partition->clustering.kind;
+    clustering_encode(&partition->clustering, &m->clustering);
+    m->partition.clustering_columns = message_data(bytes_span(&m->clustering));
     m->partition.segment_count = partition->segment_count;
     m->partition.row_count = partition->row_count;
     m->partition.byte_count = partition->byte_count;
@@ -165,8 +175,15 @@ static enum err_code row_group_files_check(const struct page_row_group *group, s
 static enum err_code row_group_check(struct span key, const struct page_row_group *group,
                                      struct err *err)
 {
-    if (group->segment_kind != 0 || group->commit_sequence != 0 || group->bucket != 0)
+    if (group->segment_kind != 0 || group->commit_sequence != 0)
         return refuse(ERR_VERSION, "a kind of segment from a later version", err);
+    if (group->bucket >= LIMIT_BUCKETS)
+        return refuse(ERR_BAD_DATA, "bucket of a row group out of range", err);
+    if (group->sort_first.len > SORT_KEY_BYTES_MAX || group->sort_last.len > SORT_KEY_BYTES_MAX ||
+        (group->sort_first.len > 0) != (group->sort_last.len > 0))
+        return refuse(ERR_BAD_DATA, "length of a sort key out of range", err);
+    if (span_compare(group->sort_first, group->sort_last) > 0)
+        return refuse(ERR_BAD_DATA, "a row group's first sort key is above its last", err);
     if (key.len < ROW_GROUP_KEY_BYTES)
         return refuse(ERR_BAD_DATA, "key too short for a row group", err);
     struct row_group_place place;
@@ -197,9 +214,7 @@ static enum err_code entry_check(const struct page_entry *entry, struct err *err
         return refuse(ERR_BAD_DATA, "key too long", err);
     switch (entry->kind) {
     case PAGE_ENTRY_PARTITION:
-        if (entry->partition.clustering != 0)
-            return refuse(ERR_VERSION, "a kind of clustering from a later version", err);
-        break;
+        break; /* clustering_decode has looked at what it consists of */
     case PAGE_ENTRY_ROW_GROUP:
         return row_group_check(entry->key, &entry->row_group, err);
     case PAGE_ENTRY_ATTRIBUTE:
@@ -226,7 +241,8 @@ enum err_code page_entry_encode(const struct page_entry *entry, struct bytes *ou
     struct err broken = {0};
     if (entry_check(entry, &broken) != ERR_OK)
         return err_set(err, ERR_INTERNAL, "page entry: %s", broken.message);
-    struct entry_messages messages;
+    __attribute__((cleanup(entry_messages_deinit))) struct entry_messages messages;
+    messages.clustering = (struct bytes){0};
     Strait__InnerEntry inner;
     const ProtobufCMessage *message = &messages.leaf.base;
     if (entry->kind == PAGE_ENTRY_CHILD) {
@@ -293,6 +309,8 @@ static enum err_code row_group_take(const Strait__RowGroupEntry *record, struct 
         .commit_sequence = record->commit_sequence,
         .bucket = record->bucket,
         .row_count = record->row_count,
+        .sort_first = message_span(record->sort_first),
+        .sort_last = message_span(record->sort_last),
         .file_count = record->n_files,
         .column_count = record->n_columns,
         .files = arena_alloc(arena, record->n_files, sizeof(*group->files)),
@@ -316,13 +334,13 @@ static enum err_code partition_take(const Strait__PartitionEntry *record,
     if (record->row_checksum.len != ROW_CHECKSUM_BYTES)
         return refuse(ERR_BAD_DATA, "a row checksum is not 16 bytes", err);
     *partition = (struct page_partition){
-        .clustering = record->clustering,
         .segment_count = record->segment_count,
         .row_count = record->row_count,
         .byte_count = record->byte_count,
     };
     memcpy(partition->checksum.b, record->row_checksum.data, ROW_CHECKSUM_BYTES);
-    return ERR_OK;
+    return clustering_decode(record->clustering, message_span(record->clustering_columns),
+                             &partition->clustering, err);
 }
 
 static enum err_code leaf_content_take(const Strait__LeafEntry *record, struct arena *arena,

@@ -128,6 +128,32 @@ static void test_entries_come_back_as_they_went(void **state)
     assert_true(span_equal(bytes_span(&again), bytes_span(&page_bytes)));
 }
 
+static void test_buckets_and_sort_keys_come_back_as_they_went(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes key = {0};
+    struct page_entry partition = partition_entry("p"), group = row_group_entry(&key);
+    partition.partition.clustering = (struct clustering){.kind = CLUSTERING_HASH,
+                                                         .bucket_count = 8,
+                                                         .column_count = 1,
+                                                         .columns = {33},
+                                                         .sort_count = 1,
+                                                         .sort_columns = {34}};
+    group.row_group.bucket = 7;
+    group.row_group.sort_first = span_text("a");
+    group.row_group.sort_last = span_text("ab");
+    page_begin(TREE_MANIFEST, 0, &page_bytes);
+    add(partition);
+    add(group);
+    struct page page;
+    assert_int_equal(decode_at(page_place_root(TREE_MANIFEST), &page), ERR_OK);
+    assert_true(
+        clustering_equal(&page.entries[0].partition.clustering, &partition.partition.clustering));
+    assert_int_equal(page.entries[1].row_group.bucket, 7);
+    assert_true(span_equal(page.entries[1].row_group.sort_first, span_text("a")));
+    assert_true(span_equal(page.entries[1].row_group.sort_last, span_text("ab")));
+}
+
 static void test_unsorted_and_repeated_keys_are_refused(void **state)
 {
     (void)state;
@@ -295,9 +321,10 @@ static void test_longer_form_of_a_number_is_refused(void **state)
 static void test_broken_row_groups_are_refused(void **state)
 {
     (void)state;
+    static const uint8_t long_key[SORT_KEY_BYTES_MAX + 1];
     BYTES_CLEANUP struct bytes key = {0};
     BYTES_CLEANUP struct bytes raw = {0};
-    for (unsigned broken = 0; broken < 13; broken++) {
+    for (unsigned broken = 0; broken < 17; broken++) {
         struct page_entry entry = row_group_entry(&key);
         switch (broken) {
         case 0:
@@ -339,6 +366,19 @@ static void test_broken_row_groups_are_refused(void **state)
         case 12:
             key.data[key.len - 1] = 34;
             break;
+        case 13:
+            entry.row_group.bucket = LIMIT_BUCKETS;
+            break;
+        case 14:
+            entry.row_group.sort_first = entry.row_group.sort_last = span_of(long_key, 33);
+            break;
+        case 15:
+            entry.row_group.sort_last = span_text("b"); /* without a first */
+            break;
+        case 16:
+            entry.row_group.sort_first = span_text("c");
+            entry.row_group.sort_last = span_text("b");
+            break;
         default:
             break;
         }
@@ -351,11 +391,11 @@ static void test_broken_row_groups_are_refused(void **state)
 static void test_kinds_from_the_future_are_told_apart(void **state)
 {
     (void)state;
-    /* clustering 1: an entry that this version cannot write */
+    /* clustering 3: an entry that this version cannot write */
     page_begin(TREE_MANIFEST, 0, &page_bytes);
     bytes_append(&page_bytes,
                  "\x1a\x19\x0a\x01"
-                 "a\x12\x14\x08\x01\x2a\x10",
+                 "a\x12\x14\x08\x03\x2a\x10",
                  11);
     bytes_append(&page_bytes, "0123456789abcdef", 16);
     assert_int_equal(decode(), ERR_VERSION);
@@ -393,6 +433,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_entries_come_back_as_they_went, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_buckets_and_sort_keys_come_back_as_they_went, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_unsorted_and_repeated_keys_are_refused, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_parent_says_range_counts_and_level, setup, teardown),

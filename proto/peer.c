@@ -14,8 +14,9 @@ const char *peer_method_name(enum peer_method method)
         [PEER_END] = "end",
         [PEER_RECEIPT] = "receipt",
         [PEER_WATCH] = "watch",
+        [PEER_REPAIR] = "repair",
     };
-    return method >= PEER_DESCRIBE && method <= PEER_WATCH ? names[method] : "?";
+    return method >= PEER_DESCRIBE && method <= PEER_REPAIR ? names[method] : "?";
 }
 
 /* ---- parts ---- */
@@ -138,7 +139,7 @@ enum err_code peer_lease_decode(struct span encoded, struct arena *arena,
     const Strait__PeerLeaseRequest *record = (const Strait__PeerLeaseRequest *)message;
     struct peer_lease lease = {.reply_bytes = record->reply_bytes};
     TRY(take_digest(record->lease, false, &lease.lease.digest, err));
-    TRY(take_span(record->receipt, RECEIPT_BYTES, "a receipt", &lease.receipt, err));
+    TRY(take_span(record->receipt, RECEIPT_BYTES_MAX, "a receipt", &lease.receipt, err));
     *ret_lease = lease;
     return ERR_OK;
 }

@@ -7,6 +7,7 @@
  *     renew, end     lease            -                 -               -
  *     receipt        lease            -                 -               -
  *     watch          -                watch             -               watch
+ *     repair         describe         -                 -               described
  *
  * An item is asked for by its place: the key to go down by from the lease's root, and the digest
  * that must stand there. A reply serves a prefix of the items, at least one, and as many as
@@ -31,6 +32,7 @@ enum peer_method {
     PEER_END = 5,
     PEER_RECEIPT = 6,
     PEER_WATCH = 7,
+    PEER_REPAIR = 8,
 };
 
 const char *peer_method_name(enum peer_method method); /* "get_pages"; "?" for others */
@@ -43,7 +45,7 @@ const char *peer_method_name(enum peer_method method); /* "get_pages"; "?" for o
 
 struct peer_describe {
     struct task_id task;
-    struct span token;
+    struct span token; /* repair: the receipt */
 };
 
 void peer_describe_encode(const struct peer_describe *describe, struct bytes *out);

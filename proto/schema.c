@@ -167,8 +167,10 @@ enum err_code schema_validate(const struct schema *schema, struct err *err)
                               : &schema->columns[i];
         TRY(column_validate(all[i], schema, err));
         if (is_partition && !type_partitions(all[i]->type))
-            return err_set(err, ERR_SEMANTIC, "column %.*s: its type cannot partition a table",
-                           SPAN_PRINTF(all[i]->name));
+            return err_set(
+                err, ERR_SEMANTIC,
+                "column %.*s: its type cannot partition a table; BIGINT, INT, STRING and DATE can",
+                SPAN_PRINTF(all[i]->name));
     }
     return columns_unique(all, count, err);
 }

@@ -175,27 +175,40 @@ enum err_code token_verify(struct span encoded, struct err *err)
 
 /* ---- receipts ---- */
 
+#define RECEIPT_FORM_PLAIN 1
+#define RECEIPT_FORM_AUDIT 2
+
 void receipt_encode(const struct receipt *receipt, struct bytes *out)
 {
-    bytes_append_u8(out, 1);
+    bytes_append_u8(out, receipt->has_audit ? RECEIPT_FORM_AUDIT : RECEIPT_FORM_PLAIN);
     bytes_append_span(out, digest_span(&receipt->lease.digest));
     bytes_append_span(out, digest_span(&receipt->version));
     bytes_append_span(out, digest_span(&receipt->root));
     bytes_append(out, receipt->signer.b, sizeof(receipt->signer.b));
     bytes_append_u64(out, receipt->published_ms);
+    if (!receipt->has_audit)
+        return;
+    bytes_append_u64(out, receipt->audit_count);
+    bytes_append_span(out, digest_span(&receipt->audit_head));
 }
 
 enum err_code receipt_decode(struct span encoded, struct receipt *ret_receipt, struct err *err)
 {
-    if (encoded.len != RECEIPT_BYTES || encoded.data[0] != 1)
+    bool plain = encoded.len == RECEIPT_PLAIN_BYTES && encoded.data[0] == RECEIPT_FORM_PLAIN;
+    bool audit = encoded.len == RECEIPT_BYTES_MAX && encoded.data[0] == RECEIPT_FORM_AUDIT;
+    if (!plain && !audit)
         return err_set(err, ERR_BAD_DATA, "receipt: unknown form");
     struct reader reader = reader_of(span_slice(encoded, 1, encoded.len - 1));
-    struct receipt receipt;
+    struct receipt receipt = {.has_audit = audit};
     reader_copy(&reader, receipt.lease.digest.b, DIGEST_BYTES);
     reader_copy(&reader, receipt.version.b, DIGEST_BYTES);
     reader_copy(&reader, receipt.root.b, DIGEST_BYTES);
     reader_copy(&reader, receipt.signer.b, sizeof(receipt.signer.b));
     receipt.published_ms = reader_u64(&reader);
+    if (audit) {
+        receipt.audit_count = reader_u64(&reader);
+        reader_copy(&reader, receipt.audit_head.b, DIGEST_BYTES);
+    }
     reader_copy(&reader, receipt.signature, sizeof(receipt.signature));
     *ret_receipt = receipt;
     return ERR_OK;
@@ -205,7 +218,7 @@ enum err_code receipt_verify(struct span encoded, struct err *err)
 {
     struct receipt receipt;
     TRY(receipt_decode(encoded, &receipt, err));
-    struct span content = span_slice(encoded, 0, RECEIPT_SIGNED_BYTES);
+    struct span content = span_slice(encoded, 0, encoded.len - TOKEN_SIGNATURE_BYTES);
     if (!signature_check(RECEIPT_DOMAIN, content, &receipt.signer, receipt.signature))
         return err_set(err, ERR_DENIED, "receipt: wrong signature");
     return ERR_OK;

@@ -90,11 +90,15 @@ struct receipt {
     struct digest root;         /* of its manifest tree: the lease's */
     struct identity_key signer; /* the destination node: the session's identity */
     uint64_t published_ms;      /* since 1970, UTC, by the destination's clock */
+    bool has_audit;             /* false: of before audit logs, 0 and zero */
+    uint64_t audit_count;       /* entries of the signer's audit log when it was signed */
+    struct digest audit_head;   /* and the last one's digest: what is cut off later shows */
     uint8_t signature[TOKEN_SIGNATURE_BYTES];
 };
 
-#define RECEIPT_SIGNED_BYTES (1 + 32 + 32 + 32 + 32 + 8)
-#define RECEIPT_BYTES        (RECEIPT_SIGNED_BYTES + TOKEN_SIGNATURE_BYTES)
+/* Form 1, and form 2 with count and head of the audit log. */
+#define RECEIPT_PLAIN_BYTES (1 + 32 + 32 + 32 + 32 + 8 + TOKEN_SIGNATURE_BYTES)
+#define RECEIPT_BYTES_MAX   (RECEIPT_PLAIN_BYTES + 8 + 32)
 
 /* The bytes to sign under RECEIPT_DOMAIN; the caller appends the signature. */
 void receipt_encode(const struct receipt *receipt, struct bytes *out);

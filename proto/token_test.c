@@ -198,17 +198,17 @@ static void test_wildcard_fits_names_with_its_prefix(void **state)
     assert_true(token_snapshot_fits(&token, span_text("x_1"), span_text("x_1")));
 }
 
-static void test_receipt_comes_back_and_no_byte_can_change(void **state)
+static void receipt_comes_back(struct receipt receipt, size_t bytes)
 {
-    (void)state;
-    struct receipt receipt = {.signer = signer, .published_ms = 1767225600123};
+    receipt.signer = signer;
+    receipt.published_ms = 1767225600123;
     memset(receipt.lease.digest.b, 1, 32);
     memset(receipt.version.b, 2, 32);
     memset(receipt.root.b, 3, 32);
     BYTES_CLEANUP struct bytes encoded = {0};
     receipt_encode(&receipt, &encoded);
-    assert_int_equal(encoded.len, RECEIPT_SIGNED_BYTES);
     sign(RECEIPT_DOMAIN, &encoded);
+    assert_int_equal(encoded.len, bytes);
     struct receipt decoded;
     assert_int_equal(receipt_decode(bytes_span(&encoded), &decoded, NULL), ERR_OK);
     assert_memory_equal(&decoded.lease, &receipt.lease, 32);
@@ -216,6 +216,9 @@ static void test_receipt_comes_back_and_no_byte_can_change(void **state)
     assert_memory_equal(&decoded.root, &receipt.root, 32);
     assert_memory_equal(&decoded.signer, &signer, 32);
     assert_true(decoded.published_ms == receipt.published_ms);
+    assert_true(decoded.has_audit == receipt.has_audit);
+    assert_true(decoded.audit_count == receipt.audit_count);
+    assert_memory_equal(&decoded.audit_head, &receipt.audit_head, 32);
     assert_int_equal(receipt_verify(bytes_span(&encoded), NULL), ERR_OK);
     for (size_t i = 0; i < encoded.len; i++) {
         encoded.data[i] ^= 1;
@@ -224,6 +227,20 @@ static void test_receipt_comes_back_and_no_byte_can_change(void **state)
     }
     encoded.len--;
     assert_int_equal(receipt_verify(bytes_span(&encoded), NULL), ERR_BAD_DATA);
+}
+
+static void test_receipt_comes_back_and_no_byte_can_change(void **state)
+{
+    (void)state;
+    receipt_comes_back(
+        (struct receipt){.has_audit = true, .audit_count = 7, .audit_head = {{4, 5}}},
+        RECEIPT_BYTES_MAX);
+}
+
+static void test_receipt_of_before_audit_logs_is_read(void **state)
+{
+    (void)state;
+    receipt_comes_back((struct receipt){.has_audit = false}, RECEIPT_PLAIN_BYTES);
 }
 
 int main(void)
@@ -240,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_wildcards_only_at_the_end_of_a_standing_tokens_snapshots),
         cmocka_unit_test(test_wildcard_fits_names_with_its_prefix),
         cmocka_unit_test(test_receipt_comes_back_and_no_byte_can_change),
+        cmocka_unit_test(test_receipt_of_before_audit_logs_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,8 +27,8 @@ struct version_record {
     enum table_kind kind;
     uint32_t *primary_key; /* column ids; none for standard tables */
     size_t primary_key_count;
-    uint32_t clustering; /* default of new partitions; 0: none, others refused */
-    struct digest root;  /* of the manifest tree */
+    struct clustering clustering; /* default of new partitions, over the schema's data columns */
+    struct digest root;           /* of the manifest tree */
 };
 
 /* The names of an encoded record. */

@@ -16,6 +16,12 @@ static struct version_record sample(void)
     };
 }
 
+static struct clustering clustering_sample(void)
+{
+    return (struct clustering){
+        .kind = CLUSTERING_HASH, .bucket_count = 4, .column_count = 1, .columns = {1}};
+}
+
 static struct digest version_of(const struct version_record *version)
 {
     BYTES_CLEANUP struct bytes encoded = {0};
@@ -38,6 +44,35 @@ static void test_version_comes_back(void **state)
     assert_true(schema_equal(&version.schema, &back.schema));
 }
 
+static enum err_code decode(const struct bytes *encoded, struct version_record *ret_version)
+{
+    static struct arena arena;
+    arena_deinit(&arena);
+    arena_init(&arena, version_arena_bytes(encoded->len));
+    enum err_code code = version_decode(bytes_span(encoded), &arena, ret_version, NULL);
+    arena_deinit(&arena);
+    return code;
+}
+
+static void test_a_default_clustering_comes_back_and_fits_its_schema(void **state)
+{
+    (void)state;
+    struct version_record version = sample(), back;
+    version.clustering = clustering_sample();
+    BYTES_CLEANUP struct bytes encoded = {0};
+    assert_int_equal(version_encode(&version, &encoded, NULL), ERR_OK);
+    assert_int_equal(decode(&encoded, &back), ERR_OK);
+    assert_true(clustering_equal(&version.clustering, &back.clustering));
+    size_t kind_at = 6; /* tree 3, format 1, kind 1, then field 5 */
+    assert_int_equal(encoded.data[kind_at], 5 << 3);
+    encoded.data[kind_at + 1] = 3;
+    assert_int_equal(decode(&encoded, &back), ERR_VERSION);
+    version.clustering.columns[0] = 2; /* the schema does not have it */
+    bytes_clear(&encoded);
+    assert_int_equal(version_encode(&version, &encoded, NULL), ERR_OK);
+    assert_int_equal(decode(&encoded, &back), ERR_BAD_DATA);
+}
+
 static void test_all_that_a_version_covers_changes_it(void **state)
 {
     (void)state;
@@ -52,6 +87,10 @@ static void test_all_that_a_version_covers_changes_it(void **state)
     assert_false(digest_equal(&before, &after));
     version = sample();
     version.schema.next_column_id = 3;
+    after = version_of(&version);
+    assert_false(digest_equal(&before, &after));
+    version = sample();
+    version.clustering = clustering_sample();
     after = version_of(&version);
     assert_false(digest_equal(&before, &after));
 }
@@ -79,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_version_comes_back),
+        cmocka_unit_test(test_a_default_clustering_comes_back_and_fits_its_schema),
         cmocka_unit_test(test_all_that_a_version_covers_changes_it),
         cmocka_unit_test(test_other_formats_are_told_apart_from_damage),
     };

@@ -9,6 +9,7 @@ enum step_kind {
     STEP_EXPECT_ABSENT = 2,
     STEP_PUT = 3,
     STEP_DELETE = 4,
+    STEP_AUDIT = 5,
 };
 
 struct step {
@@ -69,6 +70,12 @@ void catalog_delete(struct catalog_change *change, enum family family, struct sp
     step_add(change, STEP_DELETE, family, key, span_of(NULL, 0));
 }
 
+void catalog_audit(struct catalog_change *change, struct span record)
+{
+    step_add(change, STEP_AUDIT, FAMILY_AUDIT, span_of(NULL, 0), record);
+    change->bytes += record.len + AUDIT_ENTRY_BYTES;
+}
+
 static bool step_next(struct reader *reader, struct step *ret_step)
 {
     if (reader->left.len == 0)
@@ -99,6 +106,28 @@ static bool change_find_put(const struct catalog_change *change, enum family fam
     return found;
 }
 
+/* *ret_stored is empty when none was taken ever. */
+static enum err_code sequence_expect(struct store *store, struct catalog_change *change,
+                                     struct span name, struct bytes *ret_stored, struct err *err)
+{
+    bool found;
+    TRY(db_find(store->db, NULL, FAMILY_META, name, ret_stored, &found, err));
+    if (found)
+        catalog_expect(change, FAMILY_META, name, bytes_span(ret_stored));
+    else
+        catalog_expect_absent(change, FAMILY_META, name);
+    return ERR_OK;
+}
+
+enum err_code catalog_sequence_expect(struct store *store, struct catalog_change *change,
+                                      const char *sequence, struct err *err)
+{
+    struct bytes key BYTES_CLEANUP = {0};
+    struct bytes stored BYTES_CLEANUP = {0};
+    bytes_printf(&key, "sequence/%s", sequence);
+    return sequence_expect(store, change, bytes_span(&key), &stored, err);
+}
+
 enum err_code catalog_sequence_take(struct store *store, struct catalog_change *change,
                                     const char *sequence, uint64_t *ret_number, struct err *err)
 {
@@ -108,13 +137,8 @@ enum err_code catalog_sequence_take(struct store *store, struct catalog_change *
     bytes_printf(&key, "sequence/%s", sequence);
     struct span name = bytes_span(&key);
     if (!change_find_put(change, FAMILY_META, name, &last)) {
-        bool found;
-        TRY(db_find(store->db, NULL, FAMILY_META, name, &stored, &found, err));
+        TRY(sequence_expect(store, change, name, &stored, err));
         last = bytes_span(&stored);
-        if (found)
-            catalog_expect(change, FAMILY_META, name, last);
-        else
-            catalog_expect_absent(change, FAMILY_META, name);
     }
     if (last.len != 0 && last.len != 8)
         return err_set(err, ERR_CORRUPT, "sequence %s: a record of %zu bytes", sequence, last.len);
@@ -160,9 +184,11 @@ static enum err_code expectation_check(struct db *db, const struct step *step,
 
 /* Invariant 1: the caller holds the catalog lock. Expectations are of the state before the change,
  * wherever they stand in it. */
-static enum err_code change_apply_locked(struct db *db, const struct catalog_change *change,
+static enum err_code change_apply_locked(struct store *store, const struct catalog_change *change,
                                          struct db_batch *batch, struct err *err)
 {
+    struct db *db = store->db;
+    struct audit_head end = store->audit.end;
     struct bytes scratch BYTES_CLEANUP = {0};
     struct reader reader = reader_of(bytes_span(&change->steps));
     struct step step;
@@ -178,10 +204,42 @@ static enum err_code change_apply_locked(struct db *db, const struct catalog_cha
         case STEP_DELETE:
             db_batch_delete(batch, step.family, step.key);
             break;
+        case STEP_AUDIT:
+            audit_chain_append(&end, step.value, batch);
+            break;
         }
     }
+    bool audited = end.count != store->audit.end.count;
+    if (audited)
+        audit_chain_end_put(&end, batch);
     CRASH_POINT(CRASH_CATALOG_CHECKED);
-    return db_write(db, batch, true, err);
+    enum err_code code = db_write(db, batch, true, err);
+    if (audited && code == ERR_OK)
+        audit_chain_committed(&store->audit, &end);
+    else if (audited)
+        store->audit.stale = true;
+    return code;
+}
+
+/* Takes the catalog lock, with the database in order and the end of the audit log known. What a
+ * failed write left is open until the database was opened anew; that waits for readers, so not under
+ * the lock. */
+static enum err_code commit_lock(struct store *store, struct err *err)
+{
+    for (;;) {
+        TRY(db_recover(store->db, err));
+        pthread_mutex_lock(&store->catalog_lock);
+        if (!store->audit.stale)
+            return ERR_OK;
+        enum err_code code = ERR_OK;
+        bool latched = db_latched(store->db);
+        if (!latched)
+            code = audit_chain_reload(&store->audit, store->db, err);
+        if (!latched && code == ERR_OK)
+            return ERR_OK;
+        pthread_mutex_unlock(&store->catalog_lock);
+        TRY(code);
+    }
 }
 
 enum err_code catalog_commit(struct store *store, const struct catalog_change *change,
@@ -193,9 +251,8 @@ enum err_code catalog_commit(struct store *store, const struct catalog_change *c
                        (size_t)CATALOG_COMMIT_BYTES_MAX);
     if (space == CATALOG_KEEP_RESERVE)
         TRY(space_check(&store->space, change->bytes, err));
-    TRY(db_recover(store->db, err)); /* it waits for readers: not under the lock */
-    pthread_mutex_lock(&store->catalog_lock);
-    enum err_code code = change_apply_locked(store->db, change, &batch, err);
+    TRY(commit_lock(store, err));
+    enum err_code code = change_apply_locked(store, change, &batch, err);
     pthread_mutex_unlock(&store->catalog_lock);
     TRY(code);
     CRASH_POINT(CRASH_CATALOG_WRITTEN);

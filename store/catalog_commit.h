@@ -8,7 +8,8 @@
  *     code = catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err);
  *
  * A change is at most 64 KiB and carries its own times and ids: it is a pure function of what it
- * expects. Families: catalog, history, tasks, leases, meter, schedule, audit, meta.
+ * expects; an entry of the audit log gets its number and its place in the chain from the order of
+ * commits. Families: catalog, history, tasks, leases, meter, schedule, audit, meta.
  *
  * Invariants: 1. commits have one order; all expectations are checked under the lock that gives it.
  * 2. Durable before visible, visible before acknowledged. 3. All or nothing.
@@ -38,10 +39,19 @@ void catalog_put(struct catalog_change *change, enum family family, struct span 
                  struct span value);
 void catalog_delete(struct catalog_change *change, enum family family, struct span key);
 
+/* An entry of the audit log (audit.h): the record alone. Of many changes at once none is refused for
+ * the log's sake. */
+void catalog_audit(struct catalog_change *change, struct span record);
+
 /* The next number of a named sequence (from 1), taken if and only if the change is committed: adds
  * what it expects and puts. Several of one sequence may be taken in one change. */
 enum err_code catalog_sequence_take(struct store *store, struct catalog_change *change,
                                     const char *sequence, uint64_t *ret_number, struct err *err);
+
+/* The change expects that none of the sequence was taken since this call: what was read afterwards
+ * is still all that there is. */
+enum err_code catalog_sequence_expect(struct store *store, struct catalog_change *change,
+                                      const char *sequence, struct err *err);
 
 enum catalog_space {
     CATALOG_KEEP_RESERVE, /* ERR_NO_SPACE rather than touch the disk reserve */

@@ -101,7 +101,41 @@ enum err_code catalog_id_find(struct store *store, struct db_view *view, struct 
     return ERR_OK;
 }
 
+enum err_code catalog_named_each(struct store *store, struct db_view *view, struct span prefix,
+                                 on_catalog_id *each, void *context, struct err *err)
+{
+    DB_ITER_CLEANUP struct db_iter *iter = NULL;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    TRY(catalog_scan(store, view, FAMILY_CATALOG, prefix, span_of(NULL, 0), &iter, err));
+    for (;;) {
+        struct span key;
+        struct span value;
+        bool found = false;
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            return ERR_OK;
+        if (value.len != 8)
+            return err_set(err, ERR_CORRUPT, "catalog: an id of %zu bytes", value.len);
+        arena_reset(&arena);
+        TRY(each(context, load_u64(value.data), &arena, err));
+    }
+}
+
 /* ---- writing ---- */
+
+enum err_code catalog_name_claim(struct store *store, struct catalog_change *change,
+                                 struct span key, struct span name, uint64_t id, struct err *err)
+{
+    uint64_t known = 0;
+    bool found = false;
+    TRY(catalog_id_find(store, NULL, key, &known, &found, err));
+    if (found)
+        return err_set(err, ERR_EXISTS, "%.*s exists already", SPAN_PRINTF(name));
+    catalog_expect_absent(change, FAMILY_CATALOG, key);
+    catalog_put_id(change, key, id);
+    return ERR_OK;
+}
 
 void catalog_put_id(struct catalog_change *change, struct span key, uint64_t id)
 {
@@ -137,6 +171,10 @@ enum err_code catalog_commit_noted(struct store *store, struct catalog_change *c
 {
     if (note->statement != NULL)
         TRY(outcome_add(store, change, note, err));
+    if (note->principal_id != 0)
+        TRY(principal_expect(store, change, note->principal, note->principal_id, err));
+    if (note->audit != NULL)
+        audit_put(change, note->audit);
     if (note->also != NULL) {
         bytes_append_span(&change->steps, bytes_span(&note->also->steps));
         change->bytes += note->also->bytes;

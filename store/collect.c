@@ -2,8 +2,12 @@
 
 #include "proto/limits.h"
 #include "store/crash.h"
+#include "store/holders.h"
+#include "store/pack_drop.h"
+#include "store/pack_tally.h"
 #include "store/parts.h"
-#include "store/walk.h"
+#include "store/mark_walk.h"
+#include "store/repack.h"
 
 /* Pages that nobody can read are deleted first, as if above all others. */
 #define LEVEL_UNREADABLE LIMIT_TREE_DEPTH
@@ -16,6 +20,11 @@ struct collect {
     uint64_t number; /* of this collection */
     struct digest_list dead_pages[LEVEL_COUNT];
     struct digest_list dead_files; /* of one piece */
+    struct pack_tally tally;
+    uint64_t pages_seen, files_seen;            /* by the sweeps */
+    struct bytes holders;                       /* keys of `held`, of the records of one step, */
+    size_t holders_end[COLLECT_DELETE_RECORDS]; /* up to here for each of them */
+    struct bytes scratch;
     struct collect_counts counts;
 };
 
@@ -25,6 +34,9 @@ static void collect_deinit(struct collect *collect)
     for (size_t level = 0; level < LEVEL_COUNT; level++)
         digest_list_deinit(&collect->dead_pages[level]);
     digest_list_deinit(&collect->dead_files);
+    pack_tally_deinit(&collect->tally);
+    bytes_deinit(&collect->holders);
+    bytes_deinit(&collect->scratch);
 }
 
 /* ---- mark ---- */
@@ -75,33 +87,54 @@ static bool collect_take_extra(struct collect *collect)
 
 static enum err_code collect_mark_all(struct collect *collect, struct err *err)
 {
-    struct walk walk = {.store = collect->store, .tree = collect->tree, .mark = &collect->mark};
-    TRY(walk_drain(&walk, WALK_ABSENT_SKIPS, err)); /* the pins */
+    struct mark_walk walk = {
+        .store = collect->store, .tree = collect->tree, .mark = &collect->mark};
+    TRY(mark_walk_drain(&walk, MARK_WALK_ABSENT_SKIPS, err)); /* the pins */
     TRY(collect->tree->roots(collect->tree->context, collect->store, &collect->mark, err));
-    TRY(walk_drain(&walk, WALK_ABSENT_FAILS, err));
-    TRY(walk_staged(&walk, err));
+    TRY(mark_walk_drain(&walk, MARK_WALK_ABSENT_FAILS, err));
+    TRY(mark_walk_staged(&walk, err));
     while (collect_take_extra(collect))
-        TRY(walk_drain(&walk, WALK_ABSENT_SKIPS, err));
+        TRY(mark_walk_drain(&walk, MARK_WALK_ABSENT_SKIPS, err));
     collect->counts.pages_marked = collect->mark.pages;
     collect->counts.files_marked = collect->mark.files;
+    collect->counts.staged_unreadable = walk.staged_unreadable;
     return ERR_OK;
 }
 
 /* ---- sweep: what pages and files have in common ---- */
 
-static enum err_code held_delete(struct index *index, struct db_batch *batch,
-                                 const struct digest *digest, struct err *err)
+/* Who holds the records of a step. Read without the lock: whoever records a holder gives the record
+ * this collection's number under one hold of it, so one that is dead under the lock has no new
+ * holders. */
+static enum err_code holders_gather(struct collect *collect, const struct digest *digests,
+                                    size_t count, struct err *err)
 {
     struct db_iter *iter DB_ITER_CLEANUP = NULL;
     struct span none = {0}, key, value;
     bool found;
-    TRY(db_iter_open(index->db, NULL, FAMILY_HELD, digest_span(digest), none, &iter, err));
-    for (;;) {
-        TRY(db_iter_next(iter, &key, &value, &found, err));
-        if (!found)
-            return ERR_OK;
-        db_batch_delete(batch, FAMILY_HELD, key);
+    bytes_clear(&collect->holders);
+    TRY(db_iter_open(collect->store->db, NULL, FAMILY_HELD, none, digest_span(&digests[0]), &iter,
+                     err));
+    for (size_t i = 0; i < count; i++) {
+        db_iter_seek(iter, digest_span(&digests[i]));
+        for (;;) {
+            TRY(db_iter_next(iter, &key, &value, &found, err));
+            if (!found || key.len != HELD_KEY_BYTES ||
+                memcmp(key.data, digests[i].b, DIGEST_BYTES) != 0)
+                break;
+            bytes_append_span(&collect->holders, key);
+        }
+        collect->holders_end[i] = collect->holders.len;
     }
+    return ERR_OK;
+}
+
+/* The holders of the step's i-th record. */
+static void holders_delete(const struct collect *collect, size_t i, struct db_batch *batch)
+{
+    for (size_t at = i == 0 ? 0 : collect->holders_end[i - 1]; at < collect->holders_end[i];
+         at += HELD_KEY_BYTES)
+        db_batch_delete(batch, FAMILY_HELD, span_of(collect->holders.data + at, HELD_KEY_BYTES));
 }
 
 /* Under the lock: neither marked nor relied on nor stored since. */
@@ -122,6 +155,7 @@ static enum err_code page_consider(void *context, struct span key, struct span v
     if (key.len != DIGEST_BYTES || value.len < PAGE_STAMP_BYTES)
         return err_set(err, ERR_CORRUPT, "pages: a record of %zu bytes", value.len);
     memcpy(digest.b, key.data, DIGEST_BYTES);
+    collect->pages_seen++;
     if (load_u64(value.data) >= collect->number || digest_set_has(&collect->mark.marked, &digest))
         return ERR_OK;
     struct span page = span_slice(value, PAGE_STAMP_BYTES, value.len - PAGE_STAMP_BYTES);
@@ -136,35 +170,45 @@ static enum err_code page_consider(void *context, struct span key, struct span v
     return ERR_OK;
 }
 
+/* *ret_dead: it went into the batch. */
 static enum err_code page_delete(struct collect *collect, struct db_batch *batch,
-                                 const struct digest *digest, uint64_t *deleted, struct err *err)
+                                 const struct digest *digest, bool *ret_dead, struct err *err)
 {
     struct index *index = &collect->store->index;
-    struct bytes raw BYTES_CLEANUP = {0};
     bool found;
-    TRY(db_find(index->db, NULL, FAMILY_PAGES, digest_span(digest), &raw, &found, err));
-    if (!found || raw.len < PAGE_STAMP_BYTES ||
-        !record_dead_locked(collect, digest, load_u64(raw.data)))
+    *ret_dead = false;
+    TRY(db_find(index->db, NULL, FAMILY_PAGES, digest_span(digest), &collect->scratch, &found,
+                err));
+    if (!found || collect->scratch.len < PAGE_STAMP_BYTES ||
+        !record_dead_locked(collect, digest, load_u64(collect->scratch.data)))
         return ERR_OK;
     db_batch_delete(batch, FAMILY_PAGES, digest_span(digest));
-    (*deleted)++;
-    return held_delete(index, batch, digest, err);
+    *ret_dead = true;
+    return ERR_OK;
 }
 
-static enum err_code pages_sweep_step(struct collect *collect, const struct digest_list *list,
-                                      size_t *at, struct err *err)
+static enum err_code pages_sweep_step_locked(struct collect *collect, const struct digest *digests,
+                                             size_t count, uint64_t *deleted, struct err *err)
 {
-    struct index *index = &collect->store->index;
     struct db_batch batch DB_BATCH_CLEANUP = {0};
-    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < count; i++) {
+        bool dead;
+        TRY(page_delete(collect, &batch, &digests[i], &dead, err));
+        if (dead)
+            holders_delete(collect, i, &batch);
+        *deleted += dead;
+    }
+    return db_write(collect->store->db, &batch, false, err);
+}
+
+static enum err_code pages_sweep_step(struct collect *collect, const struct digest *digests,
+                                      size_t count, struct err *err)
+{
     uint64_t deleted = 0;
-    index_lock(index);
-    for (size_t end = *at + COLLECT_STEP_RECORDS; code == ERR_OK && *at < list->count && *at < end;
-         (*at)++)
-        code = page_delete(collect, &batch, &list->digests[*at], &deleted, err);
-    if (code == ERR_OK)
-        code = db_write(index->db, &batch, false, err);
-    index_unlock(index);
+    TRY(holders_gather(collect, digests, count, err));
+    index_lock(&collect->store->index);
+    enum err_code code = pages_sweep_step_locked(collect, digests, count, &deleted, err);
+    index_unlock(&collect->store->index);
     TRY(code);
     collect->counts.pages_deleted += deleted;
     CRASH_POINT(CRASH_COLLECT_PAGE_STEP);
@@ -176,12 +220,16 @@ static enum err_code pages_sweep(struct collect *collect, struct err *err)
     struct bytes after BYTES_CLEANUP = {0};
     bool end = false;
     while (!end)
-        TRY(walk_piece(collect->store->db, FAMILY_PAGES, &after, page_consider, collect, &end,
-                       err));
+        TRY(mark_walk_piece(collect->store->db, FAMILY_PAGES, &after, page_consider, collect, &end,
+                            err));
     for (size_t level = LEVEL_COUNT; level-- > 0;) {
         const struct digest_list *list = &collect->dead_pages[level];
-        for (size_t at = 0; at < list->count;)
-            TRY(pages_sweep_step(collect, list, &at, err));
+        for (size_t at = 0; at < list->count; at += COLLECT_DELETE_RECORDS) {
+            size_t left = list->count - at;
+            TRY(pages_sweep_step(collect, list->digests + at,
+                                 left < COLLECT_DELETE_RECORDS ? left : COLLECT_DELETE_RECORDS,
+                                 err));
+        }
     }
     return ERR_OK;
 }
@@ -198,22 +246,40 @@ static enum err_code file_consider(void *context, struct span key, struct span v
     if (key.len != DIGEST_BYTES)
         return err_set(err, ERR_CORRUPT, "file index: a key of %zu bytes", key.len);
     memcpy(digest.b, key.data, DIGEST_BYTES);
+    collect->files_seen++;
     if (record.stamp < collect->number && !digest_set_has(&collect->mark.marked, &digest))
         digest_list_push(&collect->dead_files, &digest);
+    else
+        pack_tally_add(&collect->tally, &record);
     return ERR_OK;
 }
 
 /* What a step takes from packs and the nursery, to be undone when its batch is not written. */
 struct file_sweep {
+    const struct digest *digests;
+    size_t count;
     struct {
         struct pack_id pack;
         uint64_t bytes;
-    } taken[COLLECT_STEP_RECORDS];
+    } taken[COLLECT_DELETE_RECORDS];
     size_t taken_count;
     uint64_t small_bytes;
     uint64_t files;
     uint64_t file_bytes;
 };
+
+/* Counts come from the disk: one that is too low stays at zero, and is counted again below. */
+static void file_take(struct index *index, const struct file_record *record,
+                      struct file_sweep *sweep)
+{
+    struct pack_record *pack = index_pack_find(index, record->pack);
+    if (pack == NULL)
+        return;
+    uint64_t bytes = pack->live_bytes < record->file_bytes ? pack->live_bytes : record->file_bytes;
+    pack->live_bytes -= bytes;
+    sweep->taken[sweep->taken_count].pack = record->pack;
+    sweep->taken[sweep->taken_count++].bytes = bytes;
+}
 
 static enum err_code file_delete(struct collect *collect, struct db_batch *batch,
                                  const struct digest *digest, struct file_sweep *sweep,
@@ -223,22 +289,17 @@ static enum err_code file_delete(struct collect *collect, struct db_batch *batch
     struct file_record record;
     bool found;
     TRY(index_find_file(index, digest, &record, &found, err));
-    if (!found || !record_dead_locked(collect, digest, record.stamp))
+    if (!found)
         return ERR_OK;
-    struct pack_record *pack = NULL;
-    if (record.place == PLACE_PACK) {
-        pack = index_pack_find(index, record.pack);
-        if (pack == NULL || pack->live_bytes < record.file_bytes)
-            return err_set(err, ERR_CORRUPT, "pack %" PRIu64 ": its live bytes do not add up",
-                           record.pack.n);
+    if (!record_dead_locked(collect, digest, record.stamp)) {
+        pack_tally_add(&collect->tally, &record);
+        return ERR_OK;
     }
-    TRY(held_delete(index, batch, digest, err));
+    holders_delete(collect, (size_t)(digest - sweep->digests), batch);
     db_batch_delete(batch, FAMILY_FILES, digest_span(digest));
-    if (pack != NULL) {
-        pack->live_bytes -= record.file_bytes;
-        sweep->taken[sweep->taken_count].pack = record.pack;
-        sweep->taken[sweep->taken_count++].bytes = record.file_bytes;
-    } else {
+    if (record.place == PLACE_PACK)
+        file_take(index, &record, sweep);
+    if (record.place == PLACE_SMALL) {
         db_batch_delete(batch, FAMILY_SMALL, digest_span(digest));
         sweep->small_bytes += record.file_bytes;
     }
@@ -252,23 +313,26 @@ static enum err_code files_sweep_step_locked(struct collect *collect, struct fil
 {
     struct index *index = &collect->store->index;
     struct db_batch batch DB_BATCH_CLEANUP = {0};
-    for (size_t i = 0; i < collect->dead_files.count; i++)
-        TRY(file_delete(collect, &batch, &collect->dead_files.digests[i], sweep, err));
+    for (size_t i = 0; i < sweep->count; i++)
+        TRY(file_delete(collect, &batch, &sweep->digests[i], sweep, err));
     for (size_t i = 0; i < sweep->taken_count; i++)
         index_put_pack(&batch, index_pack_find(index, sweep->taken[i].pack));
-    if (sweep->small_bytes > index->small_bytes)
-        return err_set(err, ERR_CORRUPT, "small files: their bytes do not add up");
-    index_put_number(&batch, "small_bytes", index->small_bytes - sweep->small_bytes);
+    uint64_t small_bytes =
+        index->small_bytes > sweep->small_bytes ? index->small_bytes - sweep->small_bytes : 0;
+    index_put_number(&batch, "small_bytes", small_bytes);
     TRY(db_write(index->db, &batch, false, err));
-    index->small_bytes -= sweep->small_bytes;
+    index->small_bytes = small_bytes;
     return ERR_OK;
 }
 
-static enum err_code files_sweep_step(struct collect *collect, struct err *err)
+static enum err_code files_sweep_step(struct collect *collect, const struct digest *digests,
+                                      size_t count, struct err *err)
 {
     struct index *index = &collect->store->index;
     struct file_sweep *sweep MEM_CLEANUP = mem_calloc(1, sizeof(*sweep));
-    ASSERT(collect->dead_files.count <= COLLECT_STEP_RECORDS);
+    sweep->digests = digests;
+    sweep->count = count;
+    TRY(holders_gather(collect, digests, count, err));
     index_lock(index);
     enum err_code code = files_sweep_step_locked(collect, sweep, err);
     for (size_t i = 0; code != ERR_OK && i < sweep->taken_count; i++)
@@ -285,87 +349,62 @@ static enum err_code files_sweep(struct collect *collect, struct err *err)
 {
     struct bytes after BYTES_CLEANUP = {0};
     bool end = false;
+    pack_tally_begin(&collect->tally, &collect->store->index);
     while (!end) {
         collect->dead_files.count = 0;
-        TRY(walk_piece(collect->store->db, FAMILY_FILES, &after, file_consider, collect, &end,
-                       err));
-        if (collect->dead_files.count > 0)
-            TRY(files_sweep_step(collect, err));
+        TRY(mark_walk_piece(collect->store->db, FAMILY_FILES, &after, file_consider, collect, &end,
+                            err));
+        const struct digest_list *dead = &collect->dead_files;
+        for (size_t at = 0; at < dead->count; at += COLLECT_DELETE_RECORDS) {
+            size_t left = dead->count - at;
+            TRY(files_sweep_step(collect, dead->digests + at,
+                                 left < COLLECT_DELETE_RECORDS ? left : COLLECT_DELETE_RECORDS,
+                                 err));
+        }
     }
     return ERR_OK;
 }
 
-/* ---- dead packs ---- */
-
-/* The next pack without a live byte; marked as dying. */
-static enum err_code pack_find_dead(struct index *index, struct pack_id after,
-                                    struct pack_id *ret_id, bool *ret_found, struct err *err)
-{
-    struct db_batch batch DB_BATCH_CLEANUP = {0};
-    enum err_code code = ERR_OK;
-    bool found = false;
-    index_lock(index);
-    for (size_t i = 0; i < index->pack_count && !found; i++) {
-        struct pack_record *record = &index->packs[i];
-        bool dead = record->state == PACK_DYING ||
-                    (record->state == PACK_LIVE && !record->indexing && record->live_bytes == 0);
-        if (record->id.n <= after.n || !dead)
-            continue;
-        struct pack_record dying = *record;
-        dying.state = PACK_DYING;
-        index_put_pack(&batch, &dying);
-        code = db_write(index->db, &batch, false, err);
-        if (code == ERR_OK)
-            *record = dying;
-        *ret_id = record->id;
-        found = true;
-    }
-    index_unlock(index);
-    if (code == ERR_OK)
-        *ret_found = found;
-    return code;
-}
-
-static enum err_code pack_drop(struct index *index, struct pack_id id, struct err *err)
-{
-    struct db_batch batch DB_BATCH_CLEANUP = {0};
-    uint8_t key[8];
-    TRY(db_sync(index->db, err)); /* nothing points at it, and it is dying: durably */
-    CRASH_POINT(CRASH_PACK_DYING);
-    TRY(index_drop_pack_file(index, id, err));
-    CRASH_POINT(CRASH_PACK_DROPPED);
-    store_u64(key, id.n);
-    db_batch_delete(&batch, FAMILY_PACK_STATE, span_of(key, sizeof(key)));
-    index_lock(index);
-    enum err_code code = db_write(index->db, &batch, false, err);
-    if (code == ERR_OK)
-        index_pack_remove(index, id);
-    index_unlock(index);
-    return code;
-}
+/* ---- packs ---- */
 
 static enum err_code packs_sweep(struct collect *collect, struct err *err)
 {
-    struct pack_id id = {0};
-    for (;;) {
-        bool found;
-        TRY(pack_find_dead(&collect->store->index, id, &id, &found, err));
-        if (!found)
-            return ERR_OK;
-        TRY(pack_drop(&collect->store->index, id, err));
-        collect->counts.packs_dropped++;
-    }
+    struct index *index = &collect->store->index;
+    size_t count = 0;
+    struct pack_id *dead MEM_CLEANUP = NULL;
+    TRY(pack_tally_settle(&collect->tally, index, &collect->counts.packs_recounted, err));
+    pack_tally_take_dead(&collect->tally, &dead, &count);
+    TRY(packs_drop(index, dead, count, err));
+    collect->counts.packs_dropped += count;
+    return ERR_OK;
 }
 
 /* ---- all of it ---- */
 
+static enum err_code collect_compact(struct collect *collect, struct err *err)
+{
+    const struct collect_counts *counts = &collect->counts;
+    const struct compact_sweep sweep = {
+        .pages_seen = collect->pages_seen,
+        .pages_deleted = counts->pages_deleted,
+        .files_seen = collect->files_seen,
+        .files_deleted = counts->files_deleted,
+    };
+    return compact_run(collect->store, &sweep, &collect->counts.compact_steps, err);
+}
+
 static enum err_code collect_all(struct collect *collect, struct err *err)
 {
+    packs_seal_abandoned(collect->store->packs); /* with the old number: swept in this one */
     TRY(collect_begin(collect, err));
     TRY(collect_mark_all(collect, err));
     TRY(pages_sweep(collect, err));
     TRY(files_sweep(collect, err));
+    TRY(holders_sweep(collect->store, collect->tree, collect->number,
+                      &collect->counts.holders_deleted, err));
     TRY(packs_sweep(collect, err));
+    TRY(repack_run(collect->store, &collect->counts.repack, err));
+    TRY(collect_compact(collect, err));
     return db_sync(collect->store->db, err);
 }
 

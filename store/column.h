@@ -62,4 +62,9 @@ enum err_code column_header_decode(struct span encoded, struct column_header *re
 enum err_code column_decode(struct column_codec *codec, struct span encoded, struct vector *vector,
                             struct err *err);
 
+/* The same of the first `rows` rows, at least 1, or of all when there are fewer. Values behind them are not
+ * looked at: a column that is malformed there is found by column_decode only. */
+enum err_code column_decode_front(struct column_codec *codec, struct span encoded, size_t rows,
+                                  struct vector *vector, struct err *err);
+
 #endif

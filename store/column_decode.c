@@ -12,8 +12,9 @@ struct decoding {
     struct column_codec *codec;
     struct reader reader;
     struct vector *vector;
-    size_t base;  /* rows of the vector before */
-    size_t count; /* values without the NULLs */
+    size_t base;   /* rows of the vector before */
+    size_t stored; /* values, without the NULLs */
+    size_t count;  /* of them wanted: the first */
 };
 
 size_t payload_bytes_max(struct type type, size_t rows)
@@ -120,11 +121,11 @@ static bool decode_integers(struct decoding *decoding, bool delta)
         wide ? scratch_array(decoding->codec, 0, decoding->count, 8) : decoding_words(decoding);
     if (delta) {
         words[0] = reader_u64(&decoding->reader);
-        if (!planes_read(&decoding->reader, decoding->count - 1, words + 1))
+        if (!planes_read(&decoding->reader, decoding->stored - 1, decoding->count - 1, words + 1))
             return false;
         for (size_t i = 1; i < decoding->count; i++)
             words[i] += words[i - 1];
-    } else if (!planes_read(&decoding->reader, decoding->count, words)) {
+    } else if (!planes_read(&decoding->reader, decoding->stored, decoding->count, words)) {
         return false;
     }
     for (size_t i = 0; wide && i < decoding->count; i++)
@@ -132,12 +133,12 @@ static bool decode_integers(struct decoding *decoding, bool delta)
     return true;
 }
 
-/* Values of dictionaries and runs, and plain ones, into `values` of 8 or 16 bytes each. */
-static bool read_fixed(struct decoding *decoding, size_t count, bool plain, uint8_t *values)
+/* Values of a dictionary or of runs, `count` of 8 or 16 bytes each. */
+static bool read_distinct(struct decoding *decoding, size_t count, uint8_t *values)
 {
     struct type type = decoding->vector->type;
-    if (has_planes(type) && type.kind != TYPE_DECIMAL && !plain)
-        return planes_read(&decoding->reader, count, (uint64_t *)(void *)values);
+    if (has_planes(type) && type.kind != TYPE_DECIMAL)
+        return planes_read(&decoding->reader, count, count, (uint64_t *)(void *)values);
     size_t bytes = count * (type.kind == TYPE_DECIMAL ? 16 : 8);
     struct span raw = reader_span(&decoding->reader, bytes);
     if (!reader_ok(&decoding->reader))
@@ -146,28 +147,49 @@ static bool read_fixed(struct decoding *decoding, size_t count, bool plain, uint
     return true;
 }
 
+static bool decode_fixed_plain(struct decoding *decoding, size_t width, uint8_t *values)
+{
+    struct span raw = reader_span(&decoding->reader, decoding->stored * width);
+    if (!reader_ok(&decoding->reader))
+        return false;
+    memcpy(values, raw.data, decoding->count * width);
+    return true;
+}
+
 /* A count of distinct values or runs: 1 to the number of values. */
 static bool read_count(struct decoding *decoding, size_t *ret_count)
 {
     size_t count = reader_u32(&decoding->reader);
-    if (count < 1 || count > decoding->count)
+    if (count < 1 || count > decoding->stored)
         return false;
     *ret_count = count;
     return true;
 }
 
-/* Run lengths: each at least 1, together the number of values. */
+/* Run lengths: each at least 1, together the number of values; what is behind the wanted ones is cut
+ * off. */
 static bool read_runs(struct decoding *decoding, size_t runs, uint32_t *ret_lengths)
 {
-    if (!planes_read_unsigned(&decoding->reader, runs, ROW_GROUP_ROWS_MAX, ret_lengths))
+    if (!planes_read_unsigned(&decoding->reader, runs, runs, ROW_GROUP_ROWS_MAX, ret_lengths))
         return false;
     uint64_t total = 0;
     for (size_t i = 0; i < runs; i++) {
         if (ret_lengths[i] == 0)
             return false;
+        size_t left = total < decoding->count ? decoding->count - total : 0;
         total += ret_lengths[i];
+        if (ret_lengths[i] > left)
+            ret_lengths[i] = (uint32_t)left;
     }
-    return total == decoding->count;
+    return total == decoding->stored;
+}
+
+/* For dictionaries an index a value, for runs a length a run. */
+static bool read_picks(struct decoding *decoding, size_t distinct, bool runs, uint32_t *ret_numbers)
+{
+    return runs ? read_runs(decoding, distinct, ret_numbers)
+                : planes_read_unsigned(&decoding->reader, decoding->stored, decoding->count,
+                                       (uint32_t)distinct - 1, ret_numbers);
 }
 
 static bool decode_fixed_indirect(struct decoding *decoding, bool runs)
@@ -177,12 +199,8 @@ static bool decode_fixed_indirect(struct decoding *decoding, bool runs)
         return false;
     bool wide = decoding->vector->type.kind == TYPE_DECIMAL;
     uint8_t *values = scratch_array(decoding->codec, 0, count, wide ? 16 : 8);
-    uint32_t *numbers = scratch_array(decoding->codec, 1, decoding->count, 4);
-    if (!read_fixed(decoding, count, false, values))
-        return false;
-    if (runs ? !read_runs(decoding, count, numbers)
-             : !planes_read_unsigned(&decoding->reader, decoding->count, (uint32_t)count - 1,
-                                     numbers))
+    uint32_t *numbers = scratch_array(decoding->codec, 1, runs ? count : decoding->count, 4);
+    if (!read_distinct(decoding, count, values) || !read_picks(decoding, count, runs, numbers))
         return false;
     const uint64_t *words = (const uint64_t *)(const void *)values;
     const decimal128 *decimals = (const decimal128 *)(const void *)values;
@@ -238,19 +256,20 @@ static bool decode_fixed(struct decoding *decoding, enum column_encoding encodin
     case ENCODING_RUNS:
         return decode_fixed_indirect(decoding, encoding == ENCODING_RUNS);
     case ENCODING_PLAIN:
-        return read_fixed(decoding, decoding->count, true, values);
+        return decode_fixed_plain(decoding, width, values);
     }
     return false;
 }
 
 /* ---- strings ---- */
 
-/* `count` strings: their ends into ret_ends (count + 1 of them, the first 0), their text. */
-static bool read_strings(struct decoding *decoding, size_t count, uint32_t *ret_ends,
+/* The first `count` of `stored` strings: their ends into ret_ends (count + 1 of them, the first 0),
+ * their text. */
+static bool read_strings(struct decoding *decoding, size_t stored, size_t count, uint32_t *ret_ends,
                          struct span *ret_text)
 {
     ret_ends[0] = 0;
-    if (!planes_read_unsigned(&decoding->reader, count, LIMIT_CELL_BYTES, ret_ends + 1))
+    if (!planes_read_unsigned(&decoding->reader, stored, count, LIMIT_CELL_BYTES, ret_ends + 1))
         return false;
     uint64_t total = 0;
     for (size_t i = 1; i <= count; i++) {
@@ -279,7 +298,8 @@ static bool decode_strings_plain(struct decoding *decoding)
 {
     uint32_t *ends = scratch_array(decoding->codec, 0, decoding->count, 4);
     struct span text;
-    if (!read_strings(decoding, decoding->count, ends, &text) || !reserve_text(decoding, text.len))
+    if (!read_strings(decoding, decoding->stored, decoding->count, ends, &text) ||
+        !reserve_text(decoding, text.len))
         return false;
     struct vector *vector = decoding->vector;
     uint32_t start = (uint32_t)vector->text.len;
@@ -295,13 +315,10 @@ static bool decode_strings_indirect(struct decoding *decoding, bool runs)
     if (!read_count(decoding, &count))
         return false;
     uint32_t *ends = scratch_array(decoding->codec, 0, count, 4);
-    uint32_t *numbers = scratch_array(decoding->codec, 1, decoding->count, 4);
+    uint32_t *numbers = scratch_array(decoding->codec, 1, runs ? count : decoding->count, 4);
     struct span text;
-    if (!read_strings(decoding, count, ends, &text))
-        return false;
-    if (runs ? !read_runs(decoding, count, numbers)
-             : !planes_read_unsigned(&decoding->reader, decoding->count, (uint32_t)count - 1,
-                                     numbers))
+    if (!read_strings(decoding, count, count, ends, &text) ||
+        !read_picks(decoding, count, runs, numbers))
         return false;
     uint64_t total = 0;
     for (size_t i = 0; i < (runs ? count : decoding->count); i++) {
@@ -363,20 +380,35 @@ static void spread(const struct decoding *decoding, size_t rows)
     }
 }
 
-static bool decode_values(struct decoding *decoding, const struct column_header *header)
+/* Which of the first `rows` rows are valid, and how many are not. */
+static bool decode_validity(struct decoding *decoding, const struct column_header *header,
+                            size_t rows, size_t *ret_nulls)
+{
+    uint8_t *valid = decoding->vector->valid + decoding->base;
+    bool mixed = header->nulls > 0 && header->nulls < header->rows;
+    memset(valid, header->nulls == 0 ? 1 : 0, rows);
+    *ret_nulls = header->nulls == 0 ? 0 : rows;
+    if (!mixed)
+        return true;
+    struct span bits = reader_span(&decoding->reader, (header->rows + 7) / 8);
+    size_t counted;
+    if (!reader_ok(&decoding->reader) || !validity_valid(bits, header->rows, &counted) ||
+        counted != header->nulls)
+        return false;
+    validity_unpack(bits, rows, valid);
+    for (size_t row = 0; row < rows; row++)
+        *ret_nulls -= valid[row];
+    return true;
+}
+
+static bool decode_values(struct decoding *decoding, const struct column_header *header,
+                          size_t rows, size_t *ret_nulls)
 {
     struct vector *vector = decoding->vector;
-    size_t rows = header->rows, nulls = header->nulls;
-    uint8_t *valid = vector->valid + decoding->base;
-    memset(valid, nulls == 0 ? 1 : 0, rows);
-    if (nulls > 0 && nulls < rows) {
-        struct span bits = reader_span(&decoding->reader, (rows + 7) / 8);
-        size_t counted;
-        if (!reader_ok(&decoding->reader) || !validity_valid(bits, rows, &counted) ||
-            counted != nulls)
-            return false;
-        validity_unpack(bits, rows, valid);
-    }
+    size_t nulls;
+    if (!decode_validity(decoding, header, rows, &nulls))
+        return false;
+    decoding->stored = header->rows - header->nulls;
     decoding->count = rows - nulls;
     if (decoding->count > 0) {
         bool good = vector->type.kind == TYPE_STRING
@@ -387,13 +419,21 @@ static bool decode_values(struct decoding *decoding, const struct column_header 
     }
     if (nulls > 0)
         spread(decoding, rows);
-    return reader_end(&decoding->reader);
+    *ret_nulls = nulls;
+    return rows < header->rows ? reader_ok(&decoding->reader) : reader_end(&decoding->reader);
 }
 
 enum err_code column_decode(struct column_codec *codec, struct span encoded, struct vector *vector,
                             struct err *err)
 {
+    return column_decode_front(codec, encoded, SIZE_MAX, vector, err);
+}
+
+enum err_code column_decode_front(struct column_codec *codec, struct span encoded, size_t rows,
+                                  struct vector *vector, struct err *err)
+{
     struct column_header header;
+    ASSERT(rows > 0);
     TRY(column_header_decode(encoded, &header, err));
     if (!type_equal(header.type, vector->type)) {
         char stored[TYPE_TEXT_BYTES], wanted[TYPE_TEXT_BYTES];
@@ -404,16 +444,18 @@ enum err_code column_decode(struct column_codec *codec, struct span encoded, str
     struct span payload;
     if (!decompress(codec, &header, stored, &payload))
         return err_set(err, ERR_CORRUPT, "column: compressed frame is damaged");
-    vector_reserve(vector, header.rows);
-    size_t text_bytes = vector->text.len;
+    if (rows > header.rows)
+        rows = header.rows;
+    vector_reserve(vector, rows);
+    size_t nulls, text_bytes = vector->text.len;
     struct decoding decoding = {
         .codec = codec, .reader = reader_of(payload), .vector = vector, .base = vector->rows};
-    if (!decode_values(&decoding, &header)) {
+    if (!decode_values(&decoding, &header, rows, &nulls)) {
         vector->text.len = text_bytes;
         return err_set(err, ERR_CORRUPT, "column: values are malformed (%u rows, encoding %u)",
                        header.rows, (unsigned)header.encoding);
     }
-    vector->rows += header.rows;
-    vector->null_count += header.nulls;
+    vector->rows += rows;
+    vector->null_count += nulls;
     return ERR_OK;
 }

@@ -12,6 +12,23 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+/* The first rows alone, of the column that holds `rows` rows of the vector. */
+static void check_fronts(struct column_codec *codec, struct span encoded,
+                         const struct vector *vector, size_t at, size_t rows)
+{
+    const size_t fronts[] = {1, rows / 3 + 1, (rows + 1) / 2, rows, rows + 1};
+    for (size_t i = 0; i < ARRAY_COUNT(fronts); i++) {
+        VECTOR_CLEANUP struct vector expected, back;
+        struct err err = {0};
+        vector_init(&expected, vector->type);
+        vector_init(&back, vector->type);
+        vector_append_range(&expected, vector, at, fronts[i] < rows ? fronts[i] : rows);
+        if (column_decode_front(codec, encoded, fronts[i], &back, &err) != ERR_OK)
+            fail_msg("%s", err.message);
+        assert_true(vectors_equal(&expected, &back));
+    }
+}
+
 static void check_round_trip(struct column_codec *codec, const struct vector *vector, size_t at,
                              size_t rows)
 {
@@ -28,6 +45,7 @@ static void check_round_trip(struct column_codec *codec, const struct vector *ve
             fail_msg("%s", err.message);
         assert_true(vectors_equal(&expected, &back));
     }
+    check_fronts(codec, bytes_span(&encoded), vector, at, rows);
 }
 
 static void test_every_type_shape_and_density_comes_back_bit_by_bit(void **state)

@@ -2,6 +2,7 @@
 
 #include "proto/limits.h"
 #include "store/crash.h"
+#include "store/damage.h"
 #include "store/mark.h"
 #include "store/pages.h"
 #include "store/parts.h"
@@ -23,7 +24,7 @@ struct held_back_list {
 
 struct content {
     struct store *store;
-    struct account_id account;
+    struct holder holder;
 
     pthread_mutex_t lock; /* the fields below, but pages */
     struct digest_list pinned;
@@ -78,14 +79,20 @@ static struct span held_back_span(const struct held_back_list *list, size_t i)
 enum err_code content_open(struct store *store, struct account_id account,
                            struct content **ret_content, struct err *err)
 {
-    TRY(db_recover(store->db, err));
+    (void)err;
     struct content *content = mem_calloc(1, sizeof(*content));
     content->store = store;
-    content->account = account;
+    content->holder.account = account;
     content->depends_prune_at = DEPENDS_PRUNE;
     pthread_mutex_init(&content->lock, NULL);
     *ret_content = content;
     return ERR_OK;
+}
+
+void content_count_for(struct content *content, const struct task_id *task)
+{
+    content->holder.counts = true;
+    content->holder.task = *task;
 }
 
 static void content_unpin_all(struct content *content)
@@ -150,6 +157,14 @@ static enum err_code content_failed(struct content *content, struct err *err)
     struct err failure = content->failure;
     pthread_mutex_unlock(&content->lock);
     return failure.code == ERR_OK ? ERR_OK : err_set(err, failure.code, "%s", failure.message);
+}
+
+/* Before anything is added: a latched database is opened again here, where no lock is held. Not in
+ * content_open: a content that only pins belongs to a reader, who needs no space. */
+static enum err_code content_ready(struct content *content, struct err *err)
+{
+    TRY(content_failed(content, err));
+    return db_recover(content->store->db, err);
 }
 
 /* ---- pins and packs depended on ---- */
@@ -245,7 +260,10 @@ static enum err_code file_pin(struct content *content, const struct digest *dige
         return ERR_OK;
     }
     struct file_record record;
-    return index_find_file(index, digest, &record, ret_known, err);
+    TRY(index_find_file(index, digest, &record, ret_known, err));
+    if (damage_has(content->store, digest))
+        *ret_known = false; /* these bytes replace it */
+    return ERR_OK;
 }
 
 /* Says that `pack` will have the file, unless another pack has it on the way already: then that
@@ -287,7 +305,7 @@ static enum err_code file_flow(struct content *content, const struct digest *dig
         return ERR_OK;
     }
     struct err failure = {0};
-    enum err_code code = pack_append(pack, digest, content->account, file, &failure);
+    enum err_code code = pack_append(pack, digest, &content->holder, file, &failure);
     if (code != ERR_OK)
         file_unclaim(content, digest,
                      pack); /* not among the pack's files: it would not be settled */
@@ -314,7 +332,6 @@ static bool file_keep_back(struct content *content, const struct digest *digest,
     }
     content->counts.files_known += twice;
     content->counts.files_stored += !twice;
-    content->counts.file_bytes_stored += twice ? 0 : file.len;
     pthread_mutex_unlock(&content->lock);
     return keep || twice;
 }
@@ -342,7 +359,7 @@ static enum err_code file_store(struct content *content, const struct digest *di
 enum err_code content_add_file(struct content *content, const struct digest *digest,
                                struct span file, enum content_hash hash, struct err *err)
 {
-    TRY(content_failed(content, err));
+    TRY(content_ready(content, err));
     if (file.len > LIMIT_FILE_BYTES)
         return err_set(err, ERR_LIMIT, "a column file of %zu bytes; at most %zu", file.len,
                        (size_t)LIMIT_FILE_BYTES);
@@ -365,7 +382,7 @@ static enum err_code account_holds(struct content *content, const struct digest 
 {
     uint8_t key[HELD_KEY_BYTES];
     struct bytes value BYTES_CLEANUP = {0};
-    held_key_encode(digest, content->account, key);
+    held_key_encode(digest, content->holder.account, key);
     return db_find(content->store->db, NULL, FAMILY_HELD, span_of(key, sizeof(key)), &value,
                    ret_held, err);
 }
@@ -390,6 +407,7 @@ enum err_code content_rely_file(struct content *content, const struct digest *di
     enum err_code code = account_holds(content, digest, &held, err);
     if (code == ERR_OK && held)
         code = index_find_file(index, digest, &record, &held, err);
+    held = held && !damage_has(content->store, digest);
     if (code != ERR_OK || !held) {
         content_unpin(content, digest);
         *ret_held = false;
@@ -453,7 +471,7 @@ static enum err_code page_pin(struct content *content, const struct digest *dige
 enum err_code content_rely_page(struct content *content, const struct digest *digest,
                                 bool *ret_held, struct err *err)
 {
-    bool pinned, held = false;
+    bool pinned, held = false, damaged = false;
     TRY(page_pin(content, digest, &pinned, err));
     if (!pinned) {
         *ret_held = false;
@@ -462,6 +480,9 @@ enum err_code content_rely_page(struct content *content, const struct digest *di
     enum err_code code = account_holds(content, digest, &held, err);
     if (code == ERR_OK && held)
         code = page_find(content->store, digest, &held, err);
+    if (code == ERR_OK && held)
+        code = damage_below(content->store, digest, &damaged, err);
+    held = held && !damaged;
     if (code == ERR_OK && held)
         content_note_pin(content, digest);
     else
@@ -483,7 +504,7 @@ enum err_code content_pin_page(struct content *content, const struct digest *dig
 enum err_code content_add_page(struct content *content, const struct digest *digest,
                                struct span page, struct err *err)
 {
-    TRY(content_failed(content, err));
+    TRY(content_ready(content, err));
     if (page.len > LIMIT_VERSION_BYTES)
         return err_set(err, ERR_LIMIT, "a page of %zu bytes; at most %zu", page.len,
                        (size_t)LIMIT_VERSION_BYTES);
@@ -529,14 +550,16 @@ static enum err_code commit_steps(struct content *content, size_t count, step_on
         enum err_code code = ERR_OK;
         index_lock(index);
         uint64_t small_bytes = index->small_bytes;
+        index_batch_begin(index);
         for (size_t end = i + INDEX_STEP_RECORDS;
              code == ERR_OK && i < count && i < end && batch.steps.len < CONTENT_COMMIT_BYTES_MAX;
              i++)
             code = one(content, &batch, i, err);
         if (code == ERR_OK)
-            code = db_write(index->db, &batch, false, err);
+            code = index_batch_write(index, &batch, err);
         if (code != ERR_OK)
             index->small_bytes = small_bytes;
+        index_heals_end(index, code == ERR_OK);
         index_unlock(index);
         TRY(code);
         CRASH_POINT(CRASH_CONTENT_STEP);
@@ -560,8 +583,7 @@ static enum err_code commit_known(struct content *content, struct db_batch *batc
         record.stamp = index->collection;
         index_put_file(batch, digest, &record);
     }
-    index_put_held(batch, digest, content->account);
-    return ERR_OK;
+    return index_hold(index, batch, digest, &content->holder, record.file_bytes, err);
 }
 
 static enum err_code commit_small(struct content *content, struct db_batch *batch, size_t i,
@@ -573,41 +595,49 @@ static enum err_code commit_small(struct content *content, struct db_batch *batc
     struct file_record record;
     bool found;
     TRY(index_find_file(index, digest, &record, &found, err));
-    if (!found) {
+    bool damaged = index_damaged(index, digest);
+    bool counted = found && record.place == PLACE_SMALL;
+    if (damaged)
+        index_heal(index, batch, digest, found ? &record : NULL);
+    if (!found || damaged) {
         record = (struct file_record){.place = PLACE_SMALL, .file_bytes = (uint32_t)file.len};
         db_batch_put(batch, FAMILY_SMALL, digest_span(digest), file);
-        index->small_bytes += file.len;
+        index->small_bytes += counted ? 0 : file.len;
         index_put_number(batch, "small_bytes", index->small_bytes);
     }
     record.stamp = index->collection;
     index_put_file(batch, digest, &record);
-    index_put_held(batch, digest, content->account);
-    return ERR_OK;
+    return index_hold(index, batch, digest, &content->holder, file.len, err);
 }
 
-/* Puts a page, or only what is missing of it: its stamp, and that the account holds it. */
+/* Puts a page, or only what is missing of it: its stamp, and that the account holds it. One that is
+ * damaged is put whole. */
 static enum err_code page_put(struct index *index, struct db_batch *batch,
                               const struct digest *digest, struct span page,
-                              struct account_id account, struct err *err)
+                              const struct holder *holder, struct err *err)
 {
     uint64_t stamp = 0;
-    bool found;
-    TRY(page_stamp_find(index, digest, &stamp, &found, err));
-    if (!found || stamp < index->collection) {
+    bool found = false;
+    enum err_code code = page_stamp_find(index, digest, &stamp, &found, err);
+    if (code != ERR_OK && code != ERR_CORRUPT)
+        return code;
+    bool damaged = code == ERR_CORRUPT || index_damaged(index, digest);
+    if (damaged)
+        index_heal(index, batch, digest, NULL);
+    if (!found || damaged || stamp < index->collection) {
         uint8_t raw[PAGE_STAMP_BYTES];
         store_u64(raw, index->collection);
         db_batch_put_parts(batch, FAMILY_PAGES, digest_span(digest), span_of(raw, sizeof(raw)),
                            page);
     }
-    index_put_held(batch, digest, account);
-    return ERR_OK;
+    return index_hold(index, batch, digest, holder, 0, err);
 }
 
 static enum err_code commit_page(struct content *content, struct db_batch *batch, size_t i,
                                  struct err *err)
 {
     return page_put(&content->store->index, batch, &content->pages.items[i].digest,
-                    held_back_span(&content->pages, i), content->account, err);
+                    held_back_span(&content->pages, i), &content->holder, err);
 }
 
 static enum err_code commit_packs(struct content *content, struct err *err)
@@ -643,7 +673,7 @@ static enum err_code commit_all(struct content *content, struct err *err)
 
 enum err_code content_commit(struct content *content, struct err *err)
 {
-    TRY(content_failed(content, err));
+    TRY(content_ready(content, err));
     struct err failure = {0};
     if (commit_all(content, &failure) != ERR_OK)
         return content_fail(content, &failure, err);
@@ -670,7 +700,7 @@ static enum err_code promote_one(struct content *content, struct db_batch *batch
         char hex[DIGEST_HEX_BYTES];
         uint8_t stamp[PAGE_STAMP_BYTES];
         TRY(db_find(index->db, NULL, FAMILY_PAGES, digest_span(digest), &page, &found, err));
-        if (!found || page.len < sizeof(stamp))
+        if (!found || page.len < sizeof(stamp) || index_damaged(index, digest))
             return err_set(err, ERR_NOT_FOUND, "page %s is neither staged nor stored",
                            digest_hex(digest, hex));
         memmove(page.data, page.data + sizeof(stamp), page.len - sizeof(stamp));
@@ -678,7 +708,7 @@ static enum err_code promote_one(struct content *content, struct db_batch *batch
     }
     pin_map_add(&index->pins, digest, PIN_PAGE);
     digest_list_push(&content->pinned, digest); /* the owner's thread: no other is in here */
-    return page_put(index, batch, digest, bytes_span(&page), content->account, err);
+    return page_put(index, batch, digest, bytes_span(&page), &content->holder, err);
 }
 
 static enum err_code promote_step(struct content *content, const struct task_id *task,
@@ -689,12 +719,14 @@ static enum err_code promote_step(struct content *content, const struct task_id 
     struct index *index = &content->store->index;
     enum err_code code = ERR_OK;
     index_lock(index);
+    index_batch_begin(index);
     for (size_t end = *at + INDEX_STEP_RECORDS; code == ERR_OK && *at < digest_count && *at < end &&
                                                 batch.steps.len < CONTENT_COMMIT_BYTES_MAX;
          (*at)++)
         code = promote_one(content, &batch, task, &digests[*at], err);
     if (code == ERR_OK)
-        code = db_write(index->db, &batch, false, err);
+        code = index_batch_write(index, &batch, err);
+    index_heals_end(index, code == ERR_OK);
     index_unlock(index);
     return code;
 }
@@ -702,7 +734,7 @@ static enum err_code promote_step(struct content *content, const struct task_id 
 enum err_code staged_promote(struct content *content, const struct task_id *task,
                              const struct digest *digests, size_t digest_count, struct err *err)
 {
-    TRY(content_failed(content, err));
+    TRY(content_ready(content, err));
     TRY(content_commit(content, err)); /* files first: invariant 2 */
     for (size_t at = 0; at < digest_count;) {
         TRY(space_check(&content->store->space, CONTENT_COMMIT_BYTES_MAX, err));

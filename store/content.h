@@ -34,6 +34,9 @@ struct content;
 /* account: for whom everything in it is recorded as held. */
 enum err_code content_open(struct store *store, struct account_id account,
                            struct content **ret_content, struct err *err);
+/* What the account comes to hold by this content counts for the task (tally_begin, held.h). Before
+ * the first add. */
+void content_count_for(struct content *content, const struct task_id *task);
 void content_close(struct content *content); /* NULL is fine */
 void content_close_pointer(struct content **content);
 #define CONTENT_CLEANUP __attribute__((cleanup(content_close_pointer)))
@@ -77,8 +80,7 @@ enum err_code content_commit(struct content *content, struct err *err);
 
 struct content_counts {
     uint64_t files_stored; /* new here */
-    uint64_t file_bytes_stored;
-    uint64_t files_known; /* were stored already */
+    uint64_t files_known;  /* were stored already */
     uint64_t pages_added;
 };
 

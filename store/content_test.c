@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "proto/limits.h"
+#include "store/catalog_commit.h"
 #include "store/directory.h"
 #include "store/files.h"
 #include "store/pages.h"
@@ -104,6 +105,33 @@ static void a_full_pack_is_indexed_before_the_commit(void **state)
     assert_int_equal(file_read(trial->store, &digest, FILE_CHECK_LENGTH, &file, &trial->err),
                      ERR_NOT_FOUND);
     assert_int_equal(trial_usage(trial).pack_count, 1);
+}
+
+/* Bytes that this process has asked the system for. */
+static uint64_t bytes_asked(void)
+{
+    unsigned long long bytes;
+    FILE *io = fopen("/proc/self/io", "r");
+    assert_non_null(io);
+    assert_int_equal(fscanf(io, "rchar: %llu", &bytes), 1);
+    fclose(io);
+    return bytes;
+}
+
+/* They would share a block: a column of small numbers beside one of texts. */
+static void a_small_file_is_read_without_the_large_one_behind_it(void **state)
+{
+    struct trial *trial = *state;
+    struct content *content;
+    content_begin(trial, alice, &content);
+    file_add(trial, content, 1, 4 * MIB(1));
+    file_add(trial, content, 2, 2000);
+    file_add(trial, content, 3, 6 * MIB(1));
+    content_end(trial, content);
+    file_expect(trial, 2, 2000); /* opens what there is to open */
+    uint64_t before = bytes_asked();
+    file_expect(trial, 2, 2000);
+    assert_in_range(bytes_asked() - before, 2000, MIB(1) / 4);
 }
 
 static void what_is_stored_is_not_stored_twice(void **state)
@@ -456,13 +484,78 @@ static void a_newer_format_is_refused(void **state)
     store_close(trial->store);
     trial->store = NULL;
     struct bytes marker BYTES_CLEANUP = {0};
-    bytes_append_text(&marker, "strait store\nformat 2\nregion here\nnode 00\n");
+    bytes_append_text(&marker, "strait store\nformat 3\nregion here\nnode 00\n");
     assert_int_equal(marker_write(trial->dir, bytes_span(&marker), &trial->err), ERR_OK);
     assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_VERSION);
     bytes_clear(&marker);
     bytes_append_text(&marker, "something else\n");
     assert_int_equal(marker_write(trial->dir, bytes_span(&marker), &trial->err), ERR_OK);
     assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_CORRUPT);
+}
+
+static void marker_meta_put(struct trial *trial, struct span text)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    catalog_put(&change, FAMILY_META, span_text("store"), text);
+    assert_int_equal(catalog_commit(trial->store, &change, CATALOG_KEEP_RESERVE, &trial->err),
+                     ERR_OK);
+}
+
+static void marker_meta_expect(struct trial *trial, struct span text)
+{
+    struct bytes found_text BYTES_CLEANUP = {0};
+    bool found;
+    assert_int_equal(catalog_find(trial->store, NULL, FAMILY_META, span_text("store"), &found_text,
+                                  &found, &trial->err),
+                     ERR_OK);
+    assert_true(found && span_equal(bytes_span(&found_text), text));
+}
+
+/* A marker of this trial's directory as a program of another format writes it. */
+static void marker_of(struct trial *trial, int format, struct bytes *out)
+{
+    static const char head[] = "strait store\nformat ";
+    struct bytes ours BYTES_CLEANUP = {0};
+    marker_make(trial->options.region,
+                span_of(trial->options.identity.b, sizeof(trial->options.identity.b)), &ours);
+    bytes_printf(out, "%s%d", head, format);
+    bytes_append(out, ours.data + strlen(head) + 1, ours.len - strlen(head) - 1);
+}
+
+/* Whatever of the two says the older format, both say this one as soon as the store was opened. */
+static void an_older_format_is_opened_and_becomes_this_one(void **state)
+{
+    struct trial *trial = *state;
+    struct bytes older BYTES_CLEANUP = {0};
+    struct bytes ours BYTES_CLEANUP = {0};
+    marker_of(trial, STORE_FORMAT - 1, &older);
+    marker_of(trial, STORE_FORMAT, &ours);
+    for (int which = 0; which < 3; which++) {
+        struct bytes file BYTES_CLEANUP = {0};
+        bool found;
+        if (which != 0)
+            marker_meta_put(trial, bytes_span(&older));
+        if (which != 1)
+            assert_int_equal(marker_write(trial->dir, bytes_span(&older), &trial->err), ERR_OK);
+        trial_reopen(trial);
+        marker_meta_expect(trial, bytes_span(&ours));
+        assert_int_equal(marker_read(trial->dir, &file, &found, &trial->err), ERR_OK);
+        assert_true(found && span_equal(bytes_span(&file), bytes_span(&ours)));
+    }
+}
+
+/* As a program of the older format finds it after a crash between the two. */
+static void a_newer_format_of_the_database_alone_is_refused(void **state)
+{
+    struct trial *trial = *state;
+    struct store *other = NULL;
+    struct bytes newer BYTES_CLEANUP = {0};
+    marker_of(trial, STORE_FORMAT + 1, &newer);
+    marker_meta_put(trial, bytes_span(&newer));
+    store_close(trial->store);
+    trial->store = NULL;
+    assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_VERSION);
+    assert_non_null(strstr(trial->err.message, "is newer than this program's"));
 }
 
 static void a_marker_without_a_database_is_refused(void **state)
@@ -581,6 +674,7 @@ int main(void)
         TRIAL(small_commits_go_to_the_nursery_and_survive_reopening),
         TRIAL(large_commits_go_to_packs_and_survive_reopening),
         TRIAL(a_full_pack_is_indexed_before_the_commit),
+        TRIAL(a_small_file_is_read_without_the_large_one_behind_it),
         TRIAL(what_is_stored_is_not_stored_twice),
         TRIAL(the_same_small_file_twice_counts_once),
         TRIAL(two_contents_share_a_file_on_its_way),
@@ -597,6 +691,8 @@ int main(void)
         TRIAL(a_second_opening_is_refused_with_the_pid),
         TRIAL(another_nodes_directory_is_refused),
         TRIAL(a_newer_format_is_refused),
+        TRIAL(an_older_format_is_opened_and_becomes_this_one),
+        TRIAL(a_newer_format_of_the_database_alone_is_refused),
         TRIAL(a_marker_without_a_database_is_refused),
         TRIAL(a_pack_record_without_its_file_stops_the_start),
         TRIAL(a_pack_file_without_its_record_stops_the_start),

@@ -3,8 +3,10 @@
  *     CRASH_POINT(CRASH_PACK_SYNCED);
  *
  * Compiled in always; costs one relaxed load. Armed by STRAIT_CRASH=name[:nth] (the nth passage,
- * 1 if not given) when crash_arm() is called, which store_open() does. The list is an X-macro so
- * that tests walk over all of them; other layers add their points here.
+ * 1 if not given) when crash_arm() is called, which store_open() does. The lists are X-macros so
+ * that tests walk over all of them: the store's own are passed by store/crash_test.c, those of tasks
+ * by a live XCOPY in cluster-tests/test_crash.py, each on its side, those of lifecycles by
+ * node/lifecycle_test.c, those of the node where it is said.
  * Threads: any.
  */
 #ifndef STORE_CRASH_H
@@ -15,11 +17,12 @@
 #include "proto/err.h"
 
 /* X(point, name). In the order of the work they stand in. */
-#define CRASH_POINTS(X)                                                                            \
+#define CRASH_STORE_POINTS(X)                                                                      \
     X(CRASH_STORE_CREATED, "store.created")         /* database made, marker file not yet */       \
     X(CRASH_PACK_RESERVED, "pack.reserved")         /* id reserved, file not begun */              \
     X(CRASH_PACK_APPENDED, "pack.appended")         /* a column file went into an open pack */     \
     X(CRASH_PACK_SYNCED, "pack.synced")             /* pack file whole and synced */               \
+    X(CRASH_PACK_TAKING, "pack.taking")             /* has a second name, not in the database */   \
     X(CRASH_PACK_INGESTED, "pack.ingested")         /* in the database, nothing points at it */    \
     X(CRASH_PACK_INDEX_STEP, "pack.index_step")     /* some of its files are indexed */            \
     X(CRASH_PACK_INDEXED, "pack.indexed")           /* all of them, not yet synced */              \
@@ -35,8 +38,38 @@
     X(CRASH_COLLECT_RAISED, "collect.raised")       /* collection number raised */                 \
     X(CRASH_COLLECT_PAGE_STEP, "collect.page_step") /* some dead pages deleted */                  \
     X(CRASH_COLLECT_FILE_STEP, "collect.file_step") /* some dead files deleted */                  \
-    X(CRASH_PACK_DYING, "pack.dying")               /* marked, file still there */                 \
-    X(CRASH_PACK_DROPPED, "pack.dropped")           /* file gone, record still there */
+    X(CRASH_COLLECT_HOLDER_STEP, "collect.holder_step") /* some stale records of `held` deleted */ \
+    X(CRASH_REPACK_INGESTED, "repack.ingested") /* live files of thin packs are in a new one */    \
+    X(CRASH_REPACK_STEP, "repack.step")         /* some of them switched over */                   \
+    X(CRASH_REPACK_SWITCHED, "repack.switched") /* all of them, not yet synced */                  \
+    X(CRASH_PACK_DYING, "pack.dying")           /* marked, file still there */                     \
+    X(CRASH_PACK_DROPPED, "pack.dropped")       /* file gone, record still there */
+
+#define CRASH_TASK_POINTS(X)                                                                       \
+    X(CRASH_TASK_RECORDED, "task.recorded")     /* durable, the statement is not answered */       \
+    X(CRASH_TASK_BEGUN, "task.begun")           /* when it began is durable */                     \
+    X(CRASH_LEASE_GRANTED, "lease.granted")     /* source: durable, describe is not answered */    \
+    X(CRASH_TASK_DESCRIBED, "task.described")   /* the answer is checked, its version staged */    \
+    X(CRASH_LEASE_SERVED, "lease.served")       /* source: a reply of files is built, not sent */  \
+    X(CRASH_TASK_CHECKPOINT, "task.checkpoint") /* after a commit, its counters are durable */     \
+    X(CRASH_TASK_PUBLISHED, "task.published")   /* the snapshot is visible */                      \
+    X(CRASH_LEASE_RECEIPT, "lease.receipt")     /* source: durable, not answered */                \
+    X(CRASH_LEASE_ENDED, "lease.ended")         /* source: its record is gone */                   \
+    X(CRASH_TASK_FINISHED, "task.finished")     /* its last record is durable */
+
+#define CRASH_LIFECYCLE_POINTS(X)                                                                  \
+    X(CRASH_LIFECYCLE_STEP, "lifecycle.step") /* a table or partitions of it went */               \
+    X(CRASH_LIFECYCLE_DONE, "lifecycle.done") /* all of a round, not yet recorded */
+
+/* Passed by cluster-tests/test_accounts.py. */
+#define CRASH_NODE_POINTS(X)                                                                       \
+    X(CRASH_PRINCIPAL_COMMITTED, "principal.committed") /* durable, the index does not know */
+
+#define CRASH_POINTS(X)                                                                            \
+    CRASH_STORE_POINTS(X)                                                                          \
+    CRASH_TASK_POINTS(X)                                                                           \
+    CRASH_LIFECYCLE_POINTS(X)                                                                      \
+    CRASH_NODE_POINTS(X)
 
 enum crash_point {
 #define X(point, name) point,
@@ -44,6 +77,7 @@ enum crash_point {
 #undef X
         CRASH_POINT_COUNT
 };
+#define CRASH_STORE_POINT_COUNT CRASH_TASK_RECORDED /* the first that is not the store's */
 
 extern _Atomic int crash_armed; /* the armed point; -1 when none */
 

@@ -1,5 +1,6 @@
 #include "store/db.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <rocksdb/c.h>
@@ -8,22 +9,24 @@
 
 #include "proto/limits.h"
 #include "store/space.h"
+#include "store/taken.h"
 
 #define DB_MAX_OPEN_FILES     512
 #define DB_WAL_BYTES_MAX      (128 * MIB(1))
 #define DB_WRITE_BUFFER_BYTES (64 * MIB(1))
 /* Of one family. A log file takes 1.1 times this from the disk when it is begun. */
-#define DB_FAMILY_BUFFER_BYTES  (16 * MIB(1))
-#define DB_CACHE_BYTES          (64 * MIB(1))
-#define DB_MANIFEST_BYTES_MAX   (64 * MIB(1))
-#define DB_BLOCK_BYTES          KIB(4)
-#define DB_BLOOM_BITS           10
-#define DB_CHECKSUM_XXH3        4
-#define DB_LOG_FATAL            4
-#define DB_RECOVERY_TAIL_ONLY   0
-#define DB_RECOVER_WAIT_SECONDS 30
-#define DB_WRITE_OUT_BYTES      (8 * MIB(1))  /* of a pack: the disk is sent on its way */
-#define DB_RECOVER_BYTES        (24 * MIB(1)) /* a new log, a new manifest */
+#define DB_FAMILY_BUFFER_BYTES     (16 * MIB(1))
+#define DB_BLOCK_DEVIATION_PERCENT 99 /* 100 would switch it off */
+#define DB_CACHE_BYTES             (32 * MIB(1))
+#define DB_MANIFEST_BYTES_MAX      (64 * MIB(1))
+#define DB_BLOCK_BYTES             KIB(4)
+#define DB_BLOOM_BITS              10
+#define DB_CHECKSUM_XXH3           4
+#define DB_LOG_FATAL               4
+#define DB_RECOVERY_TAIL_ONLY      0
+#define DB_RECOVER_WAIT_SECONDS    30
+#define DB_WRITE_OUT_BYTES         (8 * MIB(1))  /* of a pack: the disk is sent on its way */
+#define DB_RECOVER_BYTES           (24 * MIB(1)) /* a new log, a new manifest */
 
 /* How a family is kept. */
 enum family_kind {
@@ -53,6 +56,8 @@ struct db {
     unsigned users; /* calls, iterators and views under way */
     bool closing;   /* a reopening waits for them or is at work */
     atomic_bool latched;
+    atomic_bool
+        unmerged; /* a block of a family other than packs cannot be read: nothing is compacted */
 };
 
 struct db_view {
@@ -63,6 +68,7 @@ struct db_view {
 
 struct db_iter {
     struct db *db;
+    enum family family;
     rocksdb_iterator_t *iter;
     rocksdb_readoptions_t *read;
     struct bytes end; /* first key beyond the prefix; empty: none. The library borrows it */
@@ -70,6 +76,7 @@ struct db_iter {
 };
 
 struct db_sst {
+    const struct db *db;
     rocksdb_sstfilewriter_t *writer;
     int file; /* the library's file once more, to start its writing early; -1: not possible */
     size_t put_bytes, started_bytes;
@@ -122,14 +129,31 @@ static enum family_kind family_kind(enum family family)
     return KIND_PLAIN;
 }
 
+static int error_errno(const char *text)
+{
+    static const struct {
+        const char *mark;
+        int number;
+    } marks[] = {
+        {"No space left", ENOSPC},
+        {"Disk quota exceeded", EDQUOT},
+        {"Too many open files", EMFILE},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(marks); i++) {
+        if (strstr(text, marks[i].mark) != NULL)
+            return marks[i].number;
+    }
+    return 0;
+}
+
 static enum err_code error_code(const char *text)
 {
     static const struct {
         const char *mark;
         enum err_code code;
     } marks[] = {
-        {"No space left", ERR_NO_SPACE}, {"Disk quota exceeded", ERR_NO_SPACE},
-        {"lock file", ERR_LOCKED},       {"Corruption", ERR_CORRUPT},
+        {"lock file", ERR_LOCKED},
+        {"Corruption", ERR_CORRUPT},
         {"No such file", ERR_CORRUPT},
     };
     for (size_t i = 0; i < ARRAY_COUNT(marks); i++) {
@@ -140,11 +164,43 @@ static enum err_code error_code(const char *text)
 }
 
 /* Takes the library's text. */
-static enum err_code db_error(struct err *err, char *text, const char *doing)
+static enum err_code db_error(const struct db *db, struct err *err, char *text, const char *doing)
 {
-    enum err_code code = err_set(err, error_code(text), "%s: %s", doing, text);
+    int number = error_errno(text);
+    enum err_code code = number != 0 ? space_failed(db->path, doing, number, err)
+                                     : err_set(err, error_code(text), "%s: %s", doing, text);
     rocksdb_free(text);
     return code;
+}
+
+/* ---- blocks that cannot be read ---- */
+
+/* A compaction that meets such a block fails, and the library then takes no more writes. So there are
+ * none from then on: what is stored anew stands above the block, and reads do without it. A file beside
+ * the database says so to the next opening. */
+static void unmerged_path(const struct db *db, struct bytes *ret_path)
+{
+    bytes_printf(ret_path, "%s.unmerged", db->path);
+    bytes_append_u8(ret_path, 0);
+}
+
+static bool unmerged_before(const struct db *db)
+{
+    struct bytes path BYTES_CLEANUP = {0};
+    unmerged_path(db, &path);
+    return access((const char *)path.data, F_OK) == 0;
+}
+
+static void block_damaged(struct db *db, enum family family, const char *text)
+{
+    struct bytes path BYTES_CLEANUP = {0};
+    if (family <= FAMILY_PACKS_LAST || strstr(text, "Corruption") == NULL ||
+        atomic_exchange(&db->unmerged, true))
+        return;
+    unmerged_path(db, &path);
+    int file = open((const char *)path.data, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file >= 0) /* else the next opening finds out by itself */
+        close(file);
 }
 
 /* ---- options ---- */
@@ -155,10 +211,14 @@ static void table_options_make(struct db *db, enum family_kind kind)
     rocksdb_block_based_options_set_block_size(table, DB_BLOCK_BYTES);
     rocksdb_block_based_options_set_checksum(table, DB_CHECKSUM_XXH3);
     rocksdb_block_based_options_set_format_version(table, 5);
-    if (kind == KIND_PACKS || kind == KIND_SMALL)
+    if (kind == KIND_PACKS || kind == KIND_SMALL) {
         rocksdb_block_based_options_set_no_block_cache(table, 1);
-    else
+        /* A block ends before a file that would exceed it: else one of 2 KB shares its block with
+         * one of 6 MB behind it, and costs 6 MB to read. */
+        rocksdb_block_based_options_set_block_size_deviation(table, DB_BLOCK_DEVIATION_PERCENT);
+    } else {
         rocksdb_block_based_options_set_block_cache(table, db->cache);
+    }
     if (kind == KIND_POINT) {
         /* The policy belongs to the table options from here on. */
         rocksdb_block_based_options_set_filter_policy(
@@ -186,8 +246,6 @@ static void family_options_make(struct db *db, enum family_kind kind)
     rocksdb_options_set_block_based_table_factory(options, db->tables[kind]);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
     rocksdb_options_set_write_buffer_size(options, DB_FAMILY_BUFFER_BYTES);
-    if (kind == KIND_PACKS)
-        rocksdb_options_set_disable_auto_compactions(options, 1);
     if (kind == KIND_POINT)
         memory_filter_set(options);
     db->options[kind] = options;
@@ -246,32 +304,59 @@ static void options_free(struct db *db)
 
 /* ---- open, close ---- */
 
-static enum err_code rocks_open(struct db *db, bool create, struct err *err)
+enum open_mode {
+    OPEN_CREATE, /* made when it is not there */
+    OPEN_EXISTING,
+    OPEN_READ_ONLY, /* takes no space */
+};
+
+static rocksdb_t *rocks_open_as(struct db *db, enum open_mode mode,
+                                rocksdb_column_family_handle_t **ret_handles, char **ret_text)
 {
     const char *names[FAMILY_COUNT + 1];
     const rocksdb_options_t *options[FAMILY_COUNT + 1];
-    rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         names[family] = family_name(family);
         options[family] = db->options[family_kind(family)];
     }
     names[FAMILY_COUNT] = default_family_name;
     options[FAMILY_COUNT] = db->options[KIND_PLAIN];
+    for (enum family_kind kind = 0; kind < KIND_COUNT; kind++)
+        rocksdb_options_set_disable_auto_compactions(
+            db->options[kind], kind == KIND_PACKS || atomic_load(&db->unmerged));
+    if (mode == OPEN_READ_ONLY)
+        return rocksdb_open_for_read_only_column_families(db->options[KIND_PLAIN], db->path,
+                                                          FAMILY_COUNT + 1, names, options,
+                                                          ret_handles, 0, ret_text);
+    rocksdb_options_set_create_if_missing(db->options[KIND_PLAIN], mode == OPEN_CREATE);
+    return rocksdb_open_column_families(db->options[KIND_PLAIN], db->path, FAMILY_COUNT + 1, names,
+                                        options, ret_handles, ret_text);
+}
 
+static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *err)
+{
+    rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
+    struct taken_mend mend = {.db_path = db->path};
     char *text = NULL;
-    rocksdb_options_set_create_if_missing(db->options[KIND_PLAIN], create);
-    rocksdb_t *rocks = rocksdb_open_column_families(
-        db->options[KIND_PLAIN], db->path, FAMILY_COUNT + 1, names, options, handles, &text);
+    rocksdb_t *rocks = rocks_open_as(db, mode, handles, &text);
+    while (text != NULL && taken_mend_next(&mend, text)) {
+        rocksdb_free(text);
+        text = NULL;
+        rocks = rocks_open_as(db, mode, handles, &text);
+    }
+    taken_mend_deinit(&mend);
     if (text != NULL) {
         if (strstr(text, "does not exist") != NULL) {
             rocksdb_free(text);
             return err_set(err, ERR_NOT_FOUND, "%s: no database here", db->path);
         }
-        return db_error(err, text, "opening the database");
+        return db_error(db, err, text, "opening the database");
     }
     rocksdb_column_family_handle_destroy(handles[FAMILY_COUNT]);
     memcpy(db->handles, handles, sizeof(db->handles));
     db->rocks = rocks;
+    if (mode != OPEN_READ_ONLY)
+        taken_release_all(db->path);
     return ERR_OK;
 }
 
@@ -299,9 +384,14 @@ enum err_code db_open(const char *path, bool create, struct db **ret_db, struct 
     struct db *db = mem_calloc(1, sizeof(*db));
     db->path = mem_strdup(path);
     pthread_mutex_init(&db->gate, NULL);
-    pthread_cond_init(&db->gate_moved, NULL);
+    pthread_condattr_t monotonic; /* a clock that is set must not end or stretch the wait */
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&db->gate_moved, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    db->unmerged = unmerged_before(db);
     options_make(db);
-    enum err_code code = rocks_open(db, create, err);
+    enum err_code code = rocks_open(db, create ? OPEN_CREATE : OPEN_EXISTING, err);
     if (code != ERR_OK) {
         db_free(db);
         return code;
@@ -358,7 +448,7 @@ static void db_leave(struct db *db)
     pthread_mutex_unlock(&db->gate);
 }
 
-static bool db_latched(struct db *db)
+bool db_latched(struct db *db)
 {
     return atomic_load_explicit(&db->latched, memory_order_relaxed);
 }
@@ -367,13 +457,32 @@ static bool db_latched(struct db *db)
 static bool gate_drain_locked(struct db *db)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += DB_RECOVER_WAIT_SECONDS;
     while (db->users > 0) {
         if (pthread_cond_timedwait(&db->gate_moved, &db->gate, &until) != 0)
             return db->users == 0;
     }
     return true;
+}
+
+/* Whether the disk takes and keeps anything at all. */
+static enum err_code recover_probe(struct db *db, struct err *err)
+{
+    static const uint8_t block[KIB(4)];
+    struct bytes path BYTES_CLEANUP = {0};
+    bytes_printf(&path, "%s.probe", db->path);
+    bytes_append_u8(&path, 0);
+    const char *name = (const char *)path.data;
+    int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0)
+        return space_failed(db->path, "opening the database again", errno, err);
+    ssize_t wrote = write(file, block, sizeof(block));
+    bool kept = wrote == (ssize_t)sizeof(block) && fsync(file) == 0;
+    int number = wrote >= 0 && wrote < (ssize_t)sizeof(block) ? ENOSPC : errno;
+    close(file);
+    (void)unlink(name);
+    return kept ? ERR_OK : space_failed(db->path, "opening the database again", number, err);
 }
 
 /* Opening replays the log into files: a database that can still be read stays as it is until there
@@ -391,7 +500,8 @@ static enum err_code recover_space_check(struct db *db, struct err *err)
     }
     db_leave(db);
     const struct space space = {.path = db->path};
-    return space_check(&space, bytes, err);
+    TRY(space_check(&space, bytes, err));
+    return recover_probe(db, err);
 }
 
 enum err_code db_recover(struct db *db, struct err *err)
@@ -411,7 +521,9 @@ enum err_code db_recover(struct db *db, struct err *err)
             code = err_set(err, ERR_BUSY, "readers keep the database from being opened again");
         } else {
             rocks_close(db);
-            code = rocks_open(db, false, err);
+            code = rocks_open(db, OPEN_EXISTING, err);
+            if (code != ERR_OK) /* readers go on; the next write tries again */
+                (void)!rocks_open(db, OPEN_READ_ONLY, NULL);
             atomic_store_explicit(&db->latched, code != ERR_OK, memory_order_relaxed);
         }
         db->closing = false;
@@ -431,7 +543,8 @@ static enum err_code db_enter_write(struct db *db, struct err *err)
 static enum err_code db_write_error(struct db *db, struct err *err, char *text, const char *doing)
 {
     atomic_store_explicit(&db->latched, true, memory_order_relaxed);
-    return db_error(err, text, doing);
+    block_damaged(db, FAMILY_META, text); /* of which family is not said: of one that compacts */
+    return db_error(db, err, text, doing);
 }
 
 /* ---- reading ---- */
@@ -446,7 +559,8 @@ enum err_code db_find(struct db *db, struct db_view *view, enum family family, s
                               db->handles[family], (const char *)key.data, key.len, &text);
     enum err_code code = ERR_OK;
     if (text != NULL) {
-        code = db_error(err, text, family_name(family));
+        block_damaged(db, family, text);
+        code = db_error(db, err, text, family_name(family));
     } else if (slice == NULL) {
         *ret_found = false;
     } else {
@@ -501,6 +615,7 @@ enum err_code db_iter_open(struct db *db, struct db_view *view, enum family fami
     TRY(db_enter(db, err));
     struct db_iter *iter = mem_calloc(1, sizeof(*iter));
     iter->db = db;
+    iter->family = family;
     iter->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(iter->read, 1);
     if (family_kind(family) != KIND_PLAIN)
@@ -534,10 +649,18 @@ enum err_code db_iter_next(struct db_iter *iter, struct span *ret_key, struct sp
     }
     char *text = NULL;
     rocksdb_iter_get_error(iter->iter, &text);
-    if (text != NULL)
-        return db_error(err, text, "reading on");
+    if (text != NULL) {
+        block_damaged(iter->db, iter->family, text);
+        return db_error(iter->db, err, text, family_name(iter->family));
+    }
     *ret_found = false;
     return ERR_OK;
+}
+
+void db_iter_seek(struct db_iter *iter, struct span key)
+{
+    rocksdb_iter_seek(iter->iter, (const char *)key.data, key.len);
+    iter->started = false;
 }
 
 void db_iter_close(struct db_iter *iter)
@@ -554,6 +677,12 @@ void db_iter_close(struct db_iter *iter)
 void db_iter_close_pointer(struct db_iter **iter)
 {
     db_iter_close(*iter);
+}
+
+void db_cache_drop(struct db *db)
+{
+    rocksdb_cache_set_capacity(db->cache, 0);
+    rocksdb_cache_set_capacity(db->cache, DB_CACHE_BYTES);
 }
 
 /* ---- writing ---- */
@@ -620,10 +749,9 @@ static void batch_replay(struct db *db, const struct db_batch *batch, rocksdb_wr
     ASSERT(reader_ok(&reader));
 }
 
-enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err)
+static enum err_code batch_write(struct db *db, const struct db_batch *batch, bool sync,
+                                 struct err *err)
 {
-    if (batch->count == 0)
-        return sync ? db_sync(db, err) : ERR_OK;
     TRY(db_enter_write(db, err));
     rocksdb_writebatch_t *raw = rocksdb_writebatch_create();
     batch_replay(db, batch, raw);
@@ -633,6 +761,18 @@ enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct 
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "writing");
     db_leave(db);
     return code;
+}
+
+/* Something of the library's own (writing out what is in memory) may have failed long ago, with
+ * space again since: only the next write tells. A batch may be written twice. */
+enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err)
+{
+    if (batch->count == 0)
+        return sync ? db_sync(db, err) : ERR_OK;
+    enum err_code code = batch_write(db, batch, sync, err);
+    if (code == ERR_OK || !db_latched(db) || db_recover(db, NULL) != ERR_OK)
+        return code;
+    return batch_write(db, batch, sync, err);
 }
 
 enum err_code db_sync(struct db *db, struct err *err)
@@ -645,18 +785,46 @@ enum err_code db_sync(struct db *db, struct err *err)
     return code;
 }
 
+/* ---- after mass deletes ---- */
+
+enum err_code db_family_bytes(struct db *db, enum family family, uint64_t *ret_bytes,
+                              struct err *err)
+{
+    TRY(db_enter(db, err));
+    *ret_bytes = 0;
+    (void)rocksdb_property_int_cf(db->rocks, db->handles[family], "rocksdb.total-sst-files-size",
+                                  ret_bytes);
+    db_leave(db);
+    return ERR_OK;
+}
+
+enum err_code db_compact(struct db *db, enum family family, struct span from, struct span to,
+                         struct err *err)
+{
+    TRY(db_enter_write(db, err));
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+    rocksdb_compact_range_cf_opt(db->rocks, db->handles[family], options,
+                                 from.len > 0 ? (const char *)from.data : NULL, from.len,
+                                 to.len > 0 ? (const char *)to.data : NULL, to.len);
+    rocksdb_compactoptions_destroy(options);
+    db_leave(db);
+    return ERR_OK;
+}
+
 /* ---- pack files ---- */
 
 enum err_code db_sst_open(struct db *db, const char *path, struct db_sst **ret_sst, struct err *err)
 {
     struct db_sst *sst = mem_calloc(1, sizeof(*sst));
+    sst->db = db;
     sst->file = -1;
     sst->writer = rocksdb_sstfilewriter_create(db->env_options, db->options[KIND_PACKS]);
     char *text = NULL;
     rocksdb_sstfilewriter_open(sst->writer, path, &text);
     if (text != NULL) {
         db_sst_close(sst);
-        return db_error(err, text, "beginning a pack");
+        return db_error(db, err, text, "beginning a pack");
     }
     sst->file = open(path, O_RDONLY | O_CLOEXEC);
     *ret_sst = sst;
@@ -679,7 +847,7 @@ enum err_code db_sst_put(struct db_sst *sst, struct span key, struct span value,
     rocksdb_sstfilewriter_put(sst->writer, (const char *)key.data, key.len,
                               (const char *)value.data, value.len, &text);
     if (text != NULL)
-        return db_error(err, text, "writing a pack");
+        return db_error(sst->db, err, text, "writing a pack");
     sst->put_bytes += value.len;
     sst_write_out(sst);
     return ERR_OK;
@@ -690,7 +858,7 @@ enum err_code db_sst_finish(struct db_sst *sst, uint64_t *ret_file_bytes, struct
     char *text = NULL;
     rocksdb_sstfilewriter_finish(sst->writer, &text);
     if (text != NULL)
-        return db_error(err, text, "ending a pack");
+        return db_error(sst->db, err, text, "ending a pack");
     rocksdb_sstfilewriter_file_size(sst->writer, ret_file_bytes);
     return ERR_OK;
 }
@@ -705,16 +873,31 @@ void db_sst_close(struct db_sst *sst)
     mem_free(sst);
 }
 
-enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
-                        size_t path_count, struct err *err)
+static enum err_code files_ingest(struct db *db, enum family family, const char *const *paths,
+                                  size_t path_count, struct err *err)
 {
     TRY(db_enter_write(db, err));
     char *text = NULL;
-    rocksdb_ingest_external_file_cf(db->rocks, db->handles[family], paths, path_count,
-                                    db->ingest_options, &text);
-    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "taking in packs");
+    enum err_code code = taken_hold(db->path, paths, path_count, err);
+    if (code == ERR_OK)
+        rocksdb_ingest_external_file_cf(db->rocks, db->handles[family], paths, path_count,
+                                        db->ingest_options, &text);
+    if (text != NULL) /* the second names stay until the database is opened again */
+        code = db_write_error(db, err, text, "taking in packs");
+    else if (code == ERR_OK)
+        taken_release(db->path, paths, path_count);
     db_leave(db);
     return code;
+}
+
+/* Files that were taken in although it says otherwise are refused the second time. */
+enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
+                        size_t path_count, struct err *err)
+{
+    enum err_code code = files_ingest(db, family, paths, path_count, err);
+    if (code == ERR_OK || !db_latched(db) || db_recover(db, NULL) != ERR_OK)
+        return code;
+    return files_ingest(db, family, paths, path_count, err);
 }
 
 enum err_code db_drop_files(struct db *db, enum family family, struct span from, struct span to,

@@ -5,9 +5,12 @@
  * Invariants:
  * 1. Every family exists and has the options of docs/FORMATS.md; a write is in the log before it is
  *    visible, and logs are replayed in order up to a torn tail, never past damage.
- * 2. After a failed write or ingest the database is taken as latched: the next write closes and
- *    opens it again, once there is room for that and all readers have left. Until then it is read
- *    only. Whether a failed write is there after that is open: as after a lost answer.
+ * 2. After a failed write or ingest the database is taken as latched: it is closed and opened again,
+ *    once there is room for that and all readers have left; the failed one at once, so that an old
+ *    failure costs nobody a write, else the next. Until then it is read only, also when opening it
+ *    failed; while the disk takes nothing at all it is not closed. A file that a failed ingest deleted
+ *    and the manifest names comes back (taken.h). Whether a failed write is there after that is open:
+ *    as after a lost answer.
  * 3. An iterator or view is closed on the thread that opened it (that thread may go on reading while
  *    others wait for a reopening).
  * Threads: any; a batch and an iterator belong to one thread at a time.
@@ -35,7 +38,8 @@
     X(FAMILY_METER, "meter")                                                                       \
     X(FAMILY_SCHEDULE, "schedule")                                                                 \
     X(FAMILY_AUDIT, "audit")                                                                       \
-    X(FAMILY_META, "meta")
+    X(FAMILY_META, "meta")                                                                         \
+    X(FAMILY_DAMAGED, "damaged")
 
 enum family {
     FAMILY_PACKS_FIRST = 0,
@@ -77,9 +81,14 @@ enum err_code db_iter_open(struct db *db, struct db_view *view, enum family fami
  * *ret_found is false. */
 enum err_code db_iter_next(struct db_iter *iter, struct span *ret_key, struct span *ret_value,
                            bool *ret_found, struct err *err);
+/* The next step goes to the first key at or beyond `key`. */
+void db_iter_seek(struct db_iter *iter, struct span key);
 void db_iter_close(struct db_iter *iter); /* NULL is fine */
 void db_iter_close_pointer(struct db_iter **iter);
 #define DB_ITER_CLEANUP __attribute__((cleanup(db_iter_close_pointer)))
+
+/* What is kept in memory of files goes, so that the next reads come from the disk. */
+void db_cache_drop(struct db *db);
 
 /* ---- writing ---- */
 
@@ -103,6 +112,16 @@ void db_batch_delete(struct db_batch *batch, enum family family, struct span key
 enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err);
 /* Everything written so far is durable on return. */
 enum err_code db_sync(struct db *db, struct err *err);
+
+/* ---- after mass deletes ---- */
+
+/* Bytes of the family's files, dead ones among them. */
+enum err_code db_family_bytes(struct db *db, enum family family, uint64_t *ret_bytes,
+                              struct err *err);
+/* Rewrites the family's files within [from, to) without what was deleted (empty `to`: to the end).
+ * Takes as much space again as the range for a time. A failure meets the next write. */
+enum err_code db_compact(struct db *db, enum family family, struct span from, struct span to,
+                         struct err *err);
 
 /* ---- pack files ---- */
 
@@ -132,5 +151,7 @@ enum err_code db_pack_files_each(struct db *db, db_on_file *on_file, void *conte
 /* Closes and opens again when latched; waits for readers. ERR_BUSY when this thread is one.
  * ERR_NO_SPACE when there is no room for it yet. */
 enum err_code db_recover(struct db *db, struct err *err);
+/* A write failed and the database was not opened again since. */
+bool db_latched(struct db *db);
 
 #endif

@@ -6,15 +6,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "store/space.h"
 #include "store/store.h"
 
 #define MARKER_BYTES_MAX 512
 
 static enum err_code errno_set(struct err *err, const char *doing, const char *path)
 {
-    int number = errno;
-    return err_set(err, number == ENOSPC || number == EDQUOT ? ERR_NO_SPACE : ERR_IO, "%s %s: %s",
-                   doing, path, strerror(number));
+    return space_failed(path, doing, errno, err);
 }
 
 static void path_make(struct bytes *path, const char *data_dir, const char *name)

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 
 #include <cmocka.h>
 
@@ -170,6 +171,59 @@ static void the_reserve_lets_a_drop_and_clean_up_free_a_full_disk(void **state)
     assert_int_equal(publish(trial->store, 1000, 300000, &snapshot, &trial->err), ERR_OK);
 }
 
+/* A pack of which a third lives; then the disk is filled to the last `left_bytes`. */
+static void thin_pack_on_full_disk(struct disk *disk, uint64_t left_bytes,
+                                   struct toy_snapshot *ret_keep)
+{
+    struct trial *trial = &disk->trial;
+    struct content *content CONTENT_CLEANUP = NULL;
+    struct toy_snapshot keep = {
+        .seed = 1, .file_count = 20, .universe = 1000000, .file_bytes_max = 500000};
+    struct toy_snapshot gone = keep;
+    struct digest root;
+    struct statvfs stat;
+    gone.seed = 2;
+    gone.file_count = 60;
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    assert_int_equal(toy_add(content, &gone, &root, &trial->err), ERR_OK);
+    assert_int_equal(toy_add(content, &keep, &root, &trial->err), ERR_OK);
+    assert_int_equal(content_commit(content, &trial->err), ERR_OK);
+    assert_int_equal(toy_publish(trial->store, "keep", &root, &trial->err), ERR_OK);
+    assert_int_equal(unlink(disk->ballast), 0);
+    assert_int_equal(statvfs(disk->mount, &stat), 0);
+    int file = open(disk->ballast, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(posix_fallocate(file, 0, (off_t)(stat.f_bavail * stat.f_frsize - left_bytes)),
+                     0);
+    close(file);
+    *ret_keep = keep;
+}
+
+static void a_copy_that_does_not_fit_is_skipped_and_done_when_it_does(void **state)
+{
+    struct disk *disk = *state;
+    if (disk->mount[0] == '\0')
+        skip();
+    struct trial *trial = &disk->trial;
+    struct toy_snapshot keep;
+    struct collect_counts counts;
+    thin_pack_on_full_disk(disk, 30 * MIB(1), &keep);
+    trial->store->space.reserve_bytes = 135 * MIB(1); /* clean-up may use it */
+    for (int round = 0; round < 2; round++) {
+        if (collect_run(trial->store, toy_tree(), &counts, &trial->err) != ERR_OK)
+            fail_msg("%s", trial->err.message);
+        assert_int_equal(counts.repack.packs_skipped, 1);
+        assert_int_equal(counts.repack.packs_copied, 0);
+    }
+    all_whole(trial, &keep, 1);
+    assert_int_equal(unlink(disk->ballast), 0);
+    assert_int_equal(space_check(&trial->store->space, 1, NULL), ERR_NO_SPACE);
+    assert_int_equal(collect_run(trial->store, toy_tree(), &counts, &trial->err), ERR_OK);
+    assert_int_equal(counts.repack.packs_skipped, 0);
+    assert_int_equal(counts.repack.packs_copied, 1);
+    all_whole(trial, &keep, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +232,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_disk_filled_by_small_commits_is_an_error_and_not_the_end,
                                         disk_setup, disk_teardown),
         cmocka_unit_test_setup_teardown(the_reserve_lets_a_drop_and_clean_up_free_a_full_disk,
+                                        disk_setup, disk_teardown),
+        cmocka_unit_test_setup_teardown(a_copy_that_does_not_fit_is_skipped_and_done_when_it_does,
                                         disk_setup, disk_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* Column files by digest: where they are, reading them, who holds them.
  *
  *     files   digest 32                     -> place u8 | pack u64 | slot u32 | length u32 | stamp u64
- *     held    digest 32 | account u64       -> (empty)          column files and pages alike
+ *     held    digest 32 | account u64       -> period u64       held.h
  *     small   digest 32                     -> stored bytes
  *
  * A file's place changes when it moves (nursery, thin packs): callers keep digests, never places.
@@ -22,7 +22,7 @@ enum file_check {
 };
 
 /* ret_content is overwritten, its memory reused. ERR_NOT_FOUND: not here. ERR_CORRUPT: here, but
- * damaged (also length and checksum); nothing is written then. */
+ * damaged (also length and checksum), and listed as such (damage.h). */
 enum err_code file_read(struct store *store, const struct digest *digest, enum file_check check,
                         struct bytes *ret_content, struct err *err);
 

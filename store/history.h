@@ -1,4 +1,4 @@
-/* What a table was: one record for each change of it, kept for HISTORY_MS.
+/* What a table was: one record for each change of it, kept for the node's history_retention.
  *
  * Key: table id | sequence. A record names the version after its operation. Threads: any.
  */

@@ -73,18 +73,28 @@ static enum err_code pack_record_decode(struct span key, struct span raw,
 
 /* ---- the table of packs ---- */
 
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void index_lock(struct index *index)
 {
     pthread_mutex_lock(&index->lock);
+    index->held_from_ns = clock_ns();
 }
 
 void index_unlock(struct index *index)
 {
+    uint64_t held_ns = clock_ns() - index->held_from_ns;
+    if (held_ns > index->held_ns_max)
+        index->held_ns_max = held_ns;
     pthread_mutex_unlock(&index->lock);
 }
 
-/* The first at or above id. */
-static size_t pack_lower_bound(const struct index *index, struct pack_id id)
+size_t index_pack_at(const struct index *index, struct pack_id id)
 {
     size_t low = 0, high = index->pack_count;
     while (low < high) {
@@ -99,13 +109,13 @@ static size_t pack_lower_bound(const struct index *index, struct pack_id id)
 
 struct pack_record *index_pack_find(struct index *index, struct pack_id id)
 {
-    size_t at = pack_lower_bound(index, id);
+    size_t at = index_pack_at(index, id);
     return at < index->pack_count && index->packs[at].id.n == id.n ? &index->packs[at] : NULL;
 }
 
 struct pack_record *index_pack_add(struct index *index, struct pack_id id)
 {
-    size_t at = pack_lower_bound(index, id);
+    size_t at = index_pack_at(index, id);
     ASSERT(at == index->pack_count || index->packs[at].id.n != id.n);
     if (index->pack_count == index->pack_capacity) {
         index->pack_capacity = index->pack_capacity == 0 ? 64 : 2 * index->pack_capacity;
@@ -164,13 +174,6 @@ void index_put_file(struct db_batch *batch, const struct digest *digest,
     db_batch_put(batch, FAMILY_FILES, digest_span(digest), span_of(raw, sizeof(raw)));
 }
 
-void index_put_held(struct db_batch *batch, const struct digest *digest, struct account_id account)
-{
-    uint8_t key[HELD_KEY_BYTES];
-    held_key_encode(digest, account, key);
-    db_batch_put(batch, FAMILY_HELD, span_of(key, sizeof(key)), span_of(NULL, 0));
-}
-
 /* ---- opening ---- */
 
 static enum err_code number_load(struct db *db, const char *name, uint64_t absent,
@@ -201,7 +204,7 @@ static enum err_code packs_load(struct index *index, struct err *err)
     }
 }
 
-/* Marks in `indexing` the packs that have a file. */
+/* Marks in `has_file` the packs that have one. */
 static enum err_code pack_file_check(void *context, enum family family, struct span first_key,
                                      struct span last_key, uint64_t file_bytes, struct err *err)
 {
@@ -217,7 +220,7 @@ static enum err_code pack_file_check(void *context, enum family family, struct s
                        "%s: pack %" PRIu64 " has a file but no record; restore the data directory "
                        "from a copy, or pull its tables again into an empty one",
                        family_name(family), id.n);
-    record->indexing = true;
+    record->has_file = true;
     return ERR_OK;
 }
 
@@ -239,18 +242,17 @@ static enum err_code packs_settle(struct index *index, struct err *err)
         struct pack_record *record = &index->packs[i];
         uint8_t key[8];
         store_u64(key, record->id.n);
-        if (record->state == PACK_LIVE && !record->indexing)
+        if (record->state == PACK_LIVE && !record->has_file)
             return err_set(err, ERR_CORRUPT,
                            "pack %" PRIu64 " (%" PRIu64 " bytes) has a record but no file; restore "
                            "the data directory from a copy, or pull its tables again into an empty "
                            "one",
                            record->id.n, record->bytes);
         if (record->state == PACK_LIVE) {
-            record->indexing = false;
             index->packs[kept++] = *record;
             continue;
         }
-        if (record->indexing)
+        if (record->has_file)
             TRY(index_drop_pack_file(index, record->id, err));
         db_batch_delete(&batch, FAMILY_PACK_STATE, span_of(key, sizeof(key)));
     }
@@ -263,7 +265,9 @@ static enum err_code index_load(struct index *index, struct err *err)
     TRY(number_load(index->db, "pack_next", 1, &index->pack_next, err));
     TRY(number_load(index->db, "collection", 1, &index->collection, err));
     TRY(number_load(index->db, "small_bytes", 0, &index->small_bytes, err));
+    TRY(number_load(index->db, "holding", 1, &index->holding, err));
     TRY(packs_load(index, err));
+    TRY(index_damage_load(index, err));
     if (index->pack_count > 0 && index->packs[index->pack_count - 1].id.n >= index->pack_next)
         return err_set(err, ERR_CORRUPT, "pack records: pack %" PRIu64 " is beyond the next id",
                        index->packs[index->pack_count - 1].id.n);
@@ -285,5 +289,7 @@ void index_close(struct index *index)
 {
     pthread_mutex_destroy(&index->lock);
     pin_map_deinit(&index->pins);
+    index_damage_deinit(index);
     mem_free(index->packs);
+    mem_free(index->tallies);
 }

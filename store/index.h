@@ -3,6 +3,7 @@
  *     meta       "pack_next"   -> u64         the next pack id
  *                "collection"  -> u64         number of the last clean-up begun
  *                "small_bytes" -> u64         bytes in `small`
+ *                "holding"     -> u64         the period of holding that runs (held.h)
  *     pack_state pack u64      -> state u8 | bytes u64 | live bytes u64
  *
  * Invariants: 1. the table of packs, small_bytes and collection equal what the database holds
@@ -16,8 +17,11 @@
 
 #include <pthread.h>
 
+#include <stdatomic.h>
+
 #include "proto/ids.h"
 #include "store/db.h"
+#include "store/mark.h"
 #include "store/pins.h"
 
 #define INDEX_STEP_RECORDS 1000
@@ -61,12 +65,45 @@ enum pack_state {
 struct pack_record {
     struct pack_id id;
     enum pack_state state;
-    bool indexing; /* in memory only: some of its files are not indexed yet */
+    bool busy;     /* in memory only: it is being written or indexed */
+    bool has_file; /* in memory only, while opening */
     uint64_t bytes;
     uint64_t live_bytes;
 };
 
+/* ---- what is damaged (damage.h) ---- */
+
+/* A listed digest whose healing is in a batch that is not written yet. */
+struct heal {
+    struct digest digest;
+    struct pack_id pack; /* that the damaged file's bytes were taken from; 0: none */
+    uint64_t bytes;
+};
+
+struct damage_set {
+    atomic_size_t count;    /* also read without the lock: 0 most of the time */
+    struct digest *digests; /* ascending; as family `damaged` */
+    size_t capacity;
+    struct digest_set clean; /* pages below which nothing is listed, as far as was looked */
+    uint64_t generation;     /* of `clean`: raised when something is listed */
+    struct heal *heals;      /* of the batch being built */
+    size_t heal_count, heal_capacity;
+};
+
 /* ---- the index ---- */
+
+/* For whom a content is stored, and whose tally counts it. */
+struct holder {
+    struct account_id account;
+    bool counts;
+    struct task_id task; /* valid if counts */
+};
+
+struct index_tally { /* held.h */
+    struct task_id task;
+    uint64_t files, bytes;           /* as the database holds them */
+    uint64_t files_more, bytes_more; /* in the batch that is being built */
+};
 
 struct collect_mark; /* mark.h */
 
@@ -82,8 +119,13 @@ struct index {
     uint64_t pack_next;
     uint64_t collection;
     uint64_t small_bytes;
+    uint64_t holding;
+    struct index_tally *tallies; /* of tasks that run: few */
+    size_t tally_count;
     bool nursery_moving;
-    struct collect_mark *mark; /* of the running collection; NULL when there is none */
+    uint64_t held_from_ns, held_ns_max; /* how long the lock was held: now since, at most ever */
+    struct collect_mark *mark;          /* of the running collection; NULL when there is none */
+    struct damage_set damage;
 };
 
 /* Loads the records, compares them with the pack files, drops reserved and dying packs. */
@@ -98,6 +140,8 @@ void index_unlock(struct index *index);
 
 /* The caller holds the lock in all below. */
 struct pack_record *index_pack_find(struct index *index, struct pack_id id);
+/* The first at or above id, as a place in `packs`; pack_count when there is none. */
+size_t index_pack_at(const struct index *index, struct pack_id id);
 /* The id is new. The pointer holds until the next add or remove. */
 struct pack_record *index_pack_add(struct index *index, struct pack_id id);
 void index_pack_remove(struct index *index, struct pack_id id);
@@ -107,6 +151,23 @@ enum err_code index_find_file(struct index *index, const struct digest *digest,
                               struct file_record *ret_record, bool *ret_found, struct err *err);
 void index_put_file(struct db_batch *batch, const struct digest *digest,
                     const struct file_record *record);
-void index_put_held(struct db_batch *batch, const struct digest *digest, struct account_id account);
+
+/* held.c: a batch that makes content held is begun, gets an index_hold for each, and is written. */
+void index_batch_begin(struct index *index);
+/* file_bytes: 0 for a page, which no tally counts. What is held already stays as it is. */
+enum err_code index_hold(struct index *index, struct db_batch *batch, const struct digest *digest,
+                         const struct holder *holder, uint64_t file_bytes, struct err *err);
+enum err_code index_batch_write(struct index *index, struct db_batch *batch, struct err *err);
+
+/* damage.c. Whether the file or page is listed as damaged. */
+bool index_damaged(const struct index *index, const struct digest *digest);
+/* The batch stores it anew: it is not listed any more. replaced: the record of the damaged file, whose
+ * bytes in its pack are dead then; NULL: there is none. */
+void index_heal(struct index *index, struct db_batch *batch, const struct digest *digest,
+                const struct file_record *replaced);
+/* The batch was written (ok) or not: the end of its heals. After every batch that may have some. */
+void index_heals_end(struct index *index, bool ok);
+enum err_code index_damage_load(struct index *index, struct err *err);
+void index_damage_deinit(struct index *index);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "proto/key.h"
 #include "proto/limits.h"
+#include "store/cluster_sort.h"
 #include "store/load_partitions.h"
 #include "store/spill.h"
 
@@ -12,6 +13,8 @@
 #define NO_PARTITION      UINT32_MAX
 #define RUN_HEADER_BYTES  8
 #define BUFFER_SHARE(all) ((all) / 4 * 3) /* the rest is the row group that is being encoded */
+#define SORT_SHARE(all)   ((all) / 2) /* of the first row's partition; the buffer has a quarter */
+#define SORT_MIN(all)     ((all) / 8) /* of every other one, when its turn comes */
 
 /* Rows of any partitions. What came together stands sorted by partition, as stretches. */
 struct load_chunk {
@@ -56,8 +59,13 @@ struct load {
     uint32_t *partition_rows; /* scratch of gathering: 0 for every partition in between */
     size_t partition_capacity;
 
-    uint32_t head; /* the partition that `head_writer` streams */
+    struct load_clustering clustering;
+    uint32_t head; /* the partition that `head_writer` streams, or whose rows head_sort takes */
     bool head_only;
+    struct clustering head_clustering;
+    struct cluster_layout head_layout;
+    struct cluster_sort *head_sort; /* NULL: not clustered */
+    uint64_t head_rows;             /* streamed, or taken */
     struct segment_writer *head_writer;
     struct segment_writer *writer; /* of every other partition, one after another */
 
@@ -95,6 +103,7 @@ struct load *load_open(const struct load_options *options)
     if (load->memory_bytes < LOAD_MEMORY_BYTES_MIN)
         load->memory_bytes = LOAD_MEMORY_BYTES_MIN;
     load->sink = options->sink;
+    load->clustering = options->clustering;
     load->codec = column_codec_new();
     load->last_partition = NO_PARTITION;
     load->head = NO_PARTITION;
@@ -127,6 +136,7 @@ void load_free(struct load *load)
         return;
     chunks_free(load);
     segment_writer_free(load->head_writer);
+    cluster_sort_free(load->head_sort);
     segment_writer_free(load->writer);
     segment_deinit(&load->current.segment);
     column_codec_free(load->codec);
@@ -156,7 +166,9 @@ struct load_counts load_counts(const struct load *load)
 {
     struct load_counts counts = load->counts;
     counts.partitions = load->partitions.count;
-    counts.spilled_bytes = load->spill.bytes;
+    counts.spilled_bytes += load->spill.bytes;
+    if (load->head_sort != NULL)
+        counts.spilled_bytes += cluster_sort_counts(load->head_sort).spilled_bytes;
     counts.spilled_runs = load->run_count;
     return counts;
 }
@@ -388,6 +400,8 @@ static size_t memory_in_use(struct load *load)
                     load_partitions_memory(&load->partitions) +
                     load->partition_capacity * sizeof(uint32_t) +
                     (load->stretch_capacity + load->stretch_count) * sizeof(struct stretch);
+    if (load->head_sort != NULL)
+        memory += cluster_sort_memory(load->head_sort);
     if (load->chunk_count > 0)
         memory += batch_memory_bytes(&load->chunks[load->chunk_count - 1].batch);
     if (memory > load->counts.memory_bytes_max)
@@ -473,7 +487,8 @@ static enum err_code spill_block(struct load *load, uint32_t partition, struct e
 static enum err_code spill_run(struct load *load, struct err *err)
 {
     if (load->spill.fd < 0)
-        TRY(spill_open(load->tmp_folder, load->disk_reserve_bytes, &load->spill, err));
+        TRY(spill_open(&(struct space){load->tmp_folder, load->disk_reserve_bytes}, &load->spill,
+                       err));
     struct load_run run = {.at = load->spill.bytes};
     sort_stretches(load);
     bytes_clear(&load->block);
@@ -491,6 +506,53 @@ static enum err_code spill_run(struct load *load, struct err *err)
     return ERR_OK;
 }
 
+/* ---- clustering ---- */
+
+void load_set_clustering(struct load *load, struct load_clustering clustering)
+{
+    load->clustering = clustering;
+}
+
+static enum err_code clustering_of(const struct load *load, uint32_t partition,
+                                   struct clustering *ret_clustering, struct err *err)
+{
+    *ret_clustering = (struct clustering){0};
+    if (load->clustering.find == NULL)
+        return ERR_OK;
+    return load->clustering.find(load->clustering.context,
+                                 load_partitions_key(&load->partitions, partition), ret_clustering,
+                                 err);
+}
+
+static enum err_code sort_open(const struct load *load, const struct clustering *clustering,
+                               size_t memory_bytes, struct cluster_sort **ret_sort,
+                               struct cluster_layout *ret_layout, struct err *err)
+{
+    if (!cluster_layout_of(clustering, &load->schema, ret_layout))
+        return err_set(err, ERR_SEMANTIC,
+                       "the partition is clustered by a column that the table does not have; "
+                       "INSERT OVERWRITE gives it the table's clustering");
+    const struct cluster_sort_options options = {
+        .schema = &load->schema,
+        .layout = ret_layout,
+        .space = {load->tmp_folder, load->disk_reserve_bytes},
+        .memory_bytes = memory_bytes,
+    };
+    *ret_sort = cluster_sort_new(&options);
+    return ERR_OK;
+}
+
+/* The partition of the first row: what comes for it before another's rows is not gathered. */
+static enum err_code head_begin(struct load *load, uint32_t partition, struct err *err)
+{
+    TRY(clustering_of(load, partition, &load->head_clustering, err));
+    if (load->head_clustering.kind != CLUSTERING_NONE)
+        TRY(sort_open(load, &load->head_clustering, SORT_SHARE(load->memory_bytes),
+                      &load->head_sort, &load->head_layout, err));
+    load->head = partition;
+    return ERR_OK;
+}
+
 /* ---- append, finish ---- */
 
 enum err_code load_append(struct load *load, const struct batch *batch, struct err *err)
@@ -501,11 +563,13 @@ enum err_code load_append(struct load *load, const struct batch *batch, struct e
     TRY(find_partitions(load, batch, err));
     size_t at = 0;
     if (batch->rows > 0 && load->head == NO_PARTITION)
-        load->head = load->row_partitions[0];
+        TRY(head_begin(load, load->row_partitions[0], err));
     if (load->head_only) {
         while (at < batch->rows && load->row_partitions[at] == load->head)
             at++;
-        TRY(segment_append(load->head_writer, batch, 0, at, err));
+        TRY(load->head_sort != NULL ? cluster_sort_append(load->head_sort, batch, 0, at, err)
+                                    : segment_append(load->head_writer, batch, 0, at, err));
+        load->head_rows += at;
         load->head_only = at == batch->rows;
     }
     gather(load, batch, at, batch->rows - at);
@@ -543,9 +607,22 @@ enum err_code load_finish(struct load *load, struct err *err)
 
 /* ---- merging ---- */
 
-/* The run's blocks of this partition, to the writer. */
+/* Where the rows of a partition go: to its sort, if there is one. */
+struct row_taker {
+    struct segment_writer *writer;
+    struct cluster_sort *sort; /* or NULL */
+};
+
+static enum err_code rows_take(const struct row_taker *taker, const struct batch *batch, size_t at,
+                               size_t rows, struct err *err)
+{
+    return taker->sort != NULL ? cluster_sort_append(taker->sort, batch, at, rows, err)
+                               : segment_append(taker->writer, batch, at, rows, err);
+}
+
+/* The run's blocks of this partition. */
 static enum err_code merge_run(struct load *load, struct load_run *run, uint32_t partition,
-                               struct segment_writer *writer, struct err *err)
+                               const struct row_taker *taker, struct err *err)
 {
     while (run->partition == partition) {
         bytes_resize(&load->block, run->block_bytes);
@@ -554,41 +631,93 @@ static enum err_code merge_run(struct load *load, struct load_run *run, uint32_t
         enum err_code code = batch_decode(bytes_span(&load->block), &load->gathered, err);
         if (code != ERR_OK)
             return err_set(err, ERR_CORRUPT, "temporary file: damaged block");
-        TRY(segment_append(writer, &load->gathered, 0, load->gathered.rows, err));
+        TRY(rows_take(taker, &load->gathered, 0, load->gathered.rows, err));
         run->at += RUN_HEADER_BYTES + run->block_bytes;
         TRY(run_peek(load, run, err));
     }
     return ERR_OK;
 }
 
-/* The partition's rows in memory, to the writer. */
+/* The partition's rows in memory. */
 static enum err_code merge_stretches(struct load *load, size_t at, size_t end,
-                                     struct segment_writer *writer, struct err *err)
+                                     const struct row_taker *taker, struct err *err)
 {
     while (at < end) {
         struct stretch stretch = load->stretches[at];
         if (stretch.rows >= DIRECT_ROWS_MIN || at + 1 == end) {
-            TRY(segment_append(writer, &load->chunks[stretch.chunk].batch, stretch.row,
-                               stretch.rows, err));
+            TRY(rows_take(taker, &load->chunks[stretch.chunk].batch, stretch.row, stretch.rows,
+                          err));
             at++;
         } else {
             gather_block(load, &at, end, DIRECT_ROWS_MIN);
-            TRY(segment_append(writer, &load->gathered, 0, load->gathered.rows, err));
+            TRY(rows_take(taker, &load->gathered, 0, load->gathered.rows, err));
         }
     }
     return ERR_OK;
 }
 
+static enum err_code merge_rows(struct load *load, size_t rank, const struct row_taker *taker,
+                                struct err *err)
+{
+    uint32_t partition = load->sorted[rank];
+    for (size_t i = 0; i < load->run_count; i++)
+        TRY(merge_run(load, &load->runs[i], partition, taker, err));
+    size_t at = rank == 0 ? 0 : load->stretch_ends[rank - 1];
+    return merge_stretches(load, at, load->stretch_ends[rank], taker, err);
+}
+
+static enum err_code sorted_write(struct load *load, struct cluster_sort *sort,
+                                  const struct cluster_layout *layout,
+                                  struct segment_writer *writer, struct err *err)
+{
+    const struct batch *batch = NULL;
+    uint32_t bucket = 0;
+    segment_cluster(writer, layout);
+    TRY(cluster_sort_finish(sort, err));
+    for (;;) {
+        TRY(cluster_sort_next(sort, &batch, &bucket, err));
+        if (batch == NULL)
+            break;
+        TRY(segment_bucket(writer, bucket, err));
+        TRY(segment_append(writer, batch, 0, batch->rows, err));
+    }
+    load->counts.spilled_bytes += cluster_sort_counts(sort).spilled_bytes;
+    return ERR_OK;
+}
+
+static enum err_code merge_clustered(struct load *load, size_t rank,
+                                     const struct clustering *clustering,
+                                     struct segment_writer *writer, struct err *err)
+{
+    CLUSTER_SORT_CLEANUP struct cluster_sort *sort = NULL;
+    struct cluster_layout layout = load->head_layout;
+    if (load->sorted[rank] == load->head && load->head_sort != NULL) {
+        sort = load->head_sort;
+        load->head_sort = NULL;
+    } else {
+        size_t used = memory_in_use(load), least = SORT_MIN(load->memory_bytes);
+        size_t left = used < load->memory_bytes ? load->memory_bytes - used : 0;
+        TRY(sort_open(load, clustering, left > least ? left : least, &sort, &layout, err));
+    }
+    TRY(merge_rows(load, rank, &(struct row_taker){writer, sort}, err));
+    return sorted_write(load, sort, &layout, writer, err);
+}
+
 static enum err_code merge_partition(struct load *load, size_t rank, struct err *err)
 {
     uint32_t partition = load->sorted[rank];
-    if (partition != load->head && load->writer == NULL)
+    bool is_head = partition == load->head;
+    struct clustering clustering;
+    TRY(clustering_of(load, partition, &clustering, err));
+    if (is_head && load->head_rows > 0 && !clustering_equal(&clustering, &load->head_clustering))
+        return err_set(err, ERR_CONFLICT,
+                       "the table's clustering has changed meanwhile; run it again");
+    if (!is_head && load->writer == NULL)
         load->writer = segment_writer_new(&load->schema, load->codec, &load->sink);
-    struct segment_writer *writer = partition == load->head ? load->head_writer : load->writer;
-    for (size_t i = 0; i < load->run_count; i++)
-        TRY(merge_run(load, &load->runs[i], partition, writer, err));
-    size_t at = rank == 0 ? 0 : load->stretch_ends[rank - 1];
-    TRY(merge_stretches(load, at, load->stretch_ends[rank], writer, err));
+    struct segment_writer *writer = is_head ? load->head_writer : load->writer;
+    TRY(clustering.kind != CLUSTERING_NONE
+            ? merge_clustered(load, rank, &clustering, writer, err)
+            : merge_rows(load, rank, &(struct row_taker){.writer = writer}, err));
     segment_deinit(&load->current.segment);
     TRY(segment_finish(writer, &load->current.segment, err));
     load->current.key = load_partitions_key(&load->partitions, partition);

@@ -1,17 +1,5 @@
 #include "store/load_edits.h"
 
-void load_edits_init(struct load_edits *edits, struct load *load, const struct tree *base,
-                     enum load_mode mode)
-{
-    *edits = (struct load_edits){.load = load, .base = base, .mode = mode};
-}
-
-void load_edits_deinit(struct load_edits *edits)
-{
-    bytes_deinit(&edits->key);
-    tree_page_deinit(&edits->base_leaf);
-}
-
 /* Looks a key up in the base. As keys ascend, the leaf of the one before often has the answer.
  * NULL: it is not there. */
 static enum err_code base_find(struct load_edits *edits, struct span key,
@@ -38,20 +26,46 @@ static enum err_code base_find(struct load_edits *edits, struct span key,
     return ERR_OK;
 }
 
-/* The entry that the partition has before the load; all zero when it has none. */
+/* The entry that the partition has before the load; unchanged when it has none. */
 static enum err_code old_partition(struct load_edits *edits, struct span key,
-                                   struct page_partition *ret_partition, struct err *err)
+                                   struct page_partition *partition, struct err *err)
 {
     const struct page_entry *entry = NULL;
     TRY(base_find(edits, key, &entry, err));
-    *ret_partition = entry != NULL ? entry->partition : (struct page_partition){0};
+    if (entry != NULL)
+        *partition = entry->partition;
     return ERR_OK;
+}
+
+/* For load_next: how the partition that it comes to is stored. */
+static enum err_code edits_clustering(void *context, struct span key,
+                                      struct clustering *ret_clustering, struct err *err)
+{
+    struct load_edits *edits = context;
+    const struct page_entry *entry = NULL;
+    if (edits->mode == LOAD_INTO)
+        TRY(base_find(edits, key, &entry, err));
+    *ret_clustering = entry != NULL ? entry->partition.clustering : edits->clustering;
+    return ERR_OK;
+}
+
+void load_edits_init(struct load_edits *edits, struct load *load, const struct tree *base,
+                     enum load_mode mode)
+{
+    *edits = (struct load_edits){.load = load, .base = base, .mode = mode};
+    load_set_clustering(load, (struct load_clustering){.find = edits_clustering, .context = edits});
+}
+
+void load_edits_deinit(struct load_edits *edits)
+{
+    bytes_deinit(&edits->key);
+    tree_page_deinit(&edits->base_leaf);
 }
 
 static enum err_code put_partition(struct load_edits *edits, struct err *err)
 {
     const struct segment *segment = &edits->partition->segment;
-    struct page_partition content = {0};
+    struct page_partition content = {.clustering = edits->clustering};
     if (edits->mode == LOAD_INTO)
         TRY(old_partition(edits, edits->partition->key, &content, err));
     edits->segment_number = content.segment_count;

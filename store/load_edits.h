@@ -5,7 +5,8 @@
  *     overwrite  delete everything under P, put P, put P | 0 | ...
  *     replace    delete everything, put P, put P | 0 | ...: other partitions go
  *
- * A partition that gets no rows has no segment.
+ * Its rows are stored as the partition's clustering says: its own when it is there and goes on
+ * (into), else `clustering`, which is set after load_edits_init. A partition that gets no rows has no segment.
  * One thread at a time; blocks as load_next and the tree's source do.
  */
 #ifndef STORE_LOAD_EDITS_H
@@ -24,6 +25,8 @@ struct load_edits {
     struct load *load;       /* finished; borrows */
     const struct tree *base; /* what the edits are applied to; borrows */
     enum load_mode mode;
+    struct clustering
+        clustering; /* of new partitions, and of those that begin anew; the caller's */
 
     bool cleared;                           /* LOAD_REPLACE: the first edit was given */
     const struct load_partition *partition; /* whose edits are given, NULL between two */
@@ -40,6 +43,7 @@ struct load_edits {
     uint64_t partition_count;
 };
 
+/* From now on the load asks these edits how partitions are clustered: they stay where they are. */
 void load_edits_init(struct load_edits *edits, struct load *load, const struct tree *base,
                      enum load_mode mode);
 void load_edits_deinit(struct load_edits *edits);

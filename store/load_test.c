@@ -1,4 +1,5 @@
 #include "store/load.h"
+#include "store/cluster_check.h"
 #include "store/file_memory.h"
 #include "store/load_edits.h"
 #include "store/page_memory.h"
@@ -29,6 +30,19 @@ static const struct schema schema = {.columns = data_columns,
                                      .next_column_id = 41};
 static const struct schema flat_schema = {
     .columns = data_columns, .column_count = ARRAY_COUNT(data_columns), .next_column_id = 41};
+
+/* Of every new partition; cmocka's setup clears it. */
+static struct clustering test_clustering;
+
+static enum err_code find_test_clustering(void *context, struct span key,
+                                          struct clustering *ret_clustering, struct err *err)
+{
+    (void)context;
+    (void)key;
+    (void)err;
+    *ret_clustering = test_clustering;
+    return ERR_OK;
+}
 
 /* The number of the row says all of it; its partition apart. */
 static void append_row(struct batch *batch, int64_t row, int64_t partition)
@@ -108,6 +122,7 @@ static struct digest apply(struct load *load, struct page_memory *pages, struct 
     struct tree base = {.source = &source, .kind = TREE_MANIFEST, .root = base_root};
     LOAD_EDITS_CLEANUP struct load_edits edits;
     load_edits_init(&edits, load, &base, mode);
+    edits.clustering = test_clustering;
     struct tree_edit_source edit_source = load_edits_source(&edits);
     struct tree_apply_result result;
     if (tree_apply(&base, &sink, &edit_source, &result, &err) != ERR_OK)
@@ -125,7 +140,22 @@ static struct load *open_load(const struct schema *of, struct file_memory *files
     return load_open(&(struct load_options){.schema = of,
                                             .sink = file_memory_sink(files),
                                             .tmp_folder = "/tmp",
-                                            .memory_bytes = memory_bytes});
+                                            .memory_bytes = memory_bytes,
+                                            .clustering = {.find = find_test_clustering}});
+}
+
+/* All rows where the clustering of their partition says; gives their number. */
+static uint64_t check_clustering(struct page_memory *pages, struct file_memory *files,
+                                 struct digest root)
+{
+    struct page_source source = page_memory_source(pages);
+    struct tree tree = {.source = &source, .kind = TREE_MANIFEST, .root = root};
+    struct file_source file_source = file_memory_source(files);
+    uint64_t rows;
+    struct err err = {0};
+    if (cluster_check(&tree, &schema, &file_source, &rows, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    return rows;
 }
 
 static struct digest run_plan(const struct plan *plan, struct load_counts *ret_counts)
@@ -141,6 +171,8 @@ static struct digest run_plan(const struct plan *plan, struct load_counts *ret_c
                                (size_t)plan->partitions);
     *ret_counts = load_counts(load);
     assert_int_equal(ret_counts->rows, plan->rows);
+    uint64_t clustered = check_clustering(&pages, &files, root);
+    assert_int_equal(clustered, test_clustering.kind != CLUSTERING_NONE ? plan->rows : 0);
     return root;
 }
 
@@ -203,6 +235,186 @@ static void test_ten_thousand_interleaved_partitions_stay_within_memory(void **s
     plan.memory_bytes = 0;
     struct digest expected = run_plan(&plan, &counts);
     assert_true(digest_equal(&root, &expected));
+}
+
+static struct clustering hash_by_price(void)
+{
+    return (struct clustering){.kind = CLUSTERING_HASH,
+                               .bucket_count = 5,
+                               .column_count = 1,
+                               .columns = {2},
+                               .sort_count = 2,
+                               .sort_columns = {40, 1},
+                               .sort_descending = {false, true}};
+}
+
+static struct clustering range_by_name(void)
+{
+    return (struct clustering){
+        .kind = CLUSTERING_RANGE, .bucket_count = 7, .column_count = 2, .columns = {40, 2}};
+}
+
+/* Invariant 2 of load.h, of each kind: one partition, and several interleaved. */
+static void test_clustered_loads_give_equal_roots_whatever_order_memory_and_batches(void **state)
+{
+    (void)state;
+    const struct clustering kinds[] = {hash_by_price(), range_by_name()};
+    for (size_t i = 0; i < ARRAY_COUNT(kinds) * 2; i++) {
+        test_clustering = kinds[i / 2];
+        struct plan plan = {.rows = 60000, .batch_rows = 60000, .partitions = i % 2 == 0 ? 1 : 3};
+        struct load_counts counts;
+        struct digest expected = run_plan(&plan, &counts);
+        assert_int_equal(counts.spilled_bytes, 0);
+        plan.batch_rows = 777;
+        plan.memory_bytes = LOAD_MEMORY_BYTES_MIN;
+        struct digest root = run_plan(&plan, &counts);
+        assert_true(counts.spilled_bytes > 0);
+        assert_true(counts.memory_bytes_max <= plan.memory_bytes);
+        assert_true(digest_equal(&root, &expected));
+        plan.shuffled = true;
+        root = run_plan(&plan, &counts);
+        assert_true(digest_equal(&root, &expected));
+    }
+}
+
+static void load_rows(struct file_memory *files, struct page_memory *pages, enum load_mode mode,
+                      size_t rows, struct digest *root)
+{
+    LOAD_CLEANUP struct load *load = open_load(&schema, files, 0);
+    load_plan(load, &(struct plan){.rows = rows, .batch_rows = 100, .partitions = 3});
+    assert_int_equal(load_finish(load, NULL), ERR_OK);
+    *root = apply(load, pages, *root, mode, 3);
+}
+
+/* A load asks the partition that is there; one that begins anew has the table's. */
+static void test_a_partition_keeps_its_clustering_until_it_is_overwritten(void **state)
+{
+    (void)state;
+    FILE_MEMORY_CLEANUP struct file_memory files = {0};
+    PAGE_MEMORY_CLEANUP struct page_memory pages = {0};
+    struct digest root = tree_empty_root(TREE_MANIFEST);
+    test_clustering = hash_by_price();
+    load_rows(&files, &pages, LOAD_INTO, 3000, &root);
+    {
+        /* the table's default is another by now: theirs counts */
+        LOAD_CLEANUP struct load *load = open_load(&schema, &files, 0);
+        load_plan(load, &(struct plan){.rows = 2000, .batch_rows = 100, .partitions = 3});
+        assert_int_equal(load_finish(load, NULL), ERR_OK);
+        test_clustering = range_by_name();
+        root = apply(load, &pages, root, LOAD_INTO, 3);
+    }
+    assert_int_equal(check_clustering(&pages, &files, root), 5000);
+    struct page_source source = page_memory_source(&pages);
+    struct tree tree = {.source = &source, .kind = TREE_MANIFEST, .root = root};
+    struct clustering hash = hash_by_price();
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(&tree);
+    const struct page_entry *entry;
+    assert_int_equal(tree_cursor_next(cursor, &entry, NULL), ERR_OK);
+    assert_true(clustering_equal(&entry->partition.clustering, &hash));
+    assert_int_equal(entry->partition.segment_count, 2);
+    load_rows(&files, &pages, LOAD_OVERWRITE, 1000, &root);
+    assert_int_equal(check_clustering(&pages, &files, root), 1000);
+    struct digest again = tree_empty_root(TREE_MANIFEST);
+    load_rows(&files, &pages, LOAD_INTO, 1000, &again);
+    assert_true(digest_equal(&root, &again));
+}
+
+static void test_a_clustering_that_changed_under_the_first_rows_is_a_conflict(void **state)
+{
+    (void)state;
+    for (int streamed = 0; streamed < 2; streamed++) {
+        FILE_MEMORY_CLEANUP struct file_memory files = {0};
+        test_clustering = streamed != 0 ? (struct clustering){0} : hash_by_price();
+        LOAD_CLEANUP struct load *load = open_load(&schema, &files, 0);
+        load_plan(load, &(struct plan){.rows = 100, .batch_rows = 100, .partitions = 1});
+        assert_int_equal(load_finish(load, NULL), ERR_OK);
+        test_clustering = range_by_name();
+        const struct load_partition *partition;
+        struct err err;
+        assert_int_equal(load_next(load, &partition, &err), ERR_CONFLICT);
+    }
+}
+
+static void test_a_clustering_by_an_unknown_column_is_refused(void **state)
+{
+    (void)state;
+    FILE_MEMORY_CLEANUP struct file_memory files = {0};
+    test_clustering = hash_by_price();
+    test_clustering.columns[0] = 39;
+    LOAD_CLEANUP struct load *load = open_load(&schema, &files, 0);
+    BATCH_CLEANUP struct batch batch;
+    batch_init_all(&batch, &schema);
+    append_row(&batch, 1, 1);
+    struct err err = {0};
+    assert_int_equal(load_append(load, &batch, &err), ERR_SEMANTIC);
+    assert_non_null(strstr(err.message, "INSERT OVERWRITE"));
+}
+
+/* The rows stay where they are, and their partition says that they were stored in another way. */
+static void a_lie_is_found(struct clustering as_loaded, struct clustering as_told,
+                           const char *words)
+{
+    FILE_MEMORY_CLEANUP struct file_memory files = {0};
+    PAGE_MEMORY_CLEANUP struct page_memory pages = {0};
+    struct digest root = tree_empty_root(TREE_MANIFEST);
+    test_clustering = as_loaded;
+    load_rows(&files, &pages, LOAD_INTO, 3000, &root);
+    struct page_source source = page_memory_source(&pages);
+    struct page_sink sink = page_memory_sink(&pages);
+    struct tree tree = {.source = &source, .kind = TREE_MANIFEST, .root = root};
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(&tree);
+    const struct page_entry *first;
+    assert_int_equal(tree_cursor_next(cursor, &first, NULL), ERR_OK);
+    struct page_entry told = *first;
+    told.partition.clustering = as_told;
+    struct tree_edit edit = {.kind = TREE_PUT, .entry = &told};
+    struct tree_edit_array array = {.edits = &edit, .count = 1};
+    struct tree_edit_source edits = tree_edit_array_source(&array);
+    struct tree_apply_result result;
+    assert_int_equal(tree_apply(&tree, &sink, &edits, &result, NULL), ERR_OK);
+    tree.root = result.root;
+    struct file_source file_source = file_memory_source(&files);
+    uint64_t rows;
+    struct err err = {0};
+    assert_int_equal(cluster_check(&tree, &schema, &file_source, &rows, &err), ERR_CORRUPT);
+    if (strstr(err.message, words) == NULL)
+        fail_msg("'%s' does not say '%s'", err.message, words);
+}
+
+static void test_rows_that_are_not_where_their_clustering_says_are_found(void **state)
+{
+    (void)state;
+    struct clustering told = hash_by_price();
+    told.columns[0] = 1;
+    a_lie_is_found(hash_by_price(), told, "another bucket");
+    told = hash_by_price();
+    told.sort_columns[0] = 2;
+    a_lie_is_found(hash_by_price(), told, "not in order");
+    told = hash_by_price();
+    told.columns[0] = 39;
+    a_lie_is_found(hash_by_price(), told, "column 39");
+    struct clustering loaded = hash_by_price();
+    loaded.sort_count = 1;
+    loaded.sort_columns[0] = 1;
+    told = loaded; /* in order of both, as it happens, and with other keys */
+    told.sort_count = 2;
+    told.sort_columns[1] = 40;
+    a_lie_is_found(loaded, told, "another sort key");
+    loaded = (struct clustering){
+        .kind = CLUSTERING_RANGE, .bucket_count = 7, .column_count = 2, .columns = {4, 1}};
+    told = loaded; /* in the same order, and cut by the first column, of two values, alone */
+    told.column_count = 1;
+    told.sort_count = 2;
+    told.sort_columns[0] = 4;
+    told.sort_columns[1] = 1;
+    a_lie_is_found(loaded, told, "its range goes on");
+}
+
+static int clear_clustering(void **state)
+{
+    (void)state;
+    test_clustering = (struct clustering){0};
+    return 0;
 }
 
 static size_t count_entries(const char *folder)
@@ -423,6 +635,8 @@ static void test_small_columns_share_a_file_and_large_ones_do_not(void **state)
     assert_int_equal(partition->segment.byte_count, files.file_bytes);
 }
 
+#define CLUSTERED(test) cmocka_unit_test_teardown(test, clear_clustering)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +644,11 @@ int main(void)
         cmocka_unit_test(test_one_partition_streams_and_never_spills),
         cmocka_unit_test(test_a_streamed_partition_goes_on_after_others_came),
         cmocka_unit_test(test_ten_thousand_interleaved_partitions_stay_within_memory),
+        CLUSTERED(test_clustered_loads_give_equal_roots_whatever_order_memory_and_batches),
+        CLUSTERED(test_a_partition_keeps_its_clustering_until_it_is_overwritten),
+        CLUSTERED(test_a_clustering_that_changed_under_the_first_rows_is_a_conflict),
+        CLUSTERED(test_a_clustering_by_an_unknown_column_is_refused),
+        CLUSTERED(test_rows_that_are_not_where_their_clustering_says_are_found),
         cmocka_unit_test(test_spilling_leaves_no_file_behind),
         cmocka_unit_test(test_a_disk_that_would_fall_below_its_reserve_stops_the_load),
         cmocka_unit_test(test_insert_into_adds_a_segment_and_overwrite_begins_again),

@@ -1,15 +1,39 @@
 #include "store/mark.h"
 
+#include <stdatomic.h>
+#include <sys/random.h>
+
 #include "store/collect.h"
 
 #define SET_CAPACITY_MIN 1024
 
 /* ---- set ---- */
 
+static uint64_t spread_factor(void)
+{
+    static _Atomic uint64_t factor;
+    uint64_t drawn = atomic_load_explicit(&factor, memory_order_relaxed);
+    if (drawn == 0) {
+        uint64_t none = 0;
+        ASSERT(getrandom(&drawn, sizeof(drawn), 0) == sizeof(drawn));
+        drawn |= 1;
+        if (!atomic_compare_exchange_strong(&factor, &none, drawn))
+            drawn = none;
+    }
+    return drawn;
+}
+
+uint64_t mark_spread(const uint8_t mark[MARK_BYTES])
+{
+    uint64_t factor = spread_factor();
+    uint64_t mixed = (load_u64(mark) ^ load_u64(mark + 8) * factor) * factor;
+    return mixed >> 32 ^ mixed;
+}
+
 static size_t set_slot(const struct digest_set *set, const uint8_t mark[MARK_BYTES])
 {
     static const uint8_t empty[MARK_BYTES];
-    size_t at = (size_t)load_u64(mark) & (set->capacity - 1);
+    size_t at = (size_t)mark_spread(mark) & (set->capacity - 1);
     while (memcmp(set->slots[at], empty, MARK_BYTES) != 0 &&
            memcmp(set->slots[at], mark, MARK_BYTES) != 0)
         at = (at + 1) & (set->capacity - 1);

@@ -11,6 +11,10 @@
 
 #define MARK_BYTES 16
 
+/* Where a digest that begins so goes in a table. A peer chooses what its pages name; by a factor of this
+ * process that it does not know, such digests lie apart all the same. Any thread. */
+uint64_t mark_spread(const uint8_t mark[MARK_BYTES]);
+
 struct digest_set {
     uint8_t (*slots)[MARK_BYTES]; /* all zero: empty */
     size_t capacity;              /* 0 or a power of two */

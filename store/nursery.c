@@ -26,7 +26,7 @@ static enum err_code nursery_copy(struct store *store, struct pack *pack, struct
             return err_set(err, ERR_CORRUPT, "small files: a record that cannot be read");
         struct digest digest;
         memcpy(digest.b, key.data, DIGEST_BYTES);
-        TRY(pack_append(pack, &digest, (struct account_id){0}, value, err));
+        TRY(pack_append(pack, &digest, &(struct holder){0}, value, err));
         count++;
     }
     return ERR_OK;
@@ -63,17 +63,17 @@ static enum err_code nursery_switch_step_locked(struct index *index, const struc
     for (size_t i = from; i < to; i++)
         TRY(nursery_switch_one(index, &files[i], pack_id_get(pack), (uint32_t)i, &batch,
                                &moved_bytes, err));
-    ASSERT(moved_bytes <= index->small_bytes);
     struct pack_record changed = *record;
     changed.state = PACK_LIVE;
-    changed.indexing = to < count;
     changed.bytes = pack_bytes_get(pack);
     changed.live_bytes += moved_bytes;
     index_put_pack(&batch, &changed);
-    index_put_number(&batch, "small_bytes", index->small_bytes - moved_bytes);
+    /* The number comes from the disk: when it is wrong it is wrong, and no file is lost by it. */
+    uint64_t left = index->small_bytes > moved_bytes ? index->small_bytes - moved_bytes : 0;
+    index_put_number(&batch, "small_bytes", left);
     TRY(db_write(index->db, &batch, false, err));
     *record = changed;
-    index->small_bytes -= moved_bytes;
+    index->small_bytes = left;
     return ERR_OK;
 }
 

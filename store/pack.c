@@ -16,6 +16,7 @@ enum pack_phase {
 };
 
 struct pack {
+    struct index *index;
     struct pack_id id;
     struct db_sst *sst;
     char *path;
@@ -61,7 +62,7 @@ const struct pack_file *pack_files_get(const struct pack *pack, size_t *ret_coun
     return pack->files;
 }
 
-/* Takes the next id and writes it down: invariant 1. */
+/* Takes the next id and writes it down, for invariant 1 not yet synced. */
 static enum err_code id_reserve(struct index *index, struct pack_id *ret_id, struct err *err)
 {
     struct db_batch batch DB_BATCH_CLEANUP = {0};
@@ -72,11 +73,10 @@ static enum err_code id_reserve(struct index *index, struct pack_id *ret_id, str
     enum err_code code = db_write(index->db, &batch, false, err);
     if (code == ERR_OK) {
         index->pack_next++;
-        index_pack_add(index, record.id);
+        index_pack_add(index, record.id)->busy = true;
     }
     index_unlock(index);
     TRY(code);
-    TRY(db_sync(index->db, err));
     *ret_id = record.id;
     return ERR_OK;
 }
@@ -89,25 +89,46 @@ static void pack_free(struct pack *pack)
     mem_free(pack);
 }
 
+/* Frees what the pack needs for writing only. From here on it is clean-up's like any other: also
+ * what a failure has left of it. */
+static void pack_end_writing(struct pack *pack)
+{
+    db_sst_close(pack->sst);
+    pack->sst = NULL;
+    unlink(pack->path); /* gone already when it was ingested */
+    index_lock(pack->index);
+    index_pack_find(pack->index, pack->id)->busy = false;
+    index_unlock(pack->index);
+}
+
+static enum err_code pack_open_file(struct pack *pack, struct err *err)
+{
+    TRY(db_sync(pack->index->db, err));
+    CRASH_POINT(CRASH_PACK_RESERVED);
+    return db_sst_open(pack->index->db, pack->path, &pack->sst, err);
+}
+
 enum err_code pack_begin(struct packs *packs, struct pack **ret_pack, struct err *err)
 {
     struct pack_id id;
     TRY(id_reserve(packs->index, &id, err));
-    CRASH_POINT(CRASH_PACK_RESERVED);
     struct bytes path BYTES_CLEANUP = {0};
     bytes_printf(&path, "%s/pack-%016" PRIx64 ".sst", packs->tmp_dir, id.n);
-    struct db_sst *sst;
-    TRY(db_sst_open(packs->index->db, (const char *)path.data, &sst, err));
     struct pack *pack = mem_calloc(1, sizeof(*pack));
-    *pack = (struct pack){.id = id, .sst = sst, .phase = PHASE_BUSY};
+    *pack = (struct pack){.index = packs->index, .id = id, .phase = PHASE_BUSY};
     atomic_init(&pack->refs, 1);
     pack->path = mem_strdup((const char *)path.data);
+    enum err_code code = pack_open_file(pack, err);
+    if (code != ERR_OK) {
+        pack_end(pack);
+        return code;
+    }
     *ret_pack = pack;
     return ERR_OK;
 }
 
-enum err_code pack_append(struct pack *pack, const struct digest *digest, struct account_id account,
-                          struct span file, struct err *err)
+enum err_code pack_append(struct pack *pack, const struct digest *digest,
+                          const struct holder *holder, struct span file, struct err *err)
 {
     ASSERT(pack->file_count < PACK_SLOTS_MAX && file.len <= LIMIT_FILE_BYTES);
     uint8_t key[PACK_KEY_BYTES];
@@ -120,7 +141,7 @@ enum err_code pack_append(struct pack *pack, const struct digest *digest, struct
         pack->files = mem_realloc(pack->files, pack->file_capacity, sizeof(*pack->files));
     }
     pack->files[pack->file_count++] =
-        (struct pack_file){.digest = *digest, .account = account, .file_bytes = (uint32_t)file.len};
+        (struct pack_file){.digest = *digest, .holder = *holder, .file_bytes = (uint32_t)file.len};
     pack->bytes += file.len;
     CRASH_POINT(CRASH_PACK_APPENDED);
     return ERR_OK;
@@ -144,7 +165,7 @@ static enum err_code pack_seal_file(struct pack *pack, struct err *err)
 /* ---- indexing what a pack holds ---- */
 
 /* One file of a pack that is now in the database. What is indexed already stays where it is: these
- * bytes are dead then. */
+ * bytes are dead then. But what is listed as damaged is replaced. */
 static enum err_code file_index(struct index *index, struct db_batch *batch,
                                 const struct pack *pack, uint32_t slot, uint64_t *live_bytes,
                                 struct err *err)
@@ -153,7 +174,11 @@ static enum err_code file_index(struct index *index, struct db_batch *batch,
     struct file_record record;
     bool found;
     TRY(index_find_file(index, &file->digest, &record, &found, err));
-    if (!found) {
+    bool damaged = index_damaged(index, &file->digest);
+    if (damaged)
+        index_heal(index, batch, &file->digest, found ? &record : NULL);
+    if (!found || damaged) {
+        found = false;
         record = (struct file_record){
             .place = PLACE_PACK, .pack = pack->id, .slot = slot, .file_bytes = file->file_bytes};
         *live_bytes += file->file_bytes;
@@ -162,8 +187,7 @@ static enum err_code file_index(struct index *index, struct db_batch *batch,
         record.stamp = index->collection;
         index_put_file(batch, &file->digest, &record);
     }
-    index_put_held(batch, &file->digest, file->account);
-    return ERR_OK;
+    return index_hold(index, batch, &file->digest, &file->holder, file->file_bytes, err);
 }
 
 static enum err_code pack_index_step_locked(struct index *index, const struct pack *pack,
@@ -174,12 +198,12 @@ static enum err_code pack_index_step_locked(struct index *index, const struct pa
     ASSERT(record != NULL);
     struct pack_record changed = *record;
     changed.state = PACK_LIVE;
-    changed.indexing = to < pack->file_count;
     changed.bytes = pack->bytes;
+    index_batch_begin(index);
     for (size_t slot = from; slot < to; slot++)
         TRY(file_index(index, &batch, pack, (uint32_t)slot, &changed.live_bytes, err));
     index_put_pack(&batch, &changed);
-    TRY(db_write(index->db, &batch, false, err));
+    TRY(index_batch_write(index, &batch, err));
     *record = changed;
     return ERR_OK;
 }
@@ -192,6 +216,7 @@ static enum err_code pack_index(struct index *index, const struct pack *pack, st
             to = pack->file_count;
         index_lock(index);
         enum err_code code = pack_index_step_locked(index, pack, from, to, err);
+        index_heals_end(index, code == ERR_OK);
         index_unlock(index);
         TRY(code);
         CRASH_POINT(CRASH_PACK_INDEX_STEP);
@@ -239,14 +264,6 @@ static enum err_code list_seal(struct packs *packs, struct pack *const *list, si
     for (size_t i = 0; i < count; i++)
         TRY(pack_index(packs->index, list[i], err));
     return db_sync(packs->index->db, err);
-}
-
-/* Frees what the pack needs for writing only. */
-static void pack_end_writing(struct pack *pack)
-{
-    db_sst_close(pack->sst);
-    pack->sst = NULL;
-    unlink(pack->path); /* gone already when it was ingested */
 }
 
 /* The end of packs in phase SEALING: done, or failed when failure is not NULL. */
@@ -487,6 +504,33 @@ enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t
         ASSERT(done);
     }
     return ERR_OK;
+}
+
+static struct pack *abandoned_claim(struct packs *packs)
+{
+    struct pack *found = NULL;
+    pthread_mutex_lock(&packs->lock);
+    for (size_t i = 0; i < PACK_WRITERS_MAX && found == NULL; i++) {
+        struct pack *pack = packs->open[i];
+        if (pack != NULL && pack->phase == PHASE_IDLE && atomic_load(&pack->refs) == 1)
+            found = pack;
+    }
+    if (found != NULL)
+        found->phase = PHASE_SEALING;
+    pthread_mutex_unlock(&packs->lock);
+    return found;
+}
+
+void packs_seal_abandoned(struct packs *packs)
+{
+    for (struct pack *pack; (pack = abandoned_claim(packs)) != NULL;) {
+        if (pack->file_count == 0) { /* the library refuses an empty file */
+            const struct err empty = {.code = ERR_CANCELLED, .message = "an empty pack"};
+            packs_settle(packs, &pack, 1, &empty);
+        } else {
+            (void)!packs_seal(packs, &pack, 1, NULL);
+        }
+    }
 }
 
 /* ---- a pack of one's own ---- */

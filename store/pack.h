@@ -37,8 +37,8 @@ enum err_code packs_take(struct packs *packs, size_t file_bytes, struct pack **r
 /* failure: of an append, NULL when there was none; it fails the pack and everything in it. */
 void packs_give_back(struct packs *packs, struct pack *pack, const struct err *failure);
 
-enum err_code pack_append(struct pack *pack, const struct digest *digest, struct account_id account,
-                          struct span file, struct err *err);
+enum err_code pack_append(struct pack *pack, const struct digest *digest,
+                          const struct holder *holder, struct span file, struct err *err);
 
 /* Whoever depends on a pack keeps a reference. A pin that is pending in a pack proves that it is
  * there to be referenced, while the index is locked. */
@@ -52,6 +52,10 @@ enum err_code pack_done(struct packs *packs, struct pack *pack, bool *ret_done, 
 enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t count,
                            struct err *err);
 
+/* Seals open packs that nobody depends on: what contents left that were given up. Indexed, it is
+ * clean-up's; a failure drops it at once. */
+void packs_seal_abandoned(struct packs *packs);
+
 /* ---- a pack of one's own, not indexed by sealing (nursery) ---- */
 
 enum err_code pack_begin(struct packs *packs, struct pack **ret_pack, struct err *err);
@@ -62,7 +66,7 @@ void pack_end(struct pack *pack);
 
 struct pack_file {
     struct digest digest;
-    struct account_id account;
+    struct holder holder;
     uint32_t file_bytes;
 };
 

@@ -2,6 +2,7 @@
 
 #include "proto/limits.h"
 #include "store/crash.h"
+#include "store/damage.h"
 #include "store/parts.h"
 
 /* ---- pages ---- */
@@ -17,8 +18,8 @@ static enum err_code page_check(const struct digest *digest, const struct bytes 
     return ERR_OK;
 }
 
-enum err_code page_read(struct store *store, const struct digest *digest, struct bytes *ret_page,
-                        struct err *err)
+enum err_code page_read_stored(struct store *store, const struct digest *digest,
+                               struct bytes *ret_page, struct err *err)
 {
     bool found;
     char hex[DIGEST_HEX_BYTES];
@@ -33,11 +34,34 @@ enum err_code page_read(struct store *store, const struct digest *digest, struct
     return page_check(digest, ret_page, "stored", err);
 }
 
+enum err_code page_read(struct store *store, const struct digest *digest, struct bytes *ret_page,
+                        struct err *err)
+{
+    if (damage_has(store, digest))
+        return damage_refuse(DAMAGE_PAGE, digest, NULL, err);
+    struct err cause;
+    enum err_code code = page_read_stored(store, digest, ret_page, &cause);
+    if (code == ERR_CORRUPT) {
+        damage_note(store, digest, DAMAGE_PAGE, cause.message);
+        return damage_refuse(DAMAGE_PAGE, digest, cause.message, err);
+    }
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", cause.message);
+}
+
 enum err_code page_find(struct store *store, const struct digest *digest, bool *ret_found,
                         struct err *err)
 {
     struct bytes page BYTES_CLEANUP = {0};
-    return db_find(store->db, NULL, FAMILY_PAGES, digest_span(digest), &page, ret_found, err);
+    struct err cause;
+    bool found = false;
+    enum err_code code =
+        db_find(store->db, NULL, FAMILY_PAGES, digest_span(digest), &page, &found, &cause);
+    if (code == ERR_CORRUPT)
+        damage_note(store, digest, DAMAGE_PAGE, cause.message);
+    else if (code != ERR_OK)
+        return err_set(err, code, "%s", cause.message);
+    *ret_found = found && !damage_has(store, digest);
+    return ERR_OK;
 }
 
 /* ---- staged ---- */
@@ -91,6 +115,28 @@ enum err_code staged_each(struct store *store, const struct task_id *task, stage
         struct digest digest;
         memcpy(digest.b, key.data + sizeof(task->b), DIGEST_BYTES);
         TRY(on_page(context, &digest, value, err));
+    }
+}
+
+enum err_code staged_tasks_each(struct store *store, staged_on_task *on_task, void *context,
+                                struct err *err)
+{
+    struct db_iter *iter DB_ITER_CLEANUP = NULL;
+    struct span none = {0}, key, value;
+    struct task_id task = {{0}};
+    bool found, first = true;
+    TRY(db_iter_open(store->db, NULL, FAMILY_STAGED, none, none, &iter, err));
+    for (;;) {
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            return ERR_OK;
+        if (key.len != STAGED_KEY_BYTES)
+            return err_set(err, ERR_CORRUPT, "staged pages: a key of %zu bytes", key.len);
+        if (!first && memcmp(task.b, key.data, sizeof(task.b)) == 0)
+            continue;
+        first = false;
+        memcpy(task.b, key.data, sizeof(task.b));
+        TRY(on_task(context, &task, err));
     }
 }
 

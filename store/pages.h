@@ -15,11 +15,11 @@
 
 struct store;
 
-/* ret_page is overwritten. ERR_NOT_FOUND; ERR_CORRUPT. The digest is checked on every read: pages
- * are small, and a wrong one would lead everywhere. */
+/* ret_page is overwritten. ERR_NOT_FOUND; ERR_CORRUPT: damaged, and listed as such (damage.h). The
+ * digest is checked on every read: pages are small, and a wrong one would lead everywhere. */
 enum err_code page_read(struct store *store, const struct digest *digest, struct bytes *ret_page,
                         struct err *err);
-/* In `pages`, so complete below. Does not pin: see content_rely_page. */
+/* In `pages`, so complete below, and itself not damaged. Does not pin: see content_rely_page. */
 enum err_code page_find(struct store *store, const struct digest *digest, bool *ret_found,
                         struct err *err);
 
@@ -47,6 +47,10 @@ typedef enum err_code staged_on_page(void *context, const struct digest *digest,
                                      struct err *err);
 enum err_code staged_each(struct store *store, const struct task_id *task, staged_on_page *on_page,
                           void *context, struct err *err);
+/* Each task that has staged pages, once. */
+typedef enum err_code staged_on_task(void *context, const struct task_id *task, struct err *err);
+enum err_code staged_tasks_each(struct store *store, staged_on_task *on_task, void *context,
+                                struct err *err);
 /* All of a task's; durable with the next commit. May use the disk reserve. */
 enum err_code staged_drop(struct store *store, const struct task_id *task, struct err *err);
 

@@ -1,5 +1,7 @@
 #include "store/pins.h"
 
+#include "store/mark.h"
+
 #define PIN_CAPACITY_MIN 256
 
 static bool pin_empty(const struct pin *pin)
@@ -9,7 +11,7 @@ static bool pin_empty(const struct pin *pin)
 
 static size_t pin_home(const struct pin_map *map, const struct digest *digest)
 {
-    return (size_t)load_u64(digest->b) & (map->capacity - 1);
+    return (size_t)mark_spread(digest->b) & (map->capacity - 1);
 }
 
 /* The digest's slot, or the empty one where it would stand. */

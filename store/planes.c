@@ -55,12 +55,13 @@ static bool planes_header(struct reader *reader, size_t count, uint64_t *ret_sma
     return true;
 }
 
-bool planes_read(struct reader *reader, size_t count, uint64_t *ret_values)
+bool planes_read(struct reader *reader, size_t stored, size_t count, uint64_t *ret_values)
 {
     uint64_t smallest;
     unsigned width;
     struct span planes;
-    if (!planes_header(reader, count, &smallest, &width, &planes))
+    ASSERT(count <= stored);
+    if (!planes_header(reader, stored, &smallest, &width, &planes))
         return false;
     if (width == 0) {
         for (size_t i = 0; i < count; i++)
@@ -70,7 +71,7 @@ bool planes_read(struct reader *reader, size_t count, uint64_t *ret_values)
     for (size_t i = 0; i < count; i++)
         ret_values[i] = planes.data[i];
     for (unsigned plane = 1; plane < width; plane++) {
-        const uint8_t *from = planes.data + plane * count;
+        const uint8_t *from = planes.data + plane * stored;
         for (size_t i = 0; i < count; i++)
             ret_values[i] |= (uint64_t)from[i] << 8 * plane;
     }
@@ -79,12 +80,14 @@ bool planes_read(struct reader *reader, size_t count, uint64_t *ret_values)
     return true;
 }
 
-bool planes_read_unsigned(struct reader *reader, size_t count, uint32_t max, uint32_t *ret_values)
+bool planes_read_unsigned(struct reader *reader, size_t stored, size_t count, uint32_t max,
+                          uint32_t *ret_values)
 {
     uint64_t smallest;
     unsigned width;
     struct span planes;
-    if (!planes_header(reader, count, &smallest, &width, &planes))
+    ASSERT(count <= stored);
+    if (!planes_header(reader, stored, &smallest, &width, &planes))
         return false;
     if (width > 4 || smallest > max)
         reader->failed = true;
@@ -92,7 +95,7 @@ bool planes_read_unsigned(struct reader *reader, size_t count, uint32_t max, uin
     for (size_t i = 0; i < count && reader_ok(reader); i++) {
         uint64_t value = smallest;
         for (unsigned plane = 0; plane < width; plane++)
-            value += (uint64_t)planes.data[plane * count + i] << 8 * plane;
+            value += (uint64_t)planes.data[plane * stored + i] << 8 * plane;
         largest = value > largest ? value : largest;
         ret_values[i] = (uint32_t)value;
     }

@@ -24,9 +24,11 @@ void planes_append(const uint64_t *values, size_t count, uint64_t smallest, unsi
 /* The same for any values, unsigned: finds smallest and width itself. */
 void planes_append_unsigned(const uint32_t *values, size_t count, struct bytes *out);
 
-/* Writes `count` values; false (and the reader fails) when short or malformed. */
-bool planes_read(struct reader *reader, size_t count, uint64_t *ret_values);
-/* The same; false also when a value is beyond `max`. */
-bool planes_read_unsigned(struct reader *reader, size_t count, uint32_t max, uint32_t *ret_values);
+/* Reads planes of `stored` values and writes the first `count` of them; false (and the reader fails)
+ * when short or malformed. */
+bool planes_read(struct reader *reader, size_t stored, size_t count, uint64_t *ret_values);
+/* The same; false also when one of these is beyond `max`. */
+bool planes_read_unsigned(struct reader *reader, size_t stored, size_t count, uint32_t max,
+                          uint32_t *ret_values);
 
 #endif

@@ -1,4 +1,4 @@
-/* Accounts and projects of this region: who owns what.
+/* Projects of this region: who owns what. And what goes with every change: who made it (change_note).
  *
  * Names are unique without regard to (ASCII) case and keep the case they were made with. Every
  * change is one catalog_commit. Reading: view NULL is now, else one moment (catalog_view_open).
@@ -7,8 +7,8 @@
 #ifndef STORE_PROJECT_H
 #define STORE_PROJECT_H
 
-#include "proto/catalog.h"
-#include "store/catalog_commit.h"
+#include "store/account.h"
+#include "store/audit.h"
 
 /* Who changes something, when, and what else goes into the same commit. */
 struct change_note {
@@ -19,6 +19,10 @@ struct change_note {
     const struct statement_id *statement;
     struct span outcome;
     const struct catalog_change *also; /* further steps, or NULL */
+    /* Not 0: the principal's own, an account's or user's. ERR_CREDENTIALS when it is gone by the time
+     * of the commit: nothing is owned by somebody who is not there. */
+    uint64_t principal_id;
+    const struct audit_record *audit; /* an entry of the audit log; NULL: this change has none */
 };
 
 /* The bytes that a principal's statement was answered with; ERR_NOT_FOUND. */
@@ -31,27 +35,6 @@ enum err_code outcome_remember(struct store *store, const struct change_note *no
 /* Forgets those older than before_ms; some at a time, *ret_more says whether any are left. */
 enum err_code outcome_expire(struct store *store, uint64_t before_ms, bool *ret_more,
                              struct err *err) MUST_USE;
-
-/* ---- accounts ---- */
-
-/* spec's id is given by the store. ERR_EXISTS: the name, or a half of one of its keys, is known. */
-enum err_code account_create(struct store *store, const struct account_record *spec,
-                             const struct change_note *note, struct account_id *ret_id,
-                             struct err *err) MUST_USE;
-enum err_code account_find(struct store *store, struct db_view *view, struct span name,
-                           struct arena *arena, struct account_record *ret_account,
-                           struct err *err) MUST_USE;
-enum err_code account_get(struct store *store, struct db_view *view, struct account_id id,
-                          struct arena *arena, struct account_record *ret_account,
-                          struct err *err) MUST_USE;
-/* Whose key is it? */
-enum err_code account_find_key(struct store *store, const struct identity_key *identity,
-                               struct arena *arena, struct account_record *ret_account,
-                               struct err *err) MUST_USE;
-typedef enum err_code on_account(void *context, const struct account_record *account,
-                                 struct err *err);
-enum err_code account_each(struct store *store, struct db_view *view, on_account *callback,
-                           void *context, struct err *err) MUST_USE;
 
 /* ---- projects ---- */
 
@@ -75,6 +58,11 @@ enum err_code project_get(struct store *store, struct db_view *view, struct proj
 /* The allow-list. */
 enum err_code project_xcopy_set(struct store *store, struct project_id id, bool enabled,
                                 const struct change_note *note, struct err *err) MUST_USE;
+/* Instead of `old`, as it was read: ERR_CONFLICT when it has changed meanwhile. Name, owner and id
+ * stay. */
+enum err_code project_replace(struct store *store, const struct project_record *old,
+                              const struct project_record *project, const struct change_note *note,
+                              struct err *err) MUST_USE;
 /* In order of folded names. */
 typedef enum err_code on_project(void *context, const struct project_record *project,
                                  struct err *err);

@@ -102,25 +102,35 @@ static enum err_code ref_find(struct store *store, struct table_id id, struct ve
     return ERR_OK;
 }
 
-enum err_code reader_open(struct store *store, struct table_id id,
-                          struct reader_handle **ret_reader, struct err *err)
+enum err_code reader_pin(struct store *store, struct table_id id, struct content *content,
+                         struct version_ref *ret_ref, struct err *err)
 {
     struct version_ref ref;
     TRY(ref_find(store, id, &ref, err));
     for (unsigned i = 0; i < PIN_TRIES; i++) {
-        READER_CLEANUP struct reader_handle *reader = NULL;
         struct version_ref again;
-        TRY(reader_begin(store, &ref, &reader, err));
+        TRY(content_pin_page(content, &ref.page, err));
+        TRY(content_pin_page(content, &ref.attribute_root, err));
         TRY(ref_find(store, id, &again, err));
         if (version_ref_equal(&ref, &again)) {
-            TRY(reader_load(reader, store, err));
-            *ret_reader = reader;
-            reader = NULL;
+            *ret_ref = ref;
             return ERR_OK;
         }
         ref = again;
     }
     return err_set(err, ERR_BUSY, "the table changes too fast to be read: try again");
+}
+
+enum err_code reader_open(struct store *store, struct table_id id,
+                          struct reader_handle **ret_reader, struct err *err)
+{
+    READER_CLEANUP struct reader_handle *reader = mem_calloc(1, sizeof(*reader));
+    TRY(content_open(store, (struct account_id){0}, &reader->content, err));
+    TRY(reader_pin(store, id, reader->content, &reader->ref, err));
+    TRY(reader_load(reader, store, err));
+    *ret_reader = reader;
+    reader = NULL;
+    return ERR_OK;
 }
 
 /* ---- what is read ---- */

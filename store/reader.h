@@ -23,6 +23,9 @@ struct reader_handle;
 /* The table or snapshot of this id, as it is now. ERR_NOT_FOUND. */
 enum err_code reader_open(struct store *store, struct table_id id,
                           struct reader_handle **ret_reader, struct err *err) MUST_USE;
+/* Its version, pinned in the content, and nothing read of it. ERR_NOT_FOUND. */
+enum err_code reader_pin(struct store *store, struct table_id id, struct content *content,
+                         struct version_ref *ret_ref, struct err *err) MUST_USE;
 /* A version that something else keeps (a lease, a task, a content): the caller sees to that. */
 enum err_code reader_open_version(struct store *store, const struct version_ref *version,
                                   struct reader_handle **ret_reader, struct err *err) MUST_USE;

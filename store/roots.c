@@ -1,5 +1,7 @@
 #include "store/roots.h"
 
+#include "store/account.h"
+#include "store/catalog_check.h"
 #include "store/catalog_keys.h"
 #include "store/reader.h"
 #include "store/tree.h"
@@ -34,10 +36,18 @@ void root_delete(struct catalog_change *change, struct root_name name)
 
 /* ---- all roots ---- */
 
-/* Calls on_ref for the version of every table, snapshot and history record, on_page for the pages
+/* Whose a version is. A history record says its table alone, which may be dropped. */
+struct root_of {
+    struct table_id id;
+    struct project_id project; /* 0 of a history record */
+    bool is_table;
+};
+
+/* Calls ref for the version of every table, snapshot and history record, page for the pages
  * of every root record. */
 struct root_visitor {
-    enum err_code (*ref)(void *context, const struct version_ref *ref, struct err *err);
+    enum err_code (*ref)(void *context, const struct root_of *of, const struct version_ref *ref,
+                         struct err *err);
     enum err_code (*page)(void *context, const struct digest *page, struct err *err);
     void *context;
 };
@@ -47,7 +57,8 @@ static enum err_code visit_table(const struct root_visitor *visitor, struct span
 {
     struct table_record table;
     TRY(table_record_decode(value, arena, &table, err));
-    return visitor->ref(visitor->context, &table.version, err);
+    const struct root_of of = {table.id, table.project, true};
+    return visitor->ref(visitor->context, &of, &table.version, err);
 }
 
 static enum err_code visit_snapshot(const struct root_visitor *visitor, struct span value,
@@ -55,7 +66,8 @@ static enum err_code visit_snapshot(const struct root_visitor *visitor, struct s
 {
     struct snapshot_record snapshot;
     TRY(snapshot_record_decode(value, arena, &snapshot, err));
-    return visitor->ref(visitor->context, &snapshot.version, err);
+    const struct root_of of = {snapshot.id, snapshot.project, false};
+    return visitor->ref(visitor->context, &of, &snapshot.version, err);
 }
 
 static enum err_code visit_history(const struct root_visitor *visitor, struct span value,
@@ -63,7 +75,8 @@ static enum err_code visit_history(const struct root_visitor *visitor, struct sp
 {
     struct history_record history;
     TRY(history_record_decode(value, arena, &history, err));
-    return visitor->ref(visitor->context, &history.version, err);
+    const struct root_of of = {.id = history.table};
+    return visitor->ref(visitor->context, &of, &history.version, err);
 }
 
 static enum err_code visit_root(const struct root_visitor *visitor, struct span value,
@@ -124,8 +137,10 @@ static enum err_code roots_visit(struct store *store, const struct root_visitor 
 
 /* ---- clean-up's and fsck's view of pages ---- */
 
-static enum err_code mark_ref(void *context, const struct version_ref *ref, struct err *err)
+static enum err_code mark_ref(void *context, const struct root_of *of,
+                              const struct version_ref *ref, struct err *err)
 {
+    (void)of;
     (void)err;
     collect_mark_page(context, &ref->page);
     collect_mark_page(context, &ref->attribute_root);
@@ -146,6 +161,116 @@ static enum err_code tree_roots(void *context, struct store *store, struct colle
     struct root_visitor visitor = {.ref = mark_ref, .page = mark_root_page, .context = mark};
     return roots_visit(store, &visitor, err);
 }
+
+/* ---- whose roots they are, for `held` ---- */
+
+struct owner_of { /* a project or a table */
+    uint64_t id;
+    struct account_id account;
+};
+
+struct owner_list {
+    struct owner_of *items; /* tables: ascending, as they are scanned */
+    size_t count, capacity;
+};
+
+struct owners {
+    struct collect_owned *owned;
+    struct owner_list projects, tables;
+    size_t accounts;
+};
+
+static void owners_deinit(struct owners *owners)
+{
+    mem_free(owners->projects.items);
+    mem_free(owners->tables.items);
+}
+
+static void owner_push(struct owner_list *list, uint64_t id, struct account_id account)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
+        list->items = mem_realloc(list->items, list->capacity, sizeof(*list->items));
+    }
+    list->items[list->count++] = (struct owner_of){id, account};
+}
+
+static int owner_compare(const void *a, const void *b)
+{
+    uint64_t first = ((const struct owner_of *)a)->id, second = ((const struct owner_of *)b)->id;
+    return (first > second) - (first < second);
+}
+
+/* 0: nobody's (any more). */
+static struct account_id owner_find(const struct owner_list *list, uint64_t id)
+{
+    const struct owner_of wanted = {.id = id};
+    const struct owner_of *found = list->count == 0 ? NULL
+                                                    : bsearch(&wanted, list->items, list->count,
+                                                              sizeof(wanted), owner_compare);
+    return found == NULL ? (struct account_id){0} : found->account;
+}
+
+static enum err_code own_ref(void *context, const struct root_of *of, const struct version_ref *ref,
+                             struct err *err)
+{
+    (void)err;
+    struct owners *owners = context;
+    struct account_id account = of->project.n != 0 ? owner_find(&owners->projects, of->project.n)
+                                                   : owner_find(&owners->tables, of->id.n);
+    if (account.n == 0)
+        return ERR_OK;
+    if (of->is_table)
+        owner_push(&owners->tables, of->id.n, account);
+    collect_own_root(owners->owned, account, &ref->page);
+    collect_own_root(owners->owned, account, &ref->attribute_root);
+    return ERR_OK;
+}
+
+static enum err_code own_root_page(void *context, const struct digest *page, struct err *err)
+{
+    (void)err;
+    struct owners *owners = context;
+    collect_own_root(owners->owned, (struct account_id){0}, page);
+    return ERR_OK;
+}
+
+static enum err_code own_project(void *context, const struct project_record *project,
+                                 struct err *err)
+{
+    (void)err;
+    struct owners *owners = context;
+    owner_push(&owners->projects, project->id.n, project->owner);
+    return ERR_OK;
+}
+
+static enum err_code own_account(void *context, const struct account_record *account,
+                                 struct err *err)
+{
+    (void)account;
+    (void)err;
+    struct owners *owners = context;
+    owners->accounts++;
+    return ERR_OK;
+}
+
+static enum err_code tree_owners(void *context, struct store *store, struct collect_owned *owned,
+                                 bool *ret_several, struct err *err)
+{
+    (void)context;
+    __attribute__((cleanup(owners_deinit))) struct owners owners = {.owned = owned};
+    TRY(account_each(store, NULL, own_account, &owners, err));
+    *ret_several = owners.accounts > 1;
+    if (!*ret_several)
+        return ERR_OK;
+    TRY(project_each(store, NULL, own_project, &owners, err));
+    if (owners.projects.count > 0)
+        qsort(owners.projects.items, owners.projects.count, sizeof(struct owner_of), owner_compare);
+    struct root_visitor visitor = {.ref = own_ref, .page = own_root_page, .context = &owners};
+    return roots_visit(store, &visitor, err);
+}
+
+/* ---- pages ---- */
 
 static enum err_code version_children(struct span encoded, struct collect_mark *mark,
                                       uint32_t *ret_level, struct err *err)
@@ -193,7 +318,8 @@ static enum err_code tree_children(void *context, struct span encoded, struct co
 
 const struct collect_tree *catalog_tree(void)
 {
-    static const struct collect_tree tree = {.roots = tree_roots, .children = tree_children};
+    static const struct collect_tree tree = {
+        .roots = tree_roots, .children = tree_children, .owners = tree_owners};
     return &tree;
 }
 
@@ -267,8 +393,10 @@ static bool fsck_seen(struct fsck *fsck, const struct version_ref *ref)
     return false;
 }
 
-static enum err_code fsck_ref(void *context, const struct version_ref *ref, struct err *err)
+static enum err_code fsck_ref(void *context, const struct root_of *of,
+                              const struct version_ref *ref, struct err *err)
 {
+    (void)of;
     (void)err;
     struct fsck *fsck = context;
     struct err fault = {0};
@@ -295,6 +423,8 @@ enum err_code catalog_fsck(struct store *store, enum fsck_depth depth, fsck_on_f
     struct root_visitor visitor = {.ref = fsck_ref, .page = fsck_root_page, .context = &fsck};
     enum err_code code = roots_visit(store, &visitor, err);
     bytes_deinit(&fsck.seen);
+    if (code == ERR_OK)
+        code = catalog_check(store, on_fault, fault_context, &counts.faults, err);
     if (code == ERR_OK)
         *ret_counts = counts;
     return code;

@@ -262,7 +262,7 @@ static void test_a_damaged_file_is_named(void **state)
         enum err_code code = scan_all(scan, &all, &err);
         assert_true(code == ERR_CORRUPT || code == ERR_VERSION || (!cut && code == ERR_OK));
         if (code == ERR_CORRUPT)
-            assert_non_null(strstr(err.message, "column file "));
+            assert_non_null(strstr(err.message, "(file "));
         file->len += cut ? 1 : 0;
         file->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
@@ -367,8 +367,50 @@ static void test_a_missing_file_is_damage_and_a_passing_trouble_is_not(void **st
         struct err err = {0};
         assert_int_equal(scan_open(&options, &scan, &err), ERR_OK);
         assert_int_equal(scan_next(scan, &batch, &err), codes[i][1]);
-        assert_int_equal(strstr(err.message, "column file ") != NULL, codes[i][1] == ERR_CORRUPT);
+        assert_int_equal(strstr(err.message, "(file ") != NULL, codes[i][1] == ERR_CORRUPT);
     }
+}
+
+/* Reads no file before it is asked for a column, and then that one's. */
+static void test_a_lazy_scan_reads_what_is_fetched(void **state)
+{
+    struct table *table = *state;
+    static const size_t wanted[] = {2, 0, 6, 7, 3}; /* 6 was added later, 7 is the partition's */
+    struct scan_options options = {
+        .schema = &schema,
+        .tree = {.source = &table->source, .kind = TREE_MANIFEST, .root = table->root},
+        .files = file_memory_source(&table->files),
+        .wanted = wanted,
+        .wanted_count = ARRAY_COUNT(wanted),
+        .lazy = true};
+    struct scan *scan SCAN_CLEANUP = NULL;
+    const struct batch *batch;
+    struct err err = {0};
+    assert_int_equal(scan_open(&options, &scan, &err), ERR_OK);
+    assert_int_equal(scan_next(scan, &batch, &err), ERR_OK);
+    assert_int_equal(scan_counts(scan).files_read, 0);
+    assert_true(batch->rows > 1000);
+    for (size_t i = 0; i < ARRAY_COUNT(wanted); i++) {
+        assert_int_equal(batch->vectors[i].rows, 0);
+        for (size_t rows = 10; rows < SIZE_MAX / 1000; rows *= 1000) {
+            VECTOR_CLEANUP struct vector expected;
+            size_t count = rows < batch->rows ? rows : batch->rows;
+            vector_init(&expected, batch->vectors[i].type);
+            for (size_t row = 0; wanted[i] == 6 && row < count; row++)
+                vector_append(&expected, (struct value){.null = true});
+            if (wanted[i] != 6)
+                vector_append_range(
+                    &expected, &table->rows[0].vectors[wanted[i] == 7 ? 5 : wanted[i]], 0, count);
+            assert_int_equal(scan_fetch(scan, i, rows, &err), ERR_OK);
+            assert_true(vectors_equal(&batch->vectors[i], &expected));
+            assert_int_equal(scan_fetch(scan, i, 1, &err), ERR_OK); /* there already */
+            assert_int_equal(batch->vectors[i].rows, count);
+        }
+    }
+    assert_int_equal(scan_counts(scan).files_read, 3);
+    assert_int_equal(scan_next(scan, &batch, &err), ERR_OK);
+    assert_int_equal(batch->vectors[1].rows, 0);
+    assert_int_equal(scan_counts(scan).files_read, 3);
 }
 
 static void test_a_default_of_another_type_is_refused(void **state)
@@ -400,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_a_damaged_file_is_named),
         cmocka_unit_test(test_a_tree_that_says_other_than_the_file_is_found_out),
         cmocka_unit_test(test_a_missing_file_is_damage_and_a_passing_trouble_is_not),
+        cmocka_unit_test(test_a_lazy_scan_reads_what_is_fetched),
         cmocka_unit_test(test_a_default_of_another_type_is_refused),
     };
     return cmocka_run_group_tests(tests, table_setup, table_teardown);

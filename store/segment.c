@@ -31,6 +31,8 @@ struct segment_writer {
     struct bytes shared; /* the row group's small columns */
     uint64_t hashes[HASH_ROWS];
     struct segment segment;
+    struct cluster_layout layout; /* of the segment; kind 0: rows as they come */
+    uint32_t bucket;
 };
 
 void segment_deinit(struct segment *segment)
@@ -149,11 +151,24 @@ static uint32_t entry_file(struct page_row_group *entry, const struct encoded_co
     return (uint32_t)entry->file_count++;
 }
 
+/* Empty where the segment is not sorted. */
+static struct span sort_key_copy(struct segment_writer *writer, size_t row)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    if (writer->layout.sort_count == 0)
+        return (struct span){0};
+    sort_key_of(&writer->layout, &writer->pending, row, &key);
+    return arena_copy(&writer->segment.arena, bytes_span(&key));
+}
+
 /* The entry of columns [first, first + count) of writer->order. */
 static void append_entry(struct segment_writer *writer, size_t first, size_t count)
 {
     struct segment *segment = &writer->segment;
-    struct page_row_group entry = {.row_count = writer->pending.rows};
+    struct page_row_group entry = {.row_count = writer->pending.rows,
+                                   .bucket = writer->bucket,
+                                   .sort_first = sort_key_copy(writer, 0),
+                                   .sort_last = sort_key_copy(writer, writer->pending.rows - 1)};
     entry.files = arena_alloc(&segment->arena, count, sizeof(*entry.files));
     entry.columns = arena_alloc(&segment->arena, count, sizeof(*entry.columns));
     for (size_t i = 0; i < count; i++) {
@@ -248,6 +263,23 @@ enum err_code segment_append(struct segment_writer *writer, const struct batch *
     return ERR_OK;
 }
 
+void segment_cluster(struct segment_writer *writer, const struct cluster_layout *layout)
+{
+    ASSERT(writer->pending.rows == 0 && writer->segment.row_count == 0);
+    writer->layout = *layout;
+}
+
+enum err_code segment_bucket(struct segment_writer *writer, uint32_t bucket, struct err *err)
+{
+    ASSERT(bucket >= writer->bucket);
+    if (bucket > writer->bucket && writer->pending.rows > 0) {
+        TRY(row_group_end(writer, err));
+        row_group_cutter_reset(&writer->cutter);
+    }
+    writer->bucket = bucket;
+    return ERR_OK;
+}
+
 enum err_code segment_finish(struct segment_writer *writer, struct segment *ret_segment,
                              struct err *err)
 {
@@ -259,6 +291,8 @@ enum err_code segment_finish(struct segment_writer *writer, struct segment *ret_
     rowsum_reset(&writer->rowsum);
     *ret_segment = writer->segment;
     writer->segment = (struct segment){0};
+    writer->layout = (struct cluster_layout){0};
+    writer->bucket = 0;
     arena_init(&writer->segment.arena, SIZE_MAX / 2);
     return ERR_OK;
 }

@@ -3,7 +3,8 @@
  *     rows -> row groups (store/rowgroup.h) -> columns (store/column.h) -> files to the sink
  *                                                                      -> entries for the tree
  *
- * Columns whose encoded form is below COLUMN_SHARED_BYTES_MAX stand in one file per row group, one
+ * Of a clustered segment the row groups say bucket and sort keys (segment_cluster). Columns whose
+ * encoded form is below COLUMN_SHARED_BYTES_MAX stand in one file per row group, one
  * after another in order of column id. Every other column is a file.
  *
  * Invariants: 1. Equal rows in equal order give equal files and entries, however they came in.
@@ -57,6 +58,12 @@ void segment_writer_free(struct segment_writer *writer);
  * (the sink's) the writer can only be freed. */
 enum err_code segment_append(struct segment_writer *writer, const struct batch *batch, size_t at,
                              size_t rows, struct err *err);
+/* Before the first row of a segment, for that segment: its rows come in the order of this layout,
+ * bucket after bucket. Copies. */
+void segment_cluster(struct segment_writer *writer, const struct cluster_layout *layout);
+/* The rows that follow are in this bucket, which is not below the one before: a row group never
+ * spans two. */
+enum err_code segment_bucket(struct segment_writer *writer, uint32_t bucket, struct err *err);
 /* Ends the last row group; the segment is the caller's and the writer begins a new one. */
 enum err_code segment_finish(struct segment_writer *writer, struct segment *ret_segment,
                              struct err *err);

@@ -2,6 +2,7 @@
 
 #include "store/catalog_keys.h"
 #include "store/pages.h"
+#include "store/rights.h"
 
 #define EXPIRE_RECORDS_MAX 100
 
@@ -75,19 +76,24 @@ static enum err_code record_remove(struct store *store, struct catalog_change *c
     return ERR_OK;
 }
 
-/* Gives the name to snapshot->id, from another snapshot if may_replace. *ret_replaced 0: from none. */
+/* Gives the name to snapshot->id, from another snapshot if `replaces` is not NULL; that is the one that
+ * may be replaced. *ret_replaced 0: from none. */
 static enum err_code name_take(struct store *store, struct catalog_change *change,
-                               const struct snapshot_record *snapshot, bool may_replace,
-                               struct table_id *ret_replaced, struct err *err)
+                               const struct snapshot_record *snapshot,
+                               const struct table_id *replaces, struct table_id *ret_replaced,
+                               struct err *err)
 {
     struct name_target target = {.kind = NAME_SNAPSHOT, .id = snapshot->id};
     struct name_target old = {0};
     bool found = false;
     TRY(name_look(store, NULL, snapshot->project, snapshot->name, &old, &found, err));
-    if (!found || old.kind != NAME_SNAPSHOT || !may_replace) {
+    if (!found || old.kind != NAME_SNAPSHOT || replaces == NULL) {
         *ret_replaced = (struct table_id){0};
         return name_claim(store, change, snapshot->project, snapshot->name, target, err);
     }
+    if (old.id.n != replaces->n) /* rights were asked of that one */
+        return err_set(err, ERR_CONFLICT, "another snapshot has the name %.*s meanwhile",
+                       SPAN_PRINTF(snapshot->name));
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
     struct snapshot_record ignored;
@@ -177,12 +183,15 @@ enum err_code snapshot_create(struct store *store, const struct snapshot_spec *s
         return err_set(err, ERR_PARAMETER, "a description has at most %d bytes of UTF-8",
                        LIMIT_COMMENT_BYTES);
     TRY(catalog_sequence_take(store, &change, "table", &snapshot.id.n, err));
-    TRY(name_take(store, &change, &snapshot, spec->or_replace, &replaced, err));
+    TRY(name_take(store, &change, &snapshot, spec->or_replace ? &spec->replaces : NULL, &replaced,
+                  err));
     TRY(table_expect(store, &change, spec->table, &arena, &table, err));
     snapshot.version = table.version;
     TRY(claim_sign(store, spec, &table, note->now_ms, &claim, &snapshot, err));
     record_put(&change, &snapshot);
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
+    if (replaced.n != 0)
+        rights_sweep_wish(store);
     *ret_id = snapshot.id;
     return ERR_OK;
 }
@@ -220,9 +229,11 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
     memcpy(snapshot.signature, replica->signature, SIGNATURE_BYTES);
     TRY(version_is_here(store, &replica->version, err));
     TRY(catalog_sequence_take(store, &change, "table", &snapshot.id.n, err));
-    TRY(name_take(store, &change, &snapshot, true, &replaced, err));
+    TRY(name_take(store, &change, &snapshot, &replica->replaces, &replaced, err));
     record_put(&change, &snapshot);
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
+    if (replaced.n != 0)
+        rights_sweep_wish(store);
     *ret_id = snapshot.id;
     if (ret_replaced != NULL)
         *ret_replaced = replaced;
@@ -248,13 +259,17 @@ enum err_code snapshot_drop(struct store *store, struct table_id id, const struc
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     TRY(drop_add(store, &change, id, err));
-    return catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err);
+    TRY(catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err));
+    rights_sweep_wish(store);
+    return ERR_OK;
 }
 
+/* *damage: the first record that cannot be read; the others expire all the same. */
 static enum err_code expired_gather(struct store *store, uint64_t now_ms,
                                     struct table_id ids[EXPIRE_RECORDS_MAX], size_t *ret_count,
-                                    struct err *err)
+                                    struct err *damage, struct err *err)
 {
+    struct err reason;
     DB_ITER_CLEANUP struct db_iter *iter = NULL;
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
@@ -269,7 +284,11 @@ static enum err_code expired_gather(struct store *store, uint64_t now_ms,
         if (!found)
             break;
         arena_reset(&arena);
-        TRY(snapshot_record_decode(value, &arena, &snapshot, err));
+        if (snapshot_record_decode(value, &arena, &snapshot, &reason) != ERR_OK) {
+            if (damage->code == ERR_OK)
+                *damage = reason;
+            continue;
+        }
         if (snapshot.expires_ms != 0 && snapshot.expires_ms <= now_ms)
             ids[count++] = snapshot.id;
     }
@@ -283,11 +302,14 @@ enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     struct table_id ids[EXPIRE_RECORDS_MAX];
     size_t count = 0;
-    TRY(expired_gather(store, now_ms, ids, &count, err));
+    struct err damage = {0};
+    TRY(expired_gather(store, now_ms, ids, &count, &damage, err));
     for (size_t i = 0; i < count; i++)
         TRY(drop_add(store, &change, ids[i], err));
-    if (count > 0)
+    if (count > 0) {
         TRY(catalog_commit(store, &change, CATALOG_USE_RESERVE, err));
+        rights_sweep_wish(store);
+    }
     *ret_dropped = count;
-    return ERR_OK;
+    return damage.code == ERR_OK ? ERR_OK : err_set(err, damage.code, "%s", damage.message);
 }

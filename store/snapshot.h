@@ -24,6 +24,9 @@ struct snapshot_spec {
     uint64_t expires_ms; /* 0: never */
     struct span description;
     bool or_replace; /* of a snapshot; a table's name is ERR_EXISTS all the same */
+    /* With or_replace: the snapshot that the caller may replace; 0: none has the name. Another one that
+     * has the name by the time of the commit is ERR_CONFLICT. */
+    struct table_id replaces;
     struct span region;
     const struct snapshot_signer *signer;
 };
@@ -52,6 +55,7 @@ enum err_code snapshot_verify(struct span claim, const struct identity_key *make
 struct snapshot_replica {
     struct project_id project;
     struct span name;
+    struct table_id replaces; /* as in snapshot_spec */
     uint64_t expires_ms;
     struct span claim; /* verified; its version and attribute root are version's */
     struct identity_key maker;
@@ -64,7 +68,8 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
                                const struct change_note *note, struct table_id *ret_id,
                                struct table_id *ret_replaced, struct err *err) MUST_USE;
 
-/* Drops what has expired at now_ms, some at a time: again until *ret_dropped is 0. */
+/* Drops what has expired at now_ms, some at a time: again until *ret_dropped is 0. A record that
+ * cannot be read is the error, after the others have gone; *ret_dropped is valid then, too. */
 enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,
                               struct err *err) MUST_USE;
 

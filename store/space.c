@@ -1,6 +1,7 @@
 #include "store/space.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 enum err_code space_check(const struct space *space, uint64_t bytes, struct err *err)
@@ -13,7 +14,31 @@ enum err_code space_check(const struct space *space, uint64_t bytes, struct err 
         return ERR_OK;
     return err_set(err, ERR_NO_SPACE,
                    "%s: %" PRIu64 " bytes are free, %" PRIu64 " are needed (%" PRIu64
-                   " and the reserve of %" PRIu64 "); drop something or add space",
+                   " and the reserve of %" PRIu64 "); drop snapshots or add space",
                    space->path, free_bytes, bytes + space->reserve_bytes, bytes,
                    space->reserve_bytes);
+}
+
+static enum err_code descriptors_failed(const char *doing, struct err *err)
+{
+    struct rlimit limit = {0};
+    (void)!getrlimit(RLIMIT_NOFILE, &limit);
+    return err_set(err, ERR_NO_DESCRIPTORS,
+                   "%s: this process may have %" PRIu64 " files open and has; raise the limit "
+                   "(prlimit --nofile, LimitNOFILE=) or ask again later",
+                   doing, (uint64_t)limit.rlim_cur);
+}
+
+enum err_code space_failed(const char *path, const char *doing, int number, struct err *err)
+{
+    if (number == EMFILE || number == ENFILE)
+        return descriptors_failed(doing, err);
+    if (number != ENOSPC && number != EDQUOT)
+        return err_set(err, ERR_IO, "%s: %s: %s", path, doing, strerror(number));
+    struct statvfs stat = {0};
+    (void)!statvfs(path, &stat);
+    return err_set(err, ERR_NO_SPACE,
+                   "%s: the disk is full while %s: %" PRIu64
+                   " bytes are free; drop snapshots or add space",
+                   path, doing, (uint64_t)stat.f_bavail * stat.f_frsize);
 }

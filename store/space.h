@@ -1,4 +1,4 @@
-/* The disk reserve: what new data may not use. */
+/* The disk and its reserve (what new data may not use), and what a refused file operation means. */
 #ifndef STORE_SPACE_H
 #define STORE_SPACE_H
 
@@ -12,5 +12,9 @@ struct space {
 
 /* ERR_NO_SPACE, with bytes free and needed, unless the reserve stays free after `bytes` more. */
 enum err_code space_check(const struct space *space, uint64_t bytes, struct err *err);
+
+/* The error of an operation on `path` (a file or its folder) that ended with this errno.
+ * ERR_NO_SPACE with the bytes free, ERR_NO_DESCRIPTORS with the limit, else ERR_IO. */
+enum err_code space_failed(const char *path, const char *doing, int number, struct err *err);
 
 #endif

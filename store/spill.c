@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/statvfs.h>
 
 static int open_named(const char *folder)
 {
@@ -15,16 +14,14 @@ static int open_named(const char *folder)
     return fd;
 }
 
-enum err_code spill_open(const char *folder, uint64_t reserve_bytes, struct spill *ret_spill,
-                         struct err *err)
+enum err_code spill_open(const struct space *space, struct spill *ret_spill, struct err *err)
 {
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open(space->path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
-        fd = open_named(folder); /* a file system without unnamed files */
+        fd = open_named(space->path); /* a file system without unnamed files */
     if (fd < 0)
-        return err_set(err, ERR_IO, "cannot make a temporary file in %s: %s", folder,
-                       strerror(errno));
-    *ret_spill = (struct spill){.fd = fd, .reserve_bytes = reserve_bytes};
+        return space_failed(space->path, "making a temporary file", errno, err);
+    *ret_spill = (struct spill){.fd = fd, .space = *space};
     return ERR_OK;
 }
 
@@ -35,35 +32,29 @@ void spill_close(struct spill *spill)
     *spill = SPILL_CLOSED;
 }
 
-static enum err_code check_space(const struct spill *spill, size_t more, struct err *err)
-{
-    struct statvfs disk;
-    if (fstatvfs(spill->fd, &disk) != 0)
-        return err_set(err, ERR_IO, "temporary file: %s", strerror(errno));
-    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (free_bytes < more || free_bytes - more < spill->reserve_bytes)
-        return err_set(err, ERR_NO_SPACE,
-                       "temporary file: %" PRIu64 " MiB free, %" PRIu64 " MiB are kept in reserve",
-                       free_bytes >> 20, spill->reserve_bytes >> 20);
-    return ERR_OK;
-}
-
 enum err_code spill_write(struct spill *spill, struct span content, struct err *err)
 {
-    TRY(check_space(spill, content.len, err));
+    TRY(space_check(&spill->space, content.len, err));
     uint64_t at = spill->bytes;
     while (content.len > 0) {
         ssize_t wrote = pwrite(spill->fd, content.data, content.len, (off_t)at);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
-            return err_set(err, errno == ENOSPC || errno == EDQUOT ? ERR_NO_SPACE : ERR_IO,
-                           "temporary file: %s", strerror(errno));
+            return space_failed(spill->space.path, "writing a temporary file",
+                                wrote < 0 ? errno : ENOSPC, err);
         content = span_slice(content, (size_t)wrote, content.len - (size_t)wrote);
         at += (uint64_t)wrote;
     }
     spill->bytes = at;
     return ERR_OK;
+}
+
+void spill_discard(const struct spill *spill, uint64_t at, uint64_t len)
+{
+    if (len > 0)
+        (void)fallocate(spill->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+                        (off_t)len);
 }
 
 enum err_code spill_read(const struct spill *spill, uint64_t at, void *ret_content, size_t len,

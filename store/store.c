@@ -4,12 +4,14 @@
 #include "store/crash.h"
 #include "store/directory.h"
 #include "store/parts.h"
+#include "store/rights.h"
 
 static const char marker_key[] = "store";
 
 /* ---- open ---- */
 
-/* The database says itself whose it is, in case the marker file went. */
+/* The database says itself whose it is, in case the marker file went. What an older program wrote is of
+ * this program's format from now on: that one must not read what this one writes. */
 static enum err_code meta_marker_check(struct store *store, struct span wanted, struct err *err)
 {
     struct bytes found_text BYTES_CLEANUP = {0};
@@ -17,7 +19,9 @@ static enum err_code meta_marker_check(struct store *store, struct span wanted, 
     bool found;
     TRY(db_find(store->db, NULL, FAMILY_META, span_text(marker_key), &found_text, &found, err));
     if (found)
-        return marker_check(store->data_dir, bytes_span(&found_text), wanted, err);
+        TRY(marker_check(store->data_dir, bytes_span(&found_text), wanted, err));
+    if (found && span_equal(bytes_span(&found_text), wanted))
+        return ERR_OK;
     db_batch_put(&batch, FAMILY_META, span_text(marker_key), wanted);
     return db_write(store->db, &batch, true, err);
 }
@@ -44,7 +48,8 @@ static enum err_code database_open(struct store *store, const struct store_optio
     TRY(code);
     TRY(meta_marker_check(store, bytes_span(&wanted), err));
     CRASH_POINT(CRASH_STORE_CREATED);
-    return found ? ERR_OK : marker_write(store->data_dir, bytes_span(&wanted), err);
+    bool same = found && span_equal(bytes_span(&found_text), bytes_span(&wanted));
+    return same ? ERR_OK : marker_write(store->data_dir, bytes_span(&wanted), err);
 }
 
 static enum err_code parts_open(struct store *store, const struct store_options *options,
@@ -56,10 +61,12 @@ static enum err_code parts_open(struct store *store, const struct store_options 
     TRY(directory_make(store->tmp_dir, err));
     TRY(directory_clear(store->tmp_dir, err));
     TRY(database_open(store, options, err));
+    TRY(audit_chain_open(&store->audit, store->db, err));
     TRY(index_open(&store->index, store->db, err));
     store->index.small_bytes_max = SMALL_FAMILY_BYTES_MAX;
+    store->thin_percent = THIN_LIVE_PERCENT;
     store->packs = packs_new(&store->index, &store->space, store->tmp_dir);
-    return ERR_OK;
+    return rights_open(store, &store->rights, err);
 }
 
 enum err_code store_open(const struct store_options *options, struct store **ret_store,
@@ -74,6 +81,7 @@ enum err_code store_open(const struct store_options *options, struct store **ret
     store->space = (struct space){store->data_dir, options->disk_reserve_bytes};
     pthread_mutex_init(&store->catalog_lock, NULL);
     pthread_mutex_init(&store->collect_lock, NULL);
+    audit_chain_init(&store->audit);
     enum err_code code = parts_open(store, options, err);
     if (code != ERR_OK) {
         store_close(store);
@@ -91,9 +99,11 @@ void store_close(struct store *store)
         packs_free(store->packs);
         index_close(&store->index);
     }
+    rights_close(store->rights);
     db_close(store->db);
     if (store->lock_file >= 0)
         close(store->lock_file);
+    audit_chain_deinit(&store->audit);
     pthread_mutex_destroy(&store->collect_lock);
     pthread_mutex_destroy(&store->catalog_lock);
     mem_free(store->tmp_dir);
@@ -106,6 +116,11 @@ void store_close(struct store *store)
 const char *store_tmp_dir(const struct store *store)
 {
     return store->tmp_dir;
+}
+
+uint64_t store_disk_reserve_bytes(const struct store *store)
+{
+    return store->space.reserve_bytes;
 }
 
 enum err_code store_space_check(const struct store *store, uint64_t bytes, struct err *err)
@@ -127,6 +142,7 @@ void store_usage_get(struct store *store, struct store_usage *ret_usage)
     }
     usage.small_bytes = index->small_bytes;
     usage.collection = index->collection;
+    usage.lock_us_max = index->held_ns_max / 1000;
     index_unlock(index);
     *ret_usage = usage;
 }

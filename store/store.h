@@ -19,7 +19,9 @@
 
 #include "proto/ids.h"
 
-#define STORE_FORMAT               1
+/* 2: tables with clustering, properties, external storage and lifecycle switches; projects with
+ * protection; users, roles and grants. Programs of format 1 would say that these records are damaged. */
+#define STORE_FORMAT               2
 #define DISK_RESERVE_BYTES_DEFAULT (UINT64_C(256) << 20)
 
 struct store;
@@ -42,6 +44,8 @@ void store_close(struct store *store);
 /* "DATA_DIR/tmp": for files that need not outlive the process. Borrowed until store_close. */
 const char *store_tmp_dir(const struct store *store);
 
+uint64_t store_disk_reserve_bytes(const struct store *store);
+
 /* ERR_NO_SPACE, with bytes free and needed, unless the reserve stays free after `bytes` more. */
 enum err_code store_space_check(const struct store *store, uint64_t bytes, struct err *err);
 
@@ -51,6 +55,7 @@ struct store_usage {
     uint64_t pack_live_bytes; /* of those, bytes of indexed files */
     uint64_t small_bytes;     /* in the nursery */
     uint64_t collection;      /* number of the last clean-up begun */
+    uint64_t lock_us_max;     /* the longest that content commits had to wait for one step */
 };
 
 void store_usage_get(struct store *store, struct store_usage *ret_usage);

@@ -1,6 +1,7 @@
 #include "store/table.h"
 
 #include "store/catalog_keys.h"
+#include "store/rights.h"
 #include "store/table_change.h"
 #include "store/version_store.h"
 
@@ -15,6 +16,14 @@ static enum err_code table_read(struct store *store, struct db_view *view, struc
     TRY(catalog_record_find(store, view, FAMILY_CATALOG, bytes_span(&key), arena, ret_record,
                             &found, err));
     return found ? ERR_OK : err_set(err, ERR_TABLE_NOT_FOUND, "the table is gone");
+}
+
+enum err_code table_change_read(struct store *store, struct table_id id, struct arena *arena,
+                                struct span *ret_encoded, struct table_record *ret_table,
+                                struct err *err)
+{
+    TRY(table_read(store, NULL, id, arena, ret_encoded, err));
+    return table_record_decode(*ret_encoded, arena, ret_table, err);
 }
 
 enum err_code table_get(struct store *store, struct db_view *view, struct table_id id,
@@ -77,22 +86,89 @@ void table_change_put(struct catalog_change *change, const struct table_record *
     history_put(change, table, operation, note);
 }
 
-/* Name, record and first history record of a new table. */
-static enum err_code table_add(struct store *store, struct catalog_change *change,
+/* Takes the record away and ends the history; not the name. */
+static void record_remove(struct catalog_change *change, const struct table_record *table,
+                          struct span old_record, const struct change_note *note)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    struct table_record last = *table;
+    catalog_key_id('t', table->id.n, &key);
+    catalog_expect(change, FAMILY_CATALOG, bytes_span(&key), old_record);
+    catalog_delete(change, FAMILY_CATALOG, bytes_span(&key));
+    last.sequence++;
+    history_put(change, &last, OPERATION_DROP, note);
+}
+
+void table_change_drop(struct catalog_change *change, const struct table_record *table,
+                       struct span old_record, const struct change_note *note)
+{
+    record_remove(change, table, old_record, note);
+    name_release(change, table->project, table->name,
+                 (struct name_target){.kind = NAME_TABLE, .id = table->id});
+}
+
+/* Gives the name to `target`, from the table that is replaced if there is one. */
+static enum err_code name_take(struct store *store, struct catalog_change *change,
+                               const struct table_spec *spec, const struct change_note *note,
+                               struct name_target target, struct err *err)
+{
+    if (spec->replaces.n == 0)
+        return name_claim(store, change, spec->project, spec->name, target, err);
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct span record;
+    struct table_record old;
+    struct err reason;
+    enum err_code code = table_change_read(store, spec->replaces, &arena, &record, &old, &reason);
+    if (code == ERR_TABLE_NOT_FOUND)
+        return err_set(err, ERR_CONFLICT, "the table that is replaced has gone meanwhile");
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    record_remove(change, &old, record, note);
+    name_replace(change, spec->project, spec->name,
+                 (struct name_target){.kind = NAME_TABLE, .id = spec->replaces}, target);
+    rights_sweep_wish(store); /* a wish too many, should the commit fail, costs one look */
+    return ERR_OK;
+}
+
+enum err_code table_texts_check(struct span comment, const struct table_property *properties,
+                                size_t property_count, struct err *err)
+{
+    size_t bytes = 0;
+    if (comment.len > LIMIT_COMMENT_BYTES || !span_is_utf8(comment))
+        return err_set(err, ERR_PARAMETER, "a comment has at most %d bytes of UTF-8",
+                       LIMIT_COMMENT_BYTES);
+    for (size_t i = 0; i < property_count; i++) {
+        struct span key = properties[i].key, value = properties[i].value;
+        bytes += key.len + value.len;
+        if (key.len == 0 || key.len > LIMIT_NAME_BYTES || value.len > LIMIT_COMMENT_BYTES ||
+            !span_is_utf8(key) || !span_is_utf8(value))
+            return err_set(err, ERR_PARAMETER,
+                           "TBLPROPERTIES: a key has 1 to %d bytes of UTF-8, a value at most %d",
+                           LIMIT_NAME_BYTES, LIMIT_COMMENT_BYTES);
+    }
+    if (property_count > LIMIT_OPTIONS || bytes > LIMIT_PROPERTIES_BYTES)
+        return err_set(err, ERR_PARAMETER, "TBLPROPERTIES: at most %d, of %zu bytes in all",
+                       LIMIT_OPTIONS, (size_t)LIMIT_PROPERTIES_BYTES);
+    return ERR_OK;
+}
+
+enum err_code table_change_add(struct store *store, struct catalog_change *change,
                                const struct table_spec *spec, const struct change_note *note,
                                struct table_record *table, struct err *err)
 {
-    if (spec->comment.len > LIMIT_COMMENT_BYTES || !span_is_utf8(spec->comment))
-        return err_set(err, ERR_PARAMETER, "a comment has at most %d bytes of UTF-8",
-                       LIMIT_COMMENT_BYTES);
+    TRY(table_texts_check(spec->comment, spec->properties, spec->property_count, err));
     TRY(catalog_sequence_take(store, change, "table", &table->id.n, err));
     struct name_target target = {.kind = NAME_TABLE, .id = table->id};
-    TRY(name_claim(store, change, spec->project, spec->name, target, err));
+    TRY(name_take(store, change, spec, note, target, err));
     table->project = spec->project;
     table->name = spec->name;
     table->owner = note->principal;
     table->comment = spec->comment;
     table->lifecycle_days = spec->lifecycle_days;
+    table->external = spec->external;
+    table->properties = spec->properties;
+    table->property_count = spec->property_count;
     table->created_ms = note->now_ms;
     table->modified_ms = note->now_ms;
     table->sequence = 1;
@@ -105,16 +181,15 @@ static enum err_code table_add(struct store *store, struct catalog_change *chang
 
 /* The one partition of a table without partition columns is there from the start. */
 static enum err_code single_partition(struct content *content, enum tree_kind kind,
-                                      const struct change_note *note, struct digest *ret_root,
-                                      struct err *err)
+                                      const struct clustering *clustering, uint64_t now_ms,
+                                      struct digest *ret_root, struct err *err)
 {
     struct page_source source = content_page_source(content);
     struct page_sink sink = content_page_sink(content);
-    struct page_entry entry = {.kind = PAGE_ENTRY_PARTITION};
+    struct page_entry entry = {.kind = PAGE_ENTRY_PARTITION, .partition.clustering = *clustering};
     if (kind == TREE_ATTRIBUTES)
-        entry = (struct page_entry){
-            .kind = PAGE_ENTRY_ATTRIBUTE,
-            .attribute = {.created_ms = note->now_ms, .modified_ms = note->now_ms}};
+        entry = (struct page_entry){.kind = PAGE_ENTRY_ATTRIBUTE,
+                                    .attribute = {.created_ms = now_ms, .modified_ms = now_ms}};
     struct tree_edit edit = {.kind = TREE_PUT, .entry = &entry};
     struct tree_edit_array array = {.edits = &edit, .count = 1};
     struct tree_edit_source edits = tree_edit_array_source(&array);
@@ -127,24 +202,27 @@ static enum err_code single_partition(struct content *content, enum tree_kind ki
 }
 
 static enum err_code first_root(struct content *content, enum tree_kind kind,
-                                const struct schema *schema, const struct change_note *note,
+                                const struct version_record *version, uint64_t now_ms,
                                 struct digest *ret_root, struct err *err)
 {
     struct page_sink sink = content_page_sink(content);
-    if (schema->partition_column_count > 0)
+    if (version->schema.partition_column_count > 0)
         return tree_empty(kind, &sink, ret_root, err);
-    return single_partition(content, kind, note, ret_root, err);
+    return single_partition(content, kind, &version->clustering, now_ms, ret_root, err);
 }
 
-static enum err_code first_version(struct content *content, const struct schema *schema,
-                                   const struct change_note *note, struct version_ref *ret_ref,
-                                   struct err *err)
+enum err_code table_first_version(struct content *content, const struct table_spec *spec,
+                                  uint64_t now_ms, struct version_ref *ret_ref, struct err *err)
 {
-    struct version_record version = {.schema = *schema, .kind = TABLE_STANDARD};
+    struct version_record version = {.kind = TABLE_STANDARD, .clustering = spec->clustering};
     struct digest attribute_root;
-    TRY(schema_validate(schema, err));
-    TRY(first_root(content, TREE_MANIFEST, schema, note, &version.root, err));
-    TRY(first_root(content, TREE_ATTRIBUTES, schema, note, &attribute_root, err));
+    if (spec->like != NULL)
+        version = *spec->like;
+    version.schema = *spec->schema;
+    TRY(schema_validate(&version.schema, err));
+    TRY(clustering_validate(&version.clustering, &version.schema, err));
+    TRY(first_root(content, TREE_MANIFEST, &version, now_ms, &version.root, err));
+    TRY(first_root(content, TREE_ATTRIBUTES, &version, now_ms, &attribute_root, err));
     TRY(version_add(content, &version, &attribute_root, ret_ref, err));
     return content_commit(content, err);
 }
@@ -155,10 +233,10 @@ enum err_code table_create(struct content *content, const struct table_spec *spe
     struct store *store = content_store(content);
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     struct table_record table = {0};
-    TRY(table_add(store, &change, spec, note, &table, err));
-    TRY(first_version(content, spec->schema, note, &table.version, err));
+    TRY(table_change_add(store, &change, spec, note, &table, err));
+    TRY(table_first_version(content, spec, note->now_ms, &table.version, err));
     catalog_change_clear(&change); /* asked whether it may be: again, with the version */
-    TRY(table_add(store, &change, spec, note, &table, err));
+    TRY(table_change_add(store, &change, spec, note, &table, err));
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
     *ret_id = table.id;
     return ERR_OK;
@@ -183,7 +261,7 @@ enum err_code table_clone(struct store *store, const struct table_spec *spec,
     TRY(snapshot_record_decode(record, &arena, &source, err));
     catalog_expect(&change, FAMILY_CATALOG, bytes_span(&key), record);
     struct table_record table = {.version = source.version};
-    TRY(table_add(store, &change, spec, note, &table, err));
+    TRY(table_change_add(store, &change, spec, note, &table, err));
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
     *ret_id = table.id;
     return ERR_OK;
@@ -193,19 +271,13 @@ enum err_code table_drop(struct store *store, struct table_id id, const struct c
                          struct err *err)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    BYTES_CLEANUP struct bytes key = {0};
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    struct span record;
     struct table_record table;
-    TRY(table_read(store, NULL, id, &arena, &record, err));
-    TRY(table_record_decode(record, &arena, &table, err));
-    catalog_key_id('t', id.n, &key);
-    catalog_expect(&change, FAMILY_CATALOG, bytes_span(&key), record);
-    catalog_delete(&change, FAMILY_CATALOG, bytes_span(&key));
-    name_release(&change, table.project, table.name,
-                 (struct name_target){.kind = NAME_TABLE, .id = id});
-    table.sequence++;
-    history_put(&change, &table, OPERATION_DROP, note);
-    return catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err);
+    struct span record;
+    TRY(table_change_read(store, id, &arena, &record, &table, err));
+    table_change_drop(&change, &table, record, note);
+    TRY(catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err));
+    rights_sweep_wish(store); /* its grants do not count any more: their records may go */
+    return ERR_OK;
 }

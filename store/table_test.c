@@ -95,24 +95,39 @@ static int teardown(void **state)
 
 /* ---- a table of two columns, partitioned by a number or not ---- */
 
-static struct table_id make_table(const char *name, bool partitioned)
+static struct schema two_columns(bool partitioned)
 {
-    struct column columns[] = {
-        {.id = 1, .name = span_text("id"), .type = {.kind = TYPE_BIGINT}},
-        {.id = 2, .name = span_text("note"), .type = {.kind = TYPE_STRING}},
+    static struct column columns[] = {
+        {.id = 1, .type = {.kind = TYPE_BIGINT}},
+        {.id = 2, .type = {.kind = TYPE_STRING}},
     };
-    struct column partition = {.id = 3, .name = span_text("p"), .type = {.kind = TYPE_BIGINT}};
-    struct schema schema = {.columns = columns,
-                            .column_count = 2,
-                            .partition_columns = &partition,
-                            .partition_column_count = partitioned ? 1 : 0,
-                            .next_column_id = 4};
-    struct table_spec spec = {.project = bench.project, .name = span_text(name), .schema = &schema};
+    static struct column partition = {.id = 3, .type = {.kind = TYPE_BIGINT}};
+    columns[0].name = span_text("id");
+    columns[1].name = span_text("note");
+    partition.name = span_text("p");
+    return (struct schema){.columns = columns,
+                           .column_count = 2,
+                           .partition_columns = &partition,
+                           .partition_column_count = partitioned ? 1 : 0,
+                           .next_column_id = 4};
+}
+
+static enum err_code replace_table(const char *name, struct table_id old, bool partitioned,
+                                   struct table_id *ret_id)
+{
+    const struct schema schema = two_columns(partitioned);
+    struct table_spec spec = {
+        .project = bench.project, .name = span_text(name), .schema = &schema, .replaces = old};
     struct change_note made = note();
-    struct table_id id = {0};
     CONTENT_CLEANUP struct content *content = NULL;
     ok(content_open(bench.store, bench.account, &content, &bench.err));
-    ok(table_create(content, &spec, &made, &id, &bench.err));
+    return table_create(content, &spec, &made, ret_id, &bench.err);
+}
+
+static struct table_id make_table(const char *name, bool partitioned)
+{
+    struct table_id id = {0};
+    ok(replace_table(name, (struct table_id){0}, partitioned, &id));
     return id;
 }
 
@@ -168,7 +183,9 @@ static enum err_code write_partition(struct content *content, struct table_write
     struct tree_edit_array array = {.edits = load.edits, .count = 3};
     struct tree_edit_source edits = tree_edit_array_source(&array);
     struct change_note made = note();
-    return table_write_apply(write, &edits, OPERATION_OVERWRITE, &made, NULL, &bench.err);
+    struct version_ref version;
+    TRY(table_write_apply(write, &edits, made.now_ms, &version, &bench.err));
+    return table_write_commit(write, OPERATION_OVERWRITE, &made, &bench.err);
 }
 
 static void overwrite(struct table_id id, int64_t p, const char *text)
@@ -198,6 +215,9 @@ static struct table_id snapshot(struct table_id table, const char *name, bool or
                                  .signer = &signer};
     struct change_note made = note();
     struct table_id id = {0};
+    struct name_target old;
+    if (name_find(bench.store, NULL, bench.project, spec.name, &old, NULL) == ERR_OK)
+        spec.replaces = old.id;
     ok(snapshot_create(bench.store, &spec, &made, &id, &bench.err));
     return id;
 }
@@ -422,6 +442,12 @@ static void replaced_snapshot_stays_readable_for_who_reads_it(void **state)
     struct change_note made = note();
     struct table_id ignored;
     assert_int_equal(snapshot_create(bench.store, &spec, &made, &ignored, &bench.err), ERR_EXISTS);
+    spec.or_replace = true; /* whoever asked for it saw no snapshot, or another one */
+    assert_int_equal(snapshot_create(bench.store, &spec, &made, &ignored, &bench.err),
+                     ERR_CONFLICT);
+    spec.replaces = id;
+    assert_int_equal(snapshot_create(bench.store, &spec, &made, &ignored, &bench.err),
+                     ERR_CONFLICT);
     struct table_id new = snapshot(id, "s", true);
     assert_int_not_equal(old.n, new.n);
     size_t removed;
@@ -456,6 +482,9 @@ static void replica_is_published_in_place_of_the_old_one(void **state)
     struct table_id replaced;
     ok(snapshot_publish(bench.store, &replica, &made, &first, &replaced, &bench.err));
     assert_int_equal(replaced.n, 0);
+    assert_int_equal(snapshot_publish(bench.store, &replica, &made, &second, &replaced, &bench.err),
+                     ERR_CONFLICT); /* it was not there when rights were asked */
+    replica.replaces = first;
     ok(snapshot_publish(bench.store, &replica, &made, &second, &replaced, &bench.err));
     assert_int_equal(replaced.n, first.n);
     struct snapshot_record copy;
@@ -514,6 +543,88 @@ static void history_tells_what_was_and_expires(void **state)
     assert_int_equal(text.len, 0);
 }
 
+static void a_replaced_table_keeps_its_readers_and_its_history_ends(void **state)
+{
+    (void)state;
+    struct table_id old = make_table("t", true);
+    overwrite(old, 1, "one");
+    struct version_ref before = get_table(old).version;
+    READER_CLEANUP struct reader_handle *reader = NULL;
+    ok(reader_open(bench.store, old, &reader, &bench.err));
+    struct table_id fresh = {0}, again = {0};
+    ok(replace_table("T", old, false, &fresh));
+    assert_true(fresh.n > old.n);
+    assert_true(version_ref_equal(reader_ref(reader), &before));
+    struct table_record table;
+    ok(table_find(bench.store, NULL, bench.project, span_text("t"), &bench.arena, &table,
+                  &bench.err));
+    assert_int_equal(table.id.n, fresh.n);
+    assert_int_equal(table.sequence, 1);
+    assert_int_equal(table_get(bench.store, NULL, old, &bench.arena, &table, &bench.err),
+                     ERR_TABLE_NOT_FOUND);
+    BYTES_CLEANUP struct bytes text = {0};
+    ok(history_each(bench.store, NULL, old, count_history, &text, &bench.err));
+    assert_true(span_equal(bytes_span(&text), span_text("3 DROP, 2 INSERT OVERWRITE, 1 CREATE, ")));
+    assert_int_equal(replace_table("t", old, false, &again), ERR_CONFLICT); /* gone already */
+    struct table_id other = make_table("other", true);
+    assert_int_equal(replace_table("t", other, false, &again), ERR_CONFLICT); /* not its name */
+    (void)get_table(other);
+    (void)get_table(fresh);
+}
+
+/* As the table that is made first and loaded then; not there before, all of it after. */
+static void a_new_table_appears_with_its_rows(void **state)
+{
+    (void)state;
+    struct table_id plain = make_table("plain", true);
+    overwrite(plain, 7, "rows");
+    const struct schema schema = two_columns(true);
+    const struct table_spec spec = {
+        .project = bench.project, .name = span_text("t"), .schema = &schema};
+    struct table_record table;
+    __attribute__((cleanup(load_deinit))) struct load load = {0};
+    CONTENT_CLEANUP struct content *content = NULL;
+    ok(content_open(bench.store, bench.account, &content, &bench.err));
+    TABLE_WRITE_CLEANUP struct table_write *write = NULL;
+    struct change_note made = note();
+    ok(table_begin_new(content, &spec, made.now_ms, &write, &bench.err));
+    load_prepare(&load, content, 7, "rows");
+    struct tree_edit_array array = {.edits = load.edits, .count = 3};
+    struct tree_edit_source edits = tree_edit_array_source(&array);
+    struct version_ref version;
+    ok(table_write_apply(write, &edits, made.now_ms, &version, &bench.err));
+    assert_int_equal(table_find(bench.store, NULL, bench.project, span_text("t"), &bench.arena,
+                                &table, &bench.err),
+                     ERR_TABLE_NOT_FOUND);
+    ok(table_write_commit(write, OPERATION_CREATE, &made, &bench.err));
+    ok(table_find(bench.store, NULL, bench.project, span_text("t"), &bench.arena, &table,
+                  &bench.err));
+    assert_true(version_ref_equal(&table.version, &version));
+    struct table_record loaded = get_table(plain);
+    assert_true(digest_equal(&table.version.version, &loaded.version.version));
+    assert_int_equal(table.sequence, 1);
+    BYTES_CLEANUP struct bytes text = {0};
+    ok(history_each(bench.store, NULL, table.id, count_history, &text, &bench.err));
+    assert_true(span_equal(bytes_span(&text), span_text("1 CREATE, ")));
+}
+
+static void of_two_new_tables_of_one_name_the_second_fails_whole(void **state)
+{
+    (void)state;
+    const struct schema schema = two_columns(true);
+    const struct table_spec spec = {
+        .project = bench.project, .name = span_text("t"), .schema = &schema};
+    CONTENT_CLEANUP struct content *content = NULL;
+    ok(content_open(bench.store, bench.account, &content, &bench.err));
+    TABLE_WRITE_CLEANUP struct table_write *write = NULL;
+    ok(table_begin_new(content, &spec, note().now_ms, &write, &bench.err));
+    struct table_id first = make_table("t", false);
+    struct version_ref before = get_table(first).version;
+    assert_int_equal(write_partition(content, write, 1, "late"), ERR_EXISTS);
+    struct version_ref after = get_table(first).version;
+    assert_true(version_ref_equal(&before, &after));
+}
+
 static void a_statement_is_remembered_with_its_change(void **state)
 {
     (void)state;
@@ -558,11 +669,20 @@ static void expired_snapshots_go(void **state)
     struct change_note made = note();
     struct table_id going;
     ok(snapshot_create(bench.store, &spec, &made, &going, &bench.err));
+    CATALOG_CHANGE_CLEANUP struct catalog_change damage = {0};
+    BYTES_CLEANUP struct bytes damaged = {0}; /* stands before all others */
+    bytes_append_text(&damaged, "s");
+    bytes_append_u64(&damaged, 0);
     size_t dropped = 9;
     ok(snapshot_expire(bench.store, 4999, &dropped, &bench.err));
     assert_int_equal(dropped, 0);
-    ok(snapshot_expire(bench.store, 5000, &dropped, &bench.err));
-    assert_int_equal(dropped, 1);
+    catalog_put(&damage, FAMILY_CATALOG, bytes_span(&damaged), span_text("no record"));
+    ok(catalog_commit(bench.store, &damage, CATALOG_KEEP_RESERVE, &bench.err));
+    assert_int_not_equal(snapshot_expire(bench.store, 5000, &dropped, &bench.err), ERR_OK);
+    assert_int_equal(dropped, 1); /* it is told, and stops nothing */
+    catalog_change_deinit(&damage);
+    catalog_delete(&damage, FAMILY_CATALOG, bytes_span(&damaged));
+    ok(catalog_commit(bench.store, &damage, CATALOG_KEEP_RESERVE, &bench.err));
     struct snapshot_record record;
     ok(snapshot_get(bench.store, NULL, keep, &bench.arena, &record, &bench.err));
     struct name_target target;
@@ -607,6 +727,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(replica_is_published_in_place_of_the_old_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(history_tells_what_was_and_expires, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_replaced_table_keeps_its_readers_and_its_history_ends,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_table_appears_with_its_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(of_two_new_tables_of_one_name_the_second_fails_whole, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_statement_is_remembered_with_its_change, setup, teardown),
         cmocka_unit_test_setup_teardown(expired_snapshots_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_belongs_to_one_account, setup, teardown),

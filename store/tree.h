@@ -9,7 +9,8 @@
  * permitting. Errors: the source's and sink's own; ERR_CORRUPT for a page that is not what its
  * digest or its parent says.
  *
- * Files: tree.c (roots, look-up), tree_cursor.c, tree_apply.c, tree_diff.c, tree_mark.c.
+ * Files: tree.c (roots, look-up), tree_cursor.c, tree_apply.c, tree_diff.c, tree_mark.c,
+ * tree_verify.c.
  */
 #ifndef STORE_TREE_H
 #define STORE_TREE_H
@@ -103,17 +104,19 @@ enum tree_edit_kind {
     TREE_PUT,           /* insert or replace */
     TREE_DELETE,        /* of an absent key: nothing happens */
     TREE_DELETE_PREFIX, /* all old entries whose key begins with key */
+    TREE_DELETE_RANGE,  /* all old entries from key on, up to and without `until` */
 };
 
 struct tree_edit {
     enum tree_edit_kind kind;
-    struct span key;                /* TREE_DELETE, TREE_DELETE_PREFIX */
+    struct span key;                /* all but TREE_PUT */
+    struct span until;              /* TREE_DELETE_RANGE; empty: to the end */
     const struct page_entry *entry; /* TREE_PUT; its key counts, raw is not looked at */
 };
 
 /* Edits in ascending order of keys, each key once; at one key TREE_DELETE_PREFIX comes before a
- * put. Prefixes do not nest, and deletes under one are not needed. Puts under a prefix stay: what
- * was there before goes. So "replace a partition" is DELETE_PREFIX P, PUT P, PUT P|0|0|1, ... What
+ * put. Prefixes and ranges do not overlap, and deletes under one are not needed. What is deleted
+ * whole is not read. Puts under a prefix stay: what was there before goes. So "replace a partition" is DELETE_PREFIX P, PUT P, PUT P|0|0|1, ... What
  * an edit points to must stay until the next call. Wrong order: ERR_INTERNAL. */
 struct tree_edit_source {
     enum err_code (*next)(void *context, struct tree_edit *ret_edit, bool *ret_end,
@@ -174,5 +177,28 @@ enum err_code tree_check(const struct tree *tree, struct err *err) MUST_USE;
  * or end with the tree. page_decode has seen the page at this place. ERR_CORRUPT. */
 enum err_code tree_page_check(const struct page *page, const struct page_place *place,
                               struct err *err) MUST_USE;
+/* The same of an inner page: its children are what it says of them, and partitions that begin below
+ * one child and end below a later one add up. The page's own edges are left to the pages above it,
+ * and those of the tree to tree_root_check. So when each page has passed one of the two checks,
+ * wherever it stood, and the root the last, the tree has passed tree_check; pages that stay are not
+ * read again. What is below is read through source, which checks digests: the children, and down
+ * their edges. ERR_BAD_DATA; the source's errors.
+ * proven: of a tree of the same kind that has passed (NULL: none). What it says of a child, word for
+ * word and at the same place, is true of that child here, too, so only the others are read, and those
+ * that share a partition with them. That it cannot be read is no error: then it says nothing. */
+enum err_code tree_page_check_across(const struct page_source *source, const struct page *page,
+                                     const struct page_place *place, struct tree_cursor *proven,
+                                     struct err *err) MUST_USE;
+enum err_code tree_root_check(const struct tree *tree, struct tree_cursor *proven,
+                              struct err *err) MUST_USE;
+
+struct tree_pair { /* a version's two trees */
+    const struct page_source *source;
+    struct digest manifest, attributes;
+};
+/* Do both trees of new have the same partitions? Those of old (NULL: trees without entries) do: so
+ * only what differs from old is read. old's source is not used: new's reads both. ERR_BAD_DATA. */
+enum err_code tree_partitions_match(const struct tree_pair *old, const struct tree_pair *new,
+                                    struct err *err) MUST_USE;
 
 #endif

@@ -1,5 +1,7 @@
 #include "store/tree.h"
 
+#include "proto/key.h"
+
 /* A new tree from an old one, in one walk over both the old tree and the edits.
  *
  *     old tree, left to right          chunks, one a level               sink
@@ -38,10 +40,11 @@ struct apply {
     struct tree_edit edit;
     struct span edit_key;
     struct bytes previous_key; /* of the edit before: their order is checked */
-    bool previous_is_prefix;
+    bool previous_is_many;     /* it deleted a prefix or a range */
     bool has_previous;
-    bool is_deleting; /* old keys that begin with prefix go */
-    struct bytes prefix;
+    bool is_deleting; /* old keys go that are below `until`, or all without it */
+    bool has_until;
+    struct bytes until;
     struct bytes scratch; /* an encoded entry */
     struct tree_apply_result result;
 };
@@ -53,7 +56,7 @@ static void apply_deinit(struct apply *apply)
         bytes_deinit(&apply->chunks[i].last_key);
     }
     bytes_deinit(&apply->previous_key);
-    bytes_deinit(&apply->prefix);
+    bytes_deinit(&apply->until);
     bytes_deinit(&apply->scratch);
 }
 
@@ -146,13 +149,13 @@ static bool chunks_empty_to(const struct apply *apply, uint32_t level)
 static enum err_code edit_order_check(struct apply *apply, struct err *err)
 {
     struct span previous = bytes_span(&apply->previous_key);
-    bool is_prefix = apply->edit.kind == TREE_DELETE_PREFIX;
+    bool is_many = apply->edit.kind == TREE_DELETE_PREFIX || apply->edit.kind == TREE_DELETE_RANGE;
     int order = apply->has_previous ? span_compare(previous, apply->edit_key) : -1;
-    if (order > 0 || (order == 0 && !(apply->previous_is_prefix && !is_prefix)))
+    if (order > 0 || (order == 0 && !(apply->previous_is_many && !is_many)))
         return err_set(err, ERR_INTERNAL, "tree: edits out of order");
     bytes_clear(&apply->previous_key);
     bytes_append_span(&apply->previous_key, apply->edit_key);
-    apply->previous_is_prefix = is_prefix;
+    apply->previous_is_many = is_many;
     apply->has_previous = true;
     return ERR_OK;
 }
@@ -188,8 +191,14 @@ static enum err_code edit_apply(struct apply *apply, struct err *err)
         TRY(edit_put(apply, err));
         break;
     case TREE_DELETE_PREFIX:
-        bytes_clear(&apply->prefix);
-        bytes_append_span(&apply->prefix, apply->edit_key);
+        bytes_clear(&apply->until);
+        apply->has_until = key_append_prefix_end(&apply->until, apply->edit_key);
+        apply->is_deleting = true;
+        break;
+    case TREE_DELETE_RANGE:
+        bytes_clear(&apply->until);
+        bytes_append_span(&apply->until, apply->edit.until);
+        apply->has_until = apply->edit.until.len > 0;
         apply->is_deleting = true;
         break;
     case TREE_DELETE:
@@ -198,9 +207,10 @@ static enum err_code edit_apply(struct apply *apply, struct err *err)
     return edit_pull(apply, err);
 }
 
-static bool has_prefix(struct span key, struct span prefix)
+/* Of a key at or beyond the deletion's first. */
+static bool is_deleted(const struct apply *apply, struct span key)
 {
-    return key.len >= prefix.len && span_equal(span_slice(key, 0, prefix.len), prefix);
+    return !apply->has_until || span_compare(key, bytes_span(&apply->until)) < 0;
 }
 
 /* ---- the old tree ---- */
@@ -214,12 +224,12 @@ static enum err_code apply_leaf(struct apply *apply, const struct page_entry *en
         int order = span_compare(apply->edit_key, entry->key);
         if (order > 0)
             break;
-        if (order == 0 && apply->edit.kind != TREE_DELETE_PREFIX)
+        if (order == 0 && (apply->edit.kind == TREE_PUT || apply->edit.kind == TREE_DELETE))
             gone = true;
         TRY(edit_apply(apply, err));
     }
     if (apply->is_deleting) {
-        if (has_prefix(entry->key, bytes_span(&apply->prefix)))
+        if (is_deleted(apply, entry->key))
             gone = true;
         else
             apply->is_deleting = false; /* keys ascend: none of its own comes any more */
@@ -227,11 +237,11 @@ static enum err_code apply_leaf(struct apply *apply, const struct page_entry *en
     return gone ? ERR_OK : chunk_add(apply, 0, entry, err);
 }
 
-/* While is_deleting holds between two pages, the last old key began with the prefix: so all that come
- * are beyond its first, and a subtree whose last key begins with it goes whole. */
+/* While is_deleting holds between two pages, the last old key was deleted by it: so all that come
+ * are beyond its first, and a subtree whose last key it deletes goes whole. */
 static bool place_is_deleted(const struct apply *apply, const struct page_place *place)
 {
-    return apply->is_deleting && has_prefix(place->last, bytes_span(&apply->prefix));
+    return apply->is_deleting && is_deleted(apply, place->last);
 }
 
 static bool place_is_untouched(const struct apply *apply, const struct page_place *place)

@@ -163,3 +163,15 @@ enum err_code tree_cursor_get_page(struct tree_cursor *cursor, uint32_t level, s
     *ret_digest = item->child.digest;
     return ERR_OK;
 }
+
+enum err_code tree_cursor_frame(struct tree_cursor *cursor, uint32_t level, struct span key,
+                                const struct tree_path_frame **ret_frame, struct err *err)
+{
+    struct tree_path *path = &cursor->path;
+    TRY(cursor_start(cursor, err));
+    tree_cursor_seek(cursor, key);
+    TRY(cursor_descend(cursor, level, err));
+    bool holds = tree_path_item(path) != NULL && tree_path_level(path) == level;
+    *ret_frame = holds ? &path->frames[path->depth - 1] : NULL;
+    return ERR_OK;
+}

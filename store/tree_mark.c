@@ -1,4 +1,4 @@
-#include "store/tree.h"
+#include "store/tree_check.h"
 
 /* ---- mark ---- */
 
@@ -50,24 +50,12 @@ enum err_code tree_mark(const struct tree *tree, const struct tree_visitor *visi
 
 /* ---- check ---- */
 
-/* The partition under way and what its row groups add up to. */
-struct check {
-    bool has_partition;
-    struct bytes key;
-    struct page_partition partition;
-    uint64_t rows;
-    uint64_t bytes;
-    uint32_t segments;
-    bool has_group;
-    struct row_group_place group;
-    uint64_t group_rows;
-    struct bytes group_files; /* digests of the row group under way: a file counts once */
-};
-
-static void check_deinit(struct check *check)
+void tree_check_deinit(struct tree_check *check)
 {
     bytes_deinit(&check->key);
     bytes_deinit(&check->group_files);
+    bytes_deinit(&check->sort_first);
+    bytes_deinit(&check->sort_last);
 }
 
 static enum err_code check_refuse(const char *what, struct err *err)
@@ -75,7 +63,7 @@ static enum err_code check_refuse(const char *what, struct err *err)
     return err_set(err, ERR_CORRUPT, "manifest tree: %s", what);
 }
 
-static enum err_code check_partition_end(const struct check *check, struct err *err)
+enum err_code tree_check_end(const struct tree_check *check, struct err *err)
 {
     if (!check->has_partition)
         return ERR_OK;
@@ -88,7 +76,7 @@ static enum err_code check_partition_end(const struct check *check, struct err *
     return ERR_OK;
 }
 
-static void check_files(struct check *check, const struct page_row_group *group)
+static void check_files(struct tree_check *check, const struct page_row_group *group)
 {
     for (size_t i = 0; i < group->file_count; i++) {
         const struct page_file *file = &group->files[i];
@@ -102,7 +90,43 @@ static void check_files(struct check *check, const struct page_row_group *group)
     }
 }
 
-static enum err_code check_row_group(struct check *check, const struct page_entry *entry,
+/* Does the row group lie where the partition's clustering says? Buckets ascend in a segment, and so
+ * do the sort keys in a bucket; of a range they do throughout. What the rows hold is asked by
+ * cluster_check (store/cluster_check.h). */
+static enum err_code check_bucket(const struct tree_check *check,
+                                  const struct page_row_group *group, bool is_first,
+                                  struct err *err)
+{
+    const struct clustering *clustering = &check->partition.clustering;
+    if (group->bucket >= clustering_bucket_limit(clustering))
+        return check_refuse("a bucket that the partition does not have", err);
+    if ((group->sort_first.len > 0) != clustering_is_sorted(clustering))
+        return check_refuse("sort keys in a partition that is not sorted, or none in one that is",
+                            err);
+    if (is_first)
+        return ERR_OK;
+    if (group->bucket < check->group_bucket)
+        return check_refuse("buckets of a segment out of order", err);
+    bool goes_on = group->bucket == check->group_bucket || clustering->kind == CLUSTERING_RANGE;
+    if (goes_on && span_compare(group->sort_first, bytes_span(&check->sort_last)) < 0)
+        return check_refuse("sort keys of a bucket out of order", err);
+    return ERR_OK;
+}
+
+/* Another entry of the row group under way: the same of both. */
+static enum err_code check_same_group(const struct tree_check *check,
+                                      const struct page_row_group *group, struct err *err)
+{
+    if (group->row_count != check->group_rows)
+        return check_refuse("columns of a row group differ in rows", err);
+    if (group->bucket != check->group_bucket ||
+        !span_equal(group->sort_first, bytes_span(&check->sort_first)) ||
+        !span_equal(group->sort_last, bytes_span(&check->sort_last)))
+        return check_refuse("columns of a row group differ in bucket or sort keys", err);
+    return ERR_OK;
+}
+
+static enum err_code check_row_group(struct tree_check *check, const struct page_entry *entry,
                                      struct err *err)
 {
     struct row_group_place place;
@@ -112,12 +136,19 @@ static enum err_code check_row_group(struct check *check, const struct page_entr
     const struct page_row_group *group = &entry->row_group;
     bool is_next = !check->has_group || place.segment != check->group.segment ||
                    place.row_group != check->group.row_group;
-    if (is_next) {
+    if (!is_next) {
+        TRY(check_same_group(check, group, err));
+    } else {
+        bool is_first = !check->has_group || place.segment != check->group.segment;
+        TRY(check_bucket(check, group, is_first, err));
         bytes_clear(&check->group_files);
         check->rows += group->row_count;
         check->group_rows = group->row_count;
-    } else if (group->row_count != check->group_rows) {
-        return check_refuse("columns of a row group differ in rows", err);
+        check->group_bucket = group->bucket;
+        bytes_clear(&check->sort_first);
+        bytes_append_span(&check->sort_first, group->sort_first);
+        bytes_clear(&check->sort_last);
+        bytes_append_span(&check->sort_last, group->sort_last);
     }
     if (place.segment >= check->segments)
         check->segments = place.segment == UINT32_MAX ? UINT32_MAX : place.segment + 1;
@@ -127,12 +158,12 @@ static enum err_code check_row_group(struct check *check, const struct page_entr
     return ERR_OK;
 }
 
-static enum err_code check_entry(struct check *check, const struct page_entry *entry,
-                                 struct err *err)
+enum err_code tree_check_entry(struct tree_check *check, const struct page_entry *entry,
+                               struct err *err)
 {
     if (entry->kind == PAGE_ENTRY_ROW_GROUP)
         return check_row_group(check, entry, err);
-    TRY(check_partition_end(check, err));
+    TRY(tree_check_end(check, err));
     check->has_partition = true;
     check->partition = entry->partition;
     bytes_clear(&check->key);
@@ -147,16 +178,16 @@ static enum err_code check_entry(struct check *check, const struct page_entry *e
 enum err_code tree_check(const struct tree *tree, struct err *err)
 {
     TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(tree);
-    __attribute__((cleanup(check_deinit))) struct check check = {0};
+    __attribute__((cleanup(tree_check_deinit))) struct tree_check check = {0};
     const struct page_entry *entry = NULL;
     for (;;) {
         TRY(tree_cursor_next(cursor, &entry, err));
         if (entry == NULL)
             break;
         if (tree->kind == TREE_MANIFEST)
-            TRY(check_entry(&check, entry, err));
+            TRY(tree_check_entry(&check, entry, err));
     }
-    return check_partition_end(&check, err);
+    return tree_check_end(&check, err);
 }
 
 enum err_code tree_page_check(const struct page *page, const struct page_place *place,
@@ -164,12 +195,12 @@ enum err_code tree_page_check(const struct page *page, const struct page_place *
 {
     if (page->tree != TREE_MANIFEST || page->level > 0)
         return ERR_OK;
-    __attribute__((cleanup(check_deinit))) struct check check = {0};
+    __attribute__((cleanup(tree_check_deinit))) struct tree_check check = {0};
     size_t i = 0;
     while (place->has_after && i < page->entry_count &&
            page->entries[i].kind == PAGE_ENTRY_ROW_GROUP)
         i++; /* of a partition that began on the page before */
     for (; i < page->entry_count; i++)
-        TRY(check_entry(&check, &page->entries[i], err));
-    return place->is_rightmost ? check_partition_end(&check, err) : ERR_OK;
+        TRY(tree_check_entry(&check, &page->entries[i], err));
+    return place->is_rightmost ? tree_check_end(&check, err) : ERR_OK;
 }

@@ -43,4 +43,9 @@ void tree_path_pop(struct tree_path *path);
 /* On to the next item of this frame or, at its end, of the one above. */
 void tree_path_step(struct tree_path *path);
 
+/* Of a cursor: the page of this level that may hold key, its `at` the first entry not below; NULL: there
+ * is none. Valid until the next call on the cursor, which now stands at key. */
+enum err_code tree_cursor_frame(struct tree_cursor *cursor, uint32_t level, struct span key,
+                                const struct tree_path_frame **ret_frame, struct err *err) MUST_USE;
+
 #endif

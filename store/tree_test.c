@@ -223,6 +223,24 @@ static void change_prefix(struct model *model)
     }
 }
 
+/* Deletes up to three ranges, as CLONE does with what lies between the partitions that it takes. */
+static void change_ranges(struct model *model)
+{
+    static char bounds[6][KEY_TEXT_BYTES];
+    size_t at = 0;
+    change.count = 0;
+    for (size_t i = 0; i < 3 && at < model->universe; i++) {
+        size_t from = at + below(model->universe - at);
+        size_t until = from + 1 + below(model->universe - from);
+        struct tree_edit edit = {.kind = TREE_DELETE_RANGE, .key = key_of(from, bounds[2 * i])};
+        if (until < model->universe)
+            edit.until = key_of(until, bounds[2 * i + 1]);
+        change.edits[change.count++] = edit;
+        memset(model->value + from, 0, (until - from) * sizeof(model->value[0]));
+        at = until;
+    }
+}
+
 static struct tree apply_change(struct tree tree)
 {
     struct tree_edit_array array = {.edits = change.edits, .count = change.count};
@@ -245,8 +263,11 @@ static void test_same_content_gives_the_same_root_whatever_the_history(void **st
             model.universe = 1000; /* long keys are deep trees already, and slow ones */
         struct tree tree = empty_tree();
         for (size_t step = 0; step < 20; step++) {
-            if (below(5) == 0)
+            size_t kind = below(6);
+            if (kind == 0)
                 change_prefix(&model);
+            else if (kind == 1)
+                change_ranges(&model);
             else
                 change_random(&model, 1 + below(below(2) == 0 ? 4 : model.universe));
             tree = apply_change(tree);
@@ -301,6 +322,36 @@ static void test_deleting_everything_gives_the_empty_tree(void **state)
     assert_true(digest_equal(&gone.root, &empty));
     /* Only the leftmost path: what goes whole is not read. */
     assert_true(memory.reads - reads <= 4);
+}
+
+static void test_keeping_a_part_reads_its_edges_only(void **state)
+{
+    (void)state;
+    static struct model model;
+    static char bounds[2][KEY_TEXT_BYTES];
+    memset(&model, 0, sizeof(model));
+    model.universe = 4000;
+    for (size_t n = 0; n < model.universe; n++)
+        model.value[n] = n + 1;
+    struct tree tree = build(&model);
+    size_t pages = memory.page_count;
+    uint64_t reads = memory.reads;
+    uint64_t writes = memory.writes;
+    change.count = 2;
+    change.edits[0] =
+        (struct tree_edit){.kind = TREE_DELETE_RANGE, .until = key_of(500, bounds[0])};
+    change.edits[1] = (struct tree_edit){.kind = TREE_DELETE_RANGE, .key = key_of(3500, bounds[1])};
+    struct tree part = apply_change(tree);
+    memset(model.value, 0, 500 * sizeof(model.value[0]));
+    memset(model.value + 3500, 0, 500 * sizeof(model.value[0]));
+    uint64_t read = memory.reads - reads;
+    uint64_t wrote = memory.writes - writes;
+    assert_true(pages > 40);
+    if (read > 20 || wrote > 12)
+        fail_msg("%" PRIu64 " of %zu pages read, %" PRIu64 " written", read, pages, wrote);
+    struct tree fresh = build(&model);
+    assert_true(digest_equal(&part.root, &fresh.root));
+    check_equal(part, &model);
 }
 
 static void test_no_edits_read_and_write_nothing(void **state)
@@ -719,15 +770,108 @@ static void test_a_leaf_whose_partitions_do_not_add_up_is_refused(void **state)
     leaf_deinit(&leaf);
 }
 
+/* The partition "p" of a leaf, of two row groups, as a sorted hash clustering of four buckets. */
+static void leaf_cluster(struct leaf *leaf)
+{
+    leaf->entries[1].partition.clustering = (struct clustering){.kind = CLUSTERING_HASH,
+                                                                .bucket_count = 4,
+                                                                .column_count = 1,
+                                                                .columns = {1},
+                                                                .sort_count = 1,
+                                                                .sort_columns = {1}};
+    for (size_t i = 2; i < 4; i++) {
+        struct page_row_group *group = &leaf->entries[i].row_group;
+        group->bucket = 3;
+        group->sort_first = span_text(i == 2 ? "a" : "b");
+        group->sort_last = span_text(i == 2 ? "b" : "c");
+    }
+}
+
+static void bucket_refused(const struct leaf *leaf, const char *words)
+{
+    struct page_place place = {.tree = TREE_MANIFEST, .has_after = true};
+    struct err err = {0};
+    assert_int_equal(tree_page_check(&leaf->page, &place, &err), ERR_CORRUPT);
+    if (strstr(err.message, words) == NULL)
+        fail_msg("'%s' does not say '%s'", err.message, words);
+}
+
+static void test_row_groups_that_lie_outside_of_their_clustering_are_refused(void **state)
+{
+    (void)state;
+    struct leaf leaf;
+    leaf_make(&leaf);
+    struct page_place place = {.tree = TREE_MANIFEST, .has_after = true};
+    struct clustering *clustering = &leaf.entries[1].partition.clustering;
+    struct page_row_group *first = &leaf.entries[2].row_group, *second = &leaf.entries[3].row_group;
+    leaf_cluster(&leaf);
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+    first->bucket = 2; /* two buckets, each of one row group: the order within them starts anew */
+    first->sort_last = span_text("z");
+    assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+    clustering->kind = CLUSTERING_RANGE; /* unless it goes on throughout */
+    bucket_refused(&leaf, "sort keys of a bucket out of order");
+    leaf_cluster(&leaf);
+    first->sort_last = span_text("bb");
+    bucket_refused(&leaf, "sort keys of a bucket out of order");
+    leaf_cluster(&leaf);
+    second->bucket = 2;
+    bucket_refused(&leaf, "buckets of a segment out of order");
+    leaf_cluster(&leaf);
+    second->bucket = 4;
+    bucket_refused(&leaf, "a bucket that the partition does not have");
+    leaf_cluster(&leaf);
+    second->sort_first = second->sort_last = (struct span){0};
+    bucket_refused(&leaf, "none in one that is");
+    leaf_cluster(&leaf);
+    clustering->sort_count = 0;
+    bucket_refused(&leaf, "not sorted");
+    leaf_cluster(&leaf);
+    *clustering = (struct clustering){0};
+    bucket_refused(&leaf, "a bucket that the partition does not have");
+    leaf_deinit(&leaf);
+}
+
+/* The entries of one row group's columns, of which the second says something else. */
+static void test_columns_of_a_row_group_that_differ_in_bucket_are_refused(void **state)
+{
+    (void)state;
+    struct leaf leaf;
+    for (int differs = 0; differs < 4; differs++) {
+        leaf_make(&leaf);
+        leaf_cluster(&leaf);
+        struct page_row_group *second = &leaf.entries[3].row_group;
+        bytes_clear(&leaf.keys[3]);
+        row_group_key(span_text("p"), (struct row_group_place){.column_id = 33}, &leaf.keys[3]);
+        leaf.entries[3].key = bytes_span(&leaf.keys[3]);
+        *second = leaf.entries[2].row_group;
+        leaf.entries[1].partition.row_count = second->row_count;
+        leaf.entries[1].partition.byte_count = 50;
+        second->bucket -= differs == 1;
+        second->sort_first = differs == 2 ? span_text("aa") : second->sort_first;
+        second->sort_last = differs == 3 ? span_text("bb") : second->sort_last;
+        struct page_place place = {.tree = TREE_MANIFEST, .has_after = true};
+        if (differs == 0)
+            assert_int_equal(tree_page_check(&leaf.page, &place, NULL), ERR_OK);
+        else
+            bucket_refused(&leaf, "differ in bucket");
+        leaf_deinit(&leaf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_leaf_whose_partitions_do_not_add_up_is_refused),
+        cmocka_unit_test(test_row_groups_that_lie_outside_of_their_clustering_are_refused),
+        cmocka_unit_test(test_columns_of_a_row_group_that_differ_in_bucket_are_refused),
         cmocka_unit_test_setup_teardown(test_same_content_gives_the_same_root_whatever_the_history,
                                         memory_setup, memory_teardown),
         cmocka_unit_test_setup_teardown(test_order_of_single_puts_does_not_matter, memory_setup,
                                         memory_teardown),
         cmocka_unit_test_setup_teardown(test_deleting_everything_gives_the_empty_tree, memory_setup,
+                                        memory_teardown),
+        cmocka_unit_test_setup_teardown(test_keeping_a_part_reads_its_edges_only, memory_setup,
                                         memory_teardown),
         cmocka_unit_test_setup_teardown(test_no_edits_read_and_write_nothing, memory_setup,
                                         memory_teardown),

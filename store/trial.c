@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "store/catalog_commit.h"
+#include "store/audit.h"
 #include "store/directory.h"
 #include "store/files.h"
 #include "store/pages.h"
@@ -19,7 +19,9 @@ static char template_dir[64];
 
 static void directory_copy(const char *from, const char *to)
 {
+    assert_true(from[0] != '\0'); /* trial_group_setup has not run: "/." would be all there is */
     char source[80];
+    assert_true(from[0] != '\0'); /* else everything there is would be copied */
     snprintf(source, sizeof(source), "%s/.", from);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -55,6 +57,9 @@ int trial_group_teardown(void **state)
 
 int trial_setup(void **state)
 {
+    if (template_dir[0] == '\0')
+        fail_msg(
+            "trial_group_setup comes first: cmocka_run_group_tests(tests, trial_group_setup, ...)");
     struct trial *trial = mem_calloc(1, sizeof(*trial));
     snprintf(trial->dir, sizeof(trial->dir), "/tmp/strait-trial-XXXXXX");
     assert_non_null(mkdtemp(trial->dir));
@@ -144,10 +149,8 @@ struct digest toy_page(uint8_t level, const struct digest *digests, size_t count
     return digest_of(DOMAIN_PAGE, bytes_span(ret_page));
 }
 
-/* The i-th file of a snapshot; the length follows from the number, so that equal numbers are equal
- * files in all snapshots of one size. */
-static struct digest snapshot_file(const struct toy_snapshot *snapshot, uint64_t *chance,
-                                   struct bytes *ret_file)
+struct digest toy_snapshot_file(const struct toy_snapshot *snapshot, uint64_t *chance,
+                                struct bytes *ret_file)
 {
     uint64_t n = random_below(chance, snapshot->universe);
     uint64_t len_chance = n;
@@ -178,7 +181,7 @@ enum err_code toy_add(struct content *content, const struct toy_snapshot *snapsh
     uint64_t chance = snapshot->seed;
     size_t count = snapshot->file_count;
     for (size_t i = 0; i < count; i++) {
-        digests[i] = snapshot_file(snapshot, &chance, &file);
+        digests[i] = toy_snapshot_file(snapshot, &chance, &file);
         TRY(content_add_file(content, &digests[i], bytes_span(&file), CONTENT_HASHED, err));
     }
     for (uint8_t level = 0; level == 0 || count > 1; level++)
@@ -193,7 +196,7 @@ enum err_code toy_check(struct store *store, const struct toy_snapshot *snapshot
     struct bytes found BYTES_CLEANUP = {0};
     uint64_t chance = snapshot->seed;
     for (size_t i = 0; i < snapshot->file_count; i++) {
-        struct digest digest = snapshot_file(snapshot, &chance, &file);
+        struct digest digest = toy_snapshot_file(snapshot, &chance, &file);
         TRY(file_read(store, &digest, FILE_CHECK_DIGEST, &found, err));
     }
     return ERR_OK;
@@ -206,21 +209,38 @@ static void root_key(const char *name, struct bytes *key)
     bytes_printf(key, "root/%s", name);
 }
 
+/* What the change does, said in the audit log as well. */
+static void toy_audit(struct catalog_change *change, const char *name, const struct digest *root)
+{
+    char hex[DIGEST_HEX_BYTES];
+    const struct audit_record record = {
+        .principal = span_text("toy"),
+        .action = span_text("TOY"),
+        .object.name = span_text(name),
+        .outcome = span_text(AUDIT_OUTCOME_OK),
+        .message = span_text(digest_hex(root, hex)),
+    };
+    audit_put(change, &record);
+}
+
 enum err_code toy_publish(struct store *store, const char *name, const struct digest *root,
                           struct err *err)
 {
     struct catalog_change change CATALOG_CHANGE_CLEANUP = {0};
     struct bytes key BYTES_CLEANUP = {0};
     root_key(name, &key);
+    toy_audit(&change, name, root);
     catalog_put(&change, FAMILY_CATALOG, bytes_span(&key), digest_span(root));
     return catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err);
 }
 
 enum err_code toy_drop(struct store *store, const char *name, struct err *err)
 {
+    static const struct digest none;
     struct catalog_change change CATALOG_CHANGE_CLEANUP = {0};
     struct bytes key BYTES_CLEANUP = {0};
     root_key(name, &key);
+    toy_audit(&change, name, &none);
     catalog_delete(&change, FAMILY_CATALOG, bytes_span(&key));
     return catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
 }
@@ -259,6 +279,27 @@ static enum err_code toy_roots(void *context, struct store *store, struct collec
     }
 }
 
+/* Every name is the first account's. */
+static enum err_code toy_owners(void *context, struct store *store, struct collect_owned *owned,
+                                bool *ret_several, struct err *err)
+{
+    (void)context;
+    struct db_iter *iter DB_ITER_CLEANUP = NULL;
+    struct span none = {0}, key, value;
+    bool found;
+    TRY(catalog_scan(store, NULL, FAMILY_CATALOG, span_text("root/"), none, &iter, err));
+    for (;;) {
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            break;
+        struct digest root;
+        memcpy(root.b, value.data, DIGEST_BYTES);
+        collect_own_root(owned, (struct account_id){1}, &root);
+    }
+    *ret_several = true;
+    return ERR_OK;
+}
+
 static enum err_code toy_children(void *context, struct span page, struct collect_mark *mark,
                                   uint32_t *ret_level, struct err *err)
 {
@@ -279,6 +320,7 @@ static enum err_code toy_children(void *context, struct span page, struct collec
 
 const struct collect_tree *toy_tree(void)
 {
-    static const struct collect_tree tree = {.roots = toy_roots, .children = toy_children};
+    static const struct collect_tree tree = {
+        .roots = toy_roots, .children = toy_children, .owners = toy_owners};
     return &tree;
 }

@@ -49,12 +49,18 @@ struct toy_snapshot {
     uint64_t universe;     /* file numbers are below it */
     size_t file_bytes_max; /* of one file */
 };
+/* The next file of a snapshot; *chance begins with its seed. The length follows from the number, so
+ * that equal numbers are equal files in all snapshots of one size. */
+struct digest toy_snapshot_file(const struct toy_snapshot *snapshot, uint64_t *chance,
+                                struct bytes *ret_file);
 /* Adds files and pages, children first; gives the root page. */
 enum err_code toy_add(struct content *content, const struct toy_snapshot *snapshot,
                       struct digest *ret_root, struct err *err);
 /* Reads all of it, hashing. */
 enum err_code toy_check(struct store *store, const struct toy_snapshot *snapshot, struct err *err);
 
+/* Each with an entry of the audit log: object.name is the name, the message its root in hex (zeros:
+ * dropped). */
 enum err_code toy_publish(struct store *store, const char *name, const struct digest *root,
                           struct err *err);
 enum err_code toy_drop(struct store *store, const char *name, struct err *err);

@@ -159,9 +159,10 @@ static void plain_take(struct plain_end *end, struct stream *stream)
     pthread_mutex_unlock(&end->lock);
 }
 
-static void on_plain_accepted(void *context, struct stream *stream)
+static bool on_plain_accepted(void *context, struct stream *stream)
 {
     plain_take(context, stream);
+    return true;
 }
 
 static void on_plain_dialled(void *context, struct stream *stream, const struct err *err)

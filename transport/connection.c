@@ -8,8 +8,10 @@
 #define IN_BYTES    KIB(512)
 #define OUT_RECORDS 8
 #define OUT_BYTES   (OUT_RECORDS * (size_t)RECORD_BYTES_MAX)
-#define SLICE_US    50000 /* under a bandwidth limit a batch takes at most this long, or is a record */
-#define TIME_NEVER  UINT64_MAX
+/* Under a bandwidth limit what is sent, or received, at once takes at most this long; or it is a
+ * record. What all connections of the limit have received, each waits for before it reads on. */
+#define SLICE_US   50000
+#define TIME_NEVER UINT64_MAX
 _Static_assert(HEADROOM >= RECORD_BYTES_MAX, "a partial record fits before the next bytes");
 
 struct inbox {
@@ -56,6 +58,7 @@ struct connection {
     uint64_t now_us;
     uint64_t opened_us;
     uint64_t received_us; /* when something last came, or could not because of us */
+    uint64_t sent_us;     /* when something was last sealed */
     uint64_t resume_us;   /* receive_paused until */
     uint64_t carried_bytes;
     bool proved;
@@ -80,6 +83,15 @@ struct connection {
 
 /* --- events of the stream --- */
 
+/* So little that the wait for it is short: a connection that does not read answers no ping. */
+static size_t receive_bytes_max(const struct connection *c)
+{
+    if (c->options.receive_bucket == NULL)
+        return IN_BYTES;
+    uint64_t bytes = bucket_rate(c->options.receive_bucket) / 8 * SLICE_US / 1000000;
+    return bytes < IN_BYTES ? (size_t)bytes : IN_BYTES;
+}
+
 static void on_received(void *context, enum err_code code, size_t bytes)
 {
     struct connection *c = context;
@@ -99,7 +111,7 @@ static void on_received(void *context, enum err_code code, size_t bytes)
     }
     pthread_mutex_unlock(&c->lock);
     if (next != NULL)
-        stream_receive(c->stream, next->base + HEADROOM, IN_BYTES, c->silence_ms);
+        stream_receive(c->stream, next->base + HEADROOM, receive_bytes_max(c), c->silence_ms);
     actor_poke(&c->actor);
 }
 
@@ -278,7 +290,7 @@ static void receive_arm(struct connection *c)
         c->receiving = true;
     pthread_mutex_unlock(&c->lock);
     if (arm)
-        stream_receive(c->stream, box->base + HEADROOM, IN_BYTES, c->silence_ms);
+        stream_receive(c->stream, box->base + HEADROOM, receive_bytes_max(c), c->silence_ms);
 }
 
 static void count_received(struct connection *c, size_t bytes)
@@ -450,6 +462,7 @@ static enum err_code send_step(struct connection *c, struct err *err)
         size_t bytes = batch_fill(c, box->data);
         if (bytes == 0)
             break;
+        c->sent_us = c->now_us;
         c->carried_bytes += bytes;
         atomic_fetch_add_explicit(&c->options.traffic->sent_bytes, bytes, memory_order_relaxed);
         uint64_t wait_us = bucket_reserve(c->options.send_bucket, bytes, c->now_us);
@@ -466,6 +479,22 @@ static enum err_code send_step(struct connection *c, struct err *err)
 }
 
 /* --- time --- */
+
+/* The other end's ping may lie behind megabytes that are read slowly, or not yet: while a message
+ * comes in, or waits to, a pong of no ping says in time that we are here. */
+static void pong_unasked(struct connection *c, bool waits, uint64_t *due_us)
+{
+    uint64_t after_us = (uint64_t)pool_options(c->actor.pool)->ping_after_ms * 1000;
+    if (!waits && !c->message_open)
+        return;
+    if (!c->pong_due && c->now_us >= c->sent_us + after_us) {
+        c->pong_due = true;
+        c->pong_id = 0; /* pings count from 1 */
+    }
+    uint64_t next_us = (c->pong_due ? c->now_us : c->sent_us) + after_us;
+    if (next_us < *due_us)
+        *due_us = next_us;
+}
 
 static enum err_code time_step(struct connection *c, struct err *err)
 {
@@ -486,6 +515,7 @@ static enum err_code time_step(struct connection *c, struct err *err)
         c->ping_wanted = true;
     if (paused && c->resume_us < due_us)
         due_us = c->resume_us;
+    pong_unasked(c, paused || c->held, &due_us);
     uint64_t quiet_us = c->ping_out || c->ping_wanted ? silent_us : ping_us;
     if (quiet_us < due_us)
         due_us = quiet_us;
@@ -544,7 +574,7 @@ struct connection *connection_new(struct pool *pool, const struct established *e
     stream_attach(c->stream, &stream_events, c);
     c->silence_ms = pool_options(pool)->silence_max_ms;
     c->ping_wanted = options->greets;
-    c->opened_us = c->received_us = c->now_us = pool_now_us();
+    c->opened_us = c->received_us = c->sent_us = c->now_us = pool_now_us();
     for (int i = 0; i < 2; i++) {
         c->in[i].base = mem_alloc(HEADROOM + IN_BYTES);
         c->in[i].begin = HEADROOM;
@@ -555,6 +585,11 @@ struct connection *connection_new(struct pool *pool, const struct established *e
 void connection_start(struct connection *connection)
 {
     actor_poke(&connection->actor); /* the step arms; the first ping goes out with it */
+}
+
+bool connection_has_memory(struct connection *connection)
+{
+    return actor_has_memory(&connection->actor);
 }
 
 void connection_poke(struct connection *connection)

@@ -75,6 +75,8 @@ struct connection *connection_new(struct pool *pool, const struct established *e
                                   const struct connection_role *role, void *context);
 /* Callbacks may come from now on. */
 void connection_start(struct connection *connection);
+/* In a step: whether a further body may come (pool.h); if not, the connection is poked in time. */
+bool connection_has_memory(struct connection *connection);
 void connection_poke(struct connection *connection);
 /* Ends it soon, from any thread; the first reason counts. */
 void connection_close(struct connection *connection, const struct err *err);

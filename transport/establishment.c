@@ -119,6 +119,7 @@ static enum err_code request_answer(struct establishment *e)
     struct span message = span_of(e->message, HANDSHAKE_REQUEST_BYTES);
     struct noise_key peer;
     struct handshake_welcome welcome = {.version = PROTOCOL_VERSION_MAX};
+    TRY(handshake_check(e->identity, e->kind, message, &e->err));
     if (!e->owner->permit(e->context))
         return err_set(&e->err, ERR_LIMIT, "too many handshakes a second");
     TRY(handshake_read(e->identity, e->kind, message, &peer, &e->handshake, &e->err));

@@ -1,7 +1,7 @@
 /* How a connection comes about: one attempt, at either end, with one time limit over all of it.
  *
  *     initiator: dial -> send 180 -> receive 112 -> established
- *     responder: receive 180 -> owner's limits -> mac1, key -> owner admits -> send 112 -> established
+ *     responder: receive 180 -> mac1 -> owner's limits -> key -> owner admits -> send 112 -> established
  *
  * A responder that refuses says nothing: its end closes the stream.
  * Memory: counted references, one of them the caller's; until it has ended it costs what it holds
@@ -24,7 +24,8 @@ struct established {
 };
 
 struct establishment_owner {
-    /* Responder: may this handshake be computed at all (limits)? Before any cryptography. */
+    /* Responder: may this handshake be computed at all (limits)? After mac1, so that who does not
+     * even know the node's key cannot use up what others need; before all that is dear. */
     bool (*permit)(void *context);
     /* Responder: the key has proved nothing yet, but is it known? Fills the welcome but for its
      * version. */

@@ -184,8 +184,8 @@ enum err_code handshake_end(struct handshake *handshake, struct span message,
 
 /* --- responder --- */
 
-static enum err_code clear_check(struct span message, enum listener_kind kind,
-                                 const struct identity *identity, struct err *err)
+enum err_code handshake_check(const struct identity *identity, enum listener_kind kind,
+                              struct span message, struct err *err)
 {
     uint8_t mac[HANDSHAKE_MAC_BYTES];
     if (message.len != HANDSHAKE_REQUEST_BYTES)
@@ -204,7 +204,7 @@ enum err_code handshake_read(const struct identity *identity, enum listener_kind
                              struct span message, struct noise_key *ret_peer,
                              struct handshake **ret_handshake, struct err *err)
 {
-    TRY(clear_check(message, kind, identity, err));
+    TRY(handshake_check(identity, kind, message, err));
     uint8_t prologue[PROLOGUE_BYTES];
     prologue_of(message.data, prologue);
     NOISE_CLEANUP struct noise *noise =

@@ -14,6 +14,8 @@
 #define PAIR_BASE64_BYTES 91 /* without padding */
 #define SECRET_FILE_BYTES 256
 #define DOMAIN_REGISTER   "strait/1 key"
+#define PROOF_MARK        '.'
+#define PROOF_BASE64      86 /* of a signature, without padding */
 
 struct identity { /* in libsodium memory */
     uint8_t sign_secret[crypto_sign_SECRETKEYBYTES];
@@ -138,7 +140,7 @@ static enum err_code secret_write(const struct identity *identity, const char *p
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
-        return err_set(err, ERR_EXISTS, "key file %s: exists already and is left as it is", path);
+        return err_set(err, ERR_CONFIG, "key file %s: exists already and is left as it is", path);
     if (fd < 0)
         return err_set(err, ERR_IO, "key file %s: cannot be made: %s", path, strerror(errno));
     char text[sizeof(SECRET_PREFIX) + PAIR_BASE64_BYTES + 2] = SECRET_PREFIX;
@@ -317,7 +319,10 @@ static void registration_bytes(const struct public_identity *identity, struct sp
     bytes_append_u8(out, (uint8_t)region.len);
     bytes_append_span(out, region);
     bytes_append_u8(out, (uint8_t)name.len);
-    bytes_append_span(out, name);
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.data[i];
+        bytes_append_u8(out, c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c);
+    }
 }
 
 void registration_sign(const struct identity *identity, struct span region, struct span name,
@@ -337,4 +342,64 @@ bool registration_verify(const struct signature *signature, const struct public_
     BYTES_CLEANUP struct bytes content = {0};
     registration_bytes(identity, region, name, &content);
     return signature_verify(signature, &identity->sign, DOMAIN_REGISTER, bytes_span(&content));
+}
+
+/* --- registration as one string --- */
+
+static void proof_encode(const struct signature *signature, char ret_text[PROOF_BASE64 + 1])
+{
+    sodium_bin2base64(ret_text, PROOF_BASE64 + 1, signature->b, sizeof(signature->b),
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+void registration_format(const struct identity *identity, struct span region, struct span name,
+                         char ret_text[REGISTRATION_TEXT_BYTES])
+{
+    struct signature signature;
+    registration_sign(identity, region, name, &signature);
+    public_identity_format(&identity->public, ret_text);
+    size_t at = strlen(ret_text);
+    ret_text[at] = PROOF_MARK;
+    proof_encode(&signature, ret_text + at + 1);
+}
+
+/* False: not the one form that proof_encode gives. */
+static bool proof_decode(struct span text, struct signature *ret_signature)
+{
+    char again[PROOF_BASE64 + 1];
+    size_t len = 0;
+    if (text.len != PROOF_BASE64 ||
+        sodium_base642bin(ret_signature->b, sizeof(ret_signature->b), (const char *)text.data,
+                          text.len, NULL, &len, NULL,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
+        len != sizeof(ret_signature->b))
+        return false;
+    proof_encode(ret_signature, again);
+    return memcmp(again, text.data, PROOF_BASE64) == 0;
+}
+
+enum err_code registration_parse(struct span text, struct span region, struct span name,
+                                 struct public_identity *ret_identity, struct err *err)
+{
+    struct public_identity identity;
+    struct signature signature;
+    const uint8_t *mark = text.len == 0 ? NULL : memchr(text.data, PROOF_MARK, text.len);
+    size_t at = mark == NULL ? text.len : (size_t)(mark - text.data);
+    TRY(public_identity_parse(span_slice(text, 0, at), &identity, err));
+    if (mark == NULL)
+        return err_set(err, ERR_PARAMETER,
+                       "the key comes without the proof that it is its holder's; "
+                       "strait pubkey --for %.*s '%.*s' FILE prints both",
+                       SPAN_PRINTF(region), SPAN_PRINTF(name));
+    if (!proof_decode(span_slice(text, at + 1, text.len - at - 1), &signature))
+        return err_set(err, ERR_PARAMETER,
+                       "the key's proof, behind the dot, is malformed (was it copied whole?)");
+    if (!registration_verify(&signature, &identity, region, name))
+        return err_set(err, ERR_PARAMETER,
+                       "the key's proof is not for %.*s in %.*s; "
+                       "strait pubkey --for %.*s '%.*s' FILE prints the right one",
+                       SPAN_PRINTF(name), SPAN_PRINTF(region), SPAN_PRINTF(region),
+                       SPAN_PRINTF(name));
+    *ret_identity = identity;
+    return ERR_OK;
 }

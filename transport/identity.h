@@ -68,10 +68,20 @@ bool signature_verify(const struct signature *signature, const struct identity_k
 
 /* What comes with a public token where it is registered, so that nobody registers a key that is
  * not theirs: a signature, domain "strait/1 key", over both halves, region and name (each u8 length
- * and bytes). Region at most LIMIT_REGION_BYTES, name at most LIMIT_PRINCIPAL_BYTES. */
+ * and bytes; the name in small letters, for its case does not count). Region at most
+ * LIMIT_REGION_BYTES, name at most LIMIT_PRINCIPAL_BYTES. */
 void registration_sign(const struct identity *identity, struct span region, struct span name,
                        struct signature *ret_signature);
 bool registration_verify(const struct signature *signature, const struct public_identity *identity,
                          struct span region, struct span name);
+
+/* Both as one string: "strait1_..." "." base64url(signature 64), what PUBLIC KEY '...' takes. */
+#define REGISTRATION_TEXT_BYTES (PUBLIC_IDENTITY_TEXT_BYTES + 1 + 86)
+void registration_format(const struct identity *identity, struct span region, struct span name,
+                         char ret_text[REGISTRATION_TEXT_BYTES]);
+/* Strict, and verified: the key, when its holder wants it registered under this name here.
+ * ERR_PARAMETER says what is wrong and how to get the right string. */
+enum err_code registration_parse(struct span text, struct span region, struct span name,
+                                 struct public_identity *ret_identity, struct err *err);
 
 #endif

@@ -55,7 +55,7 @@ static void test_an_existing_key_file_is_left_alone(void **state)
     IDENTITY_CLEANUP struct identity *loaded = NULL;
     unlink(path);
     assert_int_equal(identity_create(path, &first, &err), ERR_OK);
-    assert_int_equal(identity_create(path, &second, &err), ERR_EXISTS);
+    assert_int_equal(identity_create(path, &second, &err), ERR_CONFIG);
     assert_non_null(strstr(err.message, path));
     assert_null(second);
     assert_int_equal(identity_load(path, &loaded, &err), ERR_OK);
@@ -196,6 +196,50 @@ static void test_a_registration_binds_both_halves_region_and_name(void **state)
     assert_false(registration_verify(&signature, &public, region, span_of(longer, sizeof(longer))));
 }
 
+static void registration_refused(const char *text, const char *name, const char *words)
+{
+    struct public_identity found = {.sign = {{9}}};
+    struct err err = {0};
+    assert_int_equal(registration_parse(span_text(text), span_text("cn-hongkong"), span_text(name),
+                                        &found, &err),
+                     ERR_PARAMETER);
+    if (strstr(err.message, words) == NULL)
+        fail_msg("'%s' lacks '%s'", err.message, words);
+    assert_int_equal(found.sign.b[0], 9);
+}
+
+static void test_a_registration_as_one_string_holds_for_its_name_here_only(void **state)
+{
+    (void)state;
+    IDENTITY_CLEANUP struct identity *mine = identity_generate();
+    IDENTITY_CLEANUP struct identity *other = identity_generate();
+    char text[REGISTRATION_TEXT_BYTES], theirs[REGISTRATION_TEXT_BYTES];
+    struct public_identity found;
+    registration_format(mine, span_text("cn-hongkong"), span_text("ALIYUN$a"), text);
+    assert_int_equal(strlen(text) + 1, REGISTRATION_TEXT_BYTES);
+    assert_int_equal(registration_parse(span_text(text), span_text("cn-hongkong"),
+                                        span_text("aliyun$A"), &found, NULL),
+                     ERR_OK); /* case does not count */
+    assert_memory_equal(&found, identity_public(mine), sizeof(found));
+    registration_refused(text, "ALIYUN$b", "--for cn-hongkong 'ALIYUN$b' FILE");
+    registration_format(mine, span_text("eu-1"), span_text("ALIYUN$a"), theirs);
+    registration_refused(theirs, "ALIYUN$a", "is not for ALIYUN$a in cn-hongkong");
+    registration_format(other, span_text("cn-hongkong"), span_text("ALIYUN$a"), theirs);
+    memcpy(theirs, text, PUBLIC_IDENTITY_TEXT_BYTES - 1); /* my key, their proof */
+    registration_refused(theirs, "ALIYUN$a", "is not for");
+    memcpy(theirs, text, sizeof(theirs));
+    theirs[PUBLIC_IDENTITY_TEXT_BYTES - 1] = '\0'; /* the key alone */
+    registration_refused(theirs, "ALIYUN$a", "without the proof");
+    for (size_t i = 0; i < strlen(text); i++) { /* every character counts */
+        memcpy(theirs, text, sizeof(theirs));
+        theirs[i] = theirs[i] == 'A' ? 'B' : 'A';
+        registration_refused(theirs, "ALIYUN$a", "");
+        memcpy(theirs, text, sizeof(theirs));
+        theirs[i] = '\0'; /* cut */
+        registration_refused(theirs, "ALIYUN$a", "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_a_public_key_comes_back_and_mistakes_are_noticed),
         cmocka_unit_test(test_a_signature_holds_for_its_key_domain_and_content_only),
         cmocka_unit_test(test_a_registration_binds_both_halves_region_and_name),
+        cmocka_unit_test(test_a_registration_as_one_string_holds_for_its_name_here_only),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -4,6 +4,40 @@
 
 #define TIME_NEVER UINT64_MAX
 
+/* --- bodies --- */
+
+struct link_body {
+    struct pool *pool; /* NULL: not counted */
+    size_t bytes;
+    uint8_t data[];
+};
+
+static struct link_body *body_new(struct pool *pool, size_t bytes)
+{
+    struct link_body *body = mem_alloc(sizeof(*body) + bytes);
+    body->pool = pool;
+    body->bytes = bytes;
+    if (pool != NULL)
+        pool_bodies_take(pool, bytes);
+    return body;
+}
+
+uint8_t *link_body_data(struct link_body *body)
+{
+    return body->data;
+}
+
+void link_body_free(struct link_body *body)
+{
+    if (body == NULL)
+        return;
+    struct pool *pool = body->pool;
+    size_t bytes = body->bytes;
+    mem_free(body);
+    if (pool != NULL)
+        pool_bodies_give(pool, bytes);
+}
+
 /* --- asks --- */
 
 struct ask *ask_new(const struct link_request *request)
@@ -23,7 +57,7 @@ static void ask_free(struct ask *ask)
 {
     bytes_deinit(&ask->prefix);
     mem_free(ask->reply_header);
-    mem_free(ask->reply_body);
+    link_body_free(ask->reply_body);
     mem_free(ask);
 }
 
@@ -117,8 +151,8 @@ static void on_sealed(void *context, struct outgoing *outgoing)
 
 static bool on_may_receive(void *context)
 {
-    (void)context;
-    return true; /* what comes was asked for, and its memory is there */
+    struct lane *lane = context;
+    return !lane->bulk || connection_has_memory(lane->connection);
 }
 
 static struct ask *ask_find(struct lane *lane, uint64_t id)
@@ -141,6 +175,11 @@ static enum err_code reply_check(const struct ask *ask, const struct head *head,
     return ERR_OK;
 }
 
+static uint8_t *ask_body(const struct ask *ask)
+{
+    return ask->reply_body != NULL ? ask->reply_body->data : ask->request.reply_body;
+}
+
 static enum err_code on_head(void *context, const struct head *head, struct sink *ret_sink,
                              struct err *err)
 {
@@ -158,8 +197,8 @@ static enum err_code on_head(void *context, const struct head *head, struct sink
     ask->reply_header = mem_alloc(head->header_bytes);
     ret_sink->header = ask->reply_header;
     if (ask->request.reply_body == NULL)
-        ask->reply_body = mem_alloc(head->body_bytes);
-    ret_sink->body = ask->reply_body != NULL ? ask->reply_body : ask->request.reply_body;
+        ask->reply_body = body_new(lane->bulk ? lane->pool : NULL, head->body_bytes);
+    ret_sink->body = ask_body(ask);
     return ERR_OK;
 }
 
@@ -173,12 +212,12 @@ static void ask_unlink(struct lane *lane, struct ask *ask)
 
 static void reply_deliver(struct ask *ask)
 {
-    const uint8_t *body = ask->reply_body != NULL ? ask->reply_body : ask->request.reply_body;
     struct link_reply reply = {.wire_bytes = ask_wire_bytes(ask)};
     struct span header = span_of(ask->reply_header, ask->reply.header_bytes);
     if (ask->reply.status == 0) {
         reply.header = header;
-        reply.body = span_of(body, ask->reply.body_bytes);
+        reply.body = span_of(ask_body(ask), ask->reply.body_bytes);
+        reply.kept_body = ask->reply_body != NULL ? &ask->reply_body : NULL;
     } else { /* a newer peer may know codes that we do not */
         enum err_code code =
             ask->reply.status < ERR_CODE_COUNT ? (enum err_code)ask->reply.status : ERR_INTERNAL;
@@ -270,6 +309,7 @@ void lane_connect(struct lane *lane, struct pool *pool, const struct established
                                          .receive_bucket = lane->bulk ? receive_bucket : NULL,
                                          .greets = true,
                                          .traffic = traffic};
+    lane->pool = pool;
     lane->welcome = established->welcome;
     lane->up_us = lane->used_us = pool_now_us();
     lane->connection = connection_new(pool, established, &options, &role, lane);

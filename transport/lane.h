@@ -27,7 +27,7 @@ struct ask {
     bool ghost;   /* completed; its reply is dropped */
     struct head reply;
     uint8_t *reply_header;
-    uint8_t *reply_body; /* ours, when the asker reserved none */
+    struct link_body *reply_body; /* ours, when the asker reserved none */
 };
 
 struct ask *ask_new(const struct link_request *request);
@@ -57,6 +57,8 @@ struct lane {
     const struct lane_owner *owner;
     void *context;
     bool bulk;
+    bool early;                       /* dialled before there was work for it */
+    struct pool *pool;                /* constant once up */
     struct handshake_welcome welcome; /* constant once up */
 
     /* link's lock */

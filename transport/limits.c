@@ -35,7 +35,7 @@ void limits_deinit(struct limits *limits)
     *limits = (struct limits){0};
 }
 
-static struct limits_address *address_find(struct limits *limits, const uint8_t block[16])
+static struct limits_address *address_find(const struct limits *limits, const uint8_t block[16])
 {
     for (uint32_t i = 0; i < limits->address_count; i++) {
         if (memcmp(limits->addresses[i].block, block, 16) == 0)
@@ -44,12 +44,18 @@ static struct limits_address *address_find(struct limits *limits, const uint8_t 
     return NULL;
 }
 
+bool limits_address_full(const struct limits *limits, const uint8_t block[16])
+{
+    const struct limits_address *address = address_find(limits, block);
+    return address != NULL && address->count >= limits->max.unauthenticated_per_address;
+}
+
 bool limits_arrive(struct limits *limits, const uint8_t block[16])
 {
     struct limits_address *address = address_find(limits, block);
     if (limits->unauthenticated >= limits->max.unauthenticated)
         return false;
-    if (address != NULL && address->count >= limits->max.unauthenticated_per_address)
+    if (limits_address_full(limits, block))
         return false;
     if (address == NULL) {
         /* as many addresses as connections at most: there is a place */

@@ -40,6 +40,8 @@ void limits_deinit(struct limits *limits);
 
 /* A connection was accepted. False: it must be closed, and was not counted. */
 MUST_USE bool limits_arrive(struct limits *limits, const uint8_t block[16]);
+/* Is it its own address that has too many, rather than all together? */
+bool limits_address_full(const struct limits *limits, const uint8_t block[16]);
 /* It ends without having proved itself. */
 void limits_leave(struct limits *limits, const uint8_t block[16]);
 /* May another handshake be computed now? */

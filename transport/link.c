@@ -33,6 +33,7 @@ struct link {
     unsigned silent_closes;
     uint32_t pause_ms;
     uint64_t dial_after_us;
+    uint32_t early;   /* data connections to be up without work for them; 0: what work wants */
     enum suite suite; /* the next attempt's */
     bool queue_failed[2];
     struct err queue_err[2];
@@ -99,8 +100,25 @@ struct lane_census { /* of one kind, under the lock */
     uint32_t up;
     uint32_t dialling;
     uint32_t outstanding;
-    struct lane *least; /* up, with the fewest outstanding; NULL: none is up */
+    struct lane *least;             /* up, with the fewest outstanding; NULL: none is up */
+    const struct lane *surplus_end; /* those before it in the list are more than may be used */
 };
+
+static uint32_t lanes_max_locked(const struct link *link, bool bulk)
+{
+    return bulk ? link->options.data_connections_max : 1;
+}
+
+/* The newest are the ones that are too many: they take nothing more and end when they are idle. */
+static const struct lane *surplus_end_locked(const struct link *link, bool bulk, uint32_t up)
+{
+    uint32_t most = lanes_max_locked(link, bulk);
+    uint32_t surplus = up > most ? up - most : 0;
+    const struct lane *lane = link->lanes;
+    for (; surplus > 0; lane = lane->next)
+        surplus -= lane->bulk == bulk && lane->state == LANE_UP;
+    return lane;
+}
 
 static struct lane_census census_locked(const struct link *link, bool bulk)
 {
@@ -110,26 +128,79 @@ static struct lane_census census_locked(const struct link *link, bool bulk)
             continue;
         census.dialling += lane->state == LANE_DIALLING;
         census.outstanding += lane->outstanding;
-        if (lane->state != LANE_UP)
-            continue;
-        census.up++;
-        if (census.least == NULL || lane->outstanding < census.least->outstanding)
+        census.up += lane->state == LANE_UP;
+    }
+    census.surplus_end = surplus_end_locked(link, bulk, census.up);
+    for (struct lane *lane = (struct lane *)census.surplus_end; lane != NULL; lane = lane->next) {
+        if (lane->bulk == bulk && lane->state == LANE_UP &&
+            (census.least == NULL || lane->outstanding < census.least->outstanding))
             census.least = lane;
     }
     return census;
+}
+
+static bool lane_surplus_locked(const struct link *link, const struct lane *lane,
+                                const struct lane_census *census)
+{
+    for (const struct lane *at = link->lanes; at != census->surplus_end; at = at->next) {
+        if (at == lane)
+            return true;
+    }
+    return false;
+}
+
+/* Is one more connection of the kind wanted? As many as there is work for, up to the maximum. */
+static bool lane_wanted_locked(const struct link *link, bool bulk)
+{
+    struct lane_census census = census_locked(link, bulk);
+    uint32_t work = census.outstanding + link->queues[bulk].count;
+    uint32_t most = lanes_max_locked(link, bulk);
+    return census.up + census.dialling < (work < most ? work : most) &&
+           (bulk || link->queues[bulk].count > 0);
+}
+
+/* One more data connection before there is work for it? Once there were enough the wish is over: an
+ * idle one that ended does not come again. */
+static bool lane_early_locked(struct link *link)
+{
+    struct lane_census census = census_locked(link, true);
+    uint32_t most = lanes_max_locked(link, true);
+    if (census.up + census.dialling >= (link->early < most ? link->early : most))
+        link->early = 0;
+    return link->early > 0;
+}
+
+/* While further connections come up, each that is there takes one: not all by the first. */
+static bool lanes_come_locked(const struct link *link, const struct lane_census *census, bool bulk)
+{
+    if (!bulk)
+        return false;
+    return census->dialling > 0 ||
+           (lane_wanted_locked(link, bulk) && pool_now_us() >= link->dial_after_us);
 }
 
 static struct ask *on_take(void *context, struct lane *lane)
 {
     struct link *link = context;
     struct ask *ask = NULL;
+    struct connection *idler = NULL;
     pthread_mutex_lock(&link->lock);
+    struct lane_census census = census_locked(link, lane->bulk);
     if (lane->state == LANE_UP && lane->outstanding < lane->welcome.requests_in_flight &&
-        lane->outstanding <= census_locked(link, lane->bulk).least->outstanding)
+        !lane_surplus_locked(link, lane, &census) &&
+        lane->outstanding <= census.least->outstanding &&
+        (lane->outstanding == 0 || !lanes_come_locked(link, &census, lane->bulk)))
         ask = queue_pop(&link->queues[lane->bulk]);
     if (ask != NULL)
         lane->outstanding++;
+    else if (link->queues[lane->bulk].count > 0 && census.least != NULL &&
+             census.least->outstanding < lane->outstanding)
+        idler = connection_ref(census.least->connection); /* both were posted while we were it */
     pthread_mutex_unlock(&link->lock);
+    if (idler != NULL) {
+        connection_poke(idler);
+        connection_unref(idler);
+    }
     return ask;
 }
 
@@ -227,10 +298,11 @@ static bool failure_final_locked(struct link *link, const struct err *err, struc
         link->silent_closes++;
         if (link->silent_closes < LINK_SILENT_CLOSES_MAX || any_up)
             return false;
-        err_set(ret_err, ERR_PEER_KEY,
-                "the peer closed %u handshakes without a byte: it has another key than the one "
-                "configured here, does not know this key, or is at a limit",
-                link->silent_closes);
+        err_set(
+            ret_err, ERR_PEER_KEY,
+            "%u handshakes closed without a byte: it has another key, does not know ours, or is "
+            "at a limit",
+            link->silent_closes);
         return true;
     }
     link->silent_closes = 0;
@@ -243,7 +315,9 @@ static void dial_failed(struct link *link, struct lane *lane, const struct err *
 {
     pthread_mutex_lock(&link->lock);
     lane_remove_locked(link, lane);
-    if (!link->closing) {
+    if (lane->early)
+        link->early = 0; /* says nothing: what is asked for dials by itself, and learns why */
+    if (!link->closing && !lane->early) {
         link->failures++;
         link->address_next = (link->address_next + 1) % link->options.address_count;
         if (err->code == ERR_LOST && lane->suite == link->suite)
@@ -288,7 +362,7 @@ static void dial_worked(struct link *link, struct lane *lane, struct established
     }
     connection_start(connection);
     connection_unref(connection);
-    actor_poke(&link->actor); /* perhaps more lanes are wanted */
+    link_stir(link); /* perhaps more lanes are wanted, or those up waited for this one */
 }
 
 static void on_dial_end(void *context, struct established *established, const struct err *err)
@@ -309,12 +383,13 @@ static void on_dial_end(void *context, struct established *established, const st
 static const struct establishment_owner establishment_owner = {.on_end = on_dial_end};
 
 /* A new lane, noted in the list; the caller starts its establishment. */
-static struct establishment *lane_dial_locked(struct link *link, bool bulk)
+static struct establishment *lane_dial_locked(struct link *link, bool bulk, bool early)
 {
     struct lane *lane = mem_calloc(1, sizeof(*lane));
     lane->owner = &lane_owner;
     lane->context = link;
     lane->bulk = bulk;
+    lane->early = early;
     lane->suite = link->suite;
     lane->state = LANE_DIALLING;
     struct establishment_dial dial = {
@@ -336,30 +411,23 @@ static struct establishment *lane_dial_locked(struct link *link, bool bulk)
     return establishment_ref(lane->establishment);
 }
 
-/* Is one more connection of the kind wanted? As many as there is work for, up to the maximum. */
-static bool lane_wanted_locked(const struct link *link, bool bulk)
-{
-    struct lane_census census = census_locked(link, bulk);
-    uint32_t work = census.outstanding + link->queues[bulk].count;
-    uint32_t most = bulk ? link->options.data_connections_max : 1;
-    return census.up + census.dialling < (work < most ? work : most) &&
-           (bulk || link->queues[bulk].count > 0);
-}
-
 /* The next connection to dial, or NULL. */
 static struct establishment *dial_next(struct link *link, uint64_t now_us, uint64_t *ret_due_us)
 {
     struct establishment *establishment = NULL;
     pthread_mutex_lock(&link->lock);
     uint32_t dialling = census_locked(link, false).dialling + census_locked(link, true).dialling;
-    for (int bulk = 0; bulk < 2 && establishment == NULL; bulk++) {
-        if (link->closing || dialling >= LINK_DIALS_MAX || !lane_wanted_locked(link, bulk))
+    bool may = !link->closing && dialling < LINK_DIALS_MAX;
+    for (int bulk = 0; bulk < 2 && may && establishment == NULL; bulk++) {
+        if (!lane_wanted_locked(link, bulk))
             continue;
         if (now_us < link->dial_after_us)
             *ret_due_us = link->dial_after_us;
         else
-            establishment = lane_dial_locked(link, bulk);
+            establishment = lane_dial_locked(link, bulk, false);
     }
+    if (may && establishment == NULL && now_us >= link->dial_after_us && lane_early_locked(link))
+        establishment = lane_dial_locked(link, true, true);
     pthread_mutex_unlock(&link->lock);
     return establishment;
 }
@@ -616,8 +684,21 @@ void link_set_data_connections(struct link *link, uint32_t data_connections_max)
     if (most > LIMIT_CONNECTIONS_PER_PEER - 2) /* one for control, one that takes over */
         most = LIMIT_CONNECTIONS_PER_PEER - 2;
     pthread_mutex_lock(&link->lock);
+    bool news = link->options.data_connections_max != most;
     link->options.data_connections_max = most;
     pthread_mutex_unlock(&link->lock);
+    if (news)
+        link_stir(link); /* what waits may go out over those that were too many */
+}
+
+void link_dial_early(struct link *link, uint32_t data_connections)
+{
+    pthread_mutex_lock(&link->lock);
+    link->early = data_connections;
+    bool news = lane_early_locked(link);
+    pthread_mutex_unlock(&link->lock);
+    if (news)
+        actor_poke(&link->actor);
 }
 
 void link_status(struct link *link, struct link_status *ret_status)

@@ -33,13 +33,22 @@ struct link_options {
     struct bucket *bucket;           /* replies on data connections, takes a reference; or NULL */
 };
 
+/* The memory of a body that the link allocated, counted against the pool's maximum until freed. */
+struct link_body;
+
 struct link_reply {
-    struct err err;      /* code ERR_OK: an answer. Else who said so: */
-    bool from_peer;      /* the peer answered with this error (the message is its own) */
-    struct span header;  /* until the callback returns */
-    struct span body;    /* in the reservation if there was one, else until the callback returns */
+    struct err err;     /* code ERR_OK: an answer. Else who said so: */
+    bool from_peer;     /* the peer answered with this error (the message is its own) */
+    struct span header; /* until the callback returns */
+    struct span body;   /* in the reservation if there was one, else until the callback returns */
+    /* NULL, or where the body lies: the callback may keep it by setting *kept_body to NULL; it then
+     * frees it with link_body_free, before the pool. While much is kept, data connections pause. */
+    struct link_body **kept_body;
     uint64_t wire_bytes; /* sealed bytes of request and reply, framing included */
 };
+
+uint8_t *link_body_data(struct link_body *body);
+void link_body_free(struct link_body *body); /* any thread; NULL is allowed */
 
 typedef void link_callback(void *context, const struct link_reply *reply);
 
@@ -49,7 +58,7 @@ struct link_request {
     struct span header; /* copied */
     struct span body;   /* borrowed until on_reply */
     /* Memory for the reply's body, in use until on_reply. With reply_body NULL the link allocates
-     * what comes, up to reply_body_bytes. A longer body is ERR_PEER. */
+     * what comes when it comes, up to reply_body_bytes. A longer body is ERR_PEER. */
     uint8_t *reply_body;
     uint32_t reply_body_bytes;
     bool reply_exact;     /* a successful reply of any other length is ERR_PEER */
@@ -77,6 +86,10 @@ enum err_code link_call(struct link *link, const struct link_request *request,
                         struct bytes *ret_header, struct bytes *ret_body, struct err *err);
 
 void link_set_data_connections(struct link *link, uint32_t data_connections_max);
+/* Dials until so many data connections are up (within their maximum), though no request wants them
+ * yet: one that comes later need not wait for a handshake. No promise: an early one that cannot be
+ * dialled is not tried again, tells no request and lets none wait. Idle ones end as all do. */
+void link_dial_early(struct link *link, uint32_t data_connections);
 
 struct link_status {
     bool connected;              /* the control connection is up */

@@ -253,6 +253,181 @@ static void test_a_data_connection_hands_out_one_request_at_a_time(void **state)
     testbed_close(&bed);
 }
 
+/* Bodies that are kept until the test gives them back. */
+struct keeper {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct link_body *bodies[64];
+    unsigned count, most, replies;
+};
+
+static void on_reply_keep(void *context, const struct link_reply *reply)
+{
+    struct keeper *keeper = context;
+    pthread_mutex_lock(&keeper->lock);
+    keeper->replies++;
+    if (reply->err.code == ERR_OK && keeper->count < ARRAY_COUNT(keeper->bodies)) {
+        keeper->bodies[keeper->count++] = *reply->kept_body;
+        *reply->kept_body = NULL;
+    }
+    keeper->most = keeper->count > keeper->most ? keeper->count : keeper->most;
+    pthread_cond_signal(&keeper->changed);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+/* Waits for one, and takes it. */
+static struct link_body *keeper_take(struct keeper *keeper, unsigned at_least)
+{
+    pthread_mutex_lock(&keeper->lock);
+    while (keeper->count < at_least)
+        pthread_cond_wait(&keeper->changed, &keeper->lock);
+    struct link_body *body = keeper->bodies[--keeper->count];
+    pthread_mutex_unlock(&keeper->lock);
+    return body;
+}
+
+static void test_data_connections_pause_while_much_is_kept(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, BODY = 100000, CONNECTIONS = 2, FIT = 3 };
+    struct keeper keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct testbed bed;
+    testbed_open(&bed, &(struct pool_options){.bodies_bytes_max = FIT * BODY}, NULL);
+    struct link *link = testbed_link(&bed, NULL, CONNECTIONS);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, BODY, 3);
+    for (int i = 0; i < COUNT; i++)
+        link_post(link, &(struct link_request){.method = METHOD_BYTES,
+                                               .bulk = true,
+                                               .header = bytes_span(&header),
+                                               .reply_body_bytes = BODY,
+                                               .deadline_ms = 60000,
+                                               .on_reply = on_reply_keep,
+                                               .context = &keeper});
+    struct link_body *first = keeper_take(&keeper, FIT); /* it is full: two are left, one is here */
+    const struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    for (int i = 0; i < 100; i++) /* control goes on; what more comes would be seen */
+        assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    assert_pattern(span_of(link_body_data(first), BODY));
+    link_body_free(first);
+    for (int i = 1; i < COUNT; i++)
+        link_body_free(keeper_take(&keeper, 1));
+    assert_int_equal(keeper.replies, COUNT);
+    assert_in_range(keeper.most, FIT, FIT - 1 + CONNECTIONS);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void hold_and_let_go(struct testbed *bed, struct link *link, unsigned count,
+                            unsigned at_once)
+{
+    struct asked asked[16];
+    const struct link_request hold = {.method = METHOD_HOLD, .bulk = true};
+    const struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    for (unsigned i = 0; i < count; i++)
+        asked_post(&asked[i], link, &hold);
+    for (unsigned done = 0; done < count; done += at_once) {
+        testbed_wait_held(bed, at_once);
+        assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+        assert_int_equal(bed->held_count, at_once);
+        testbed_let_go(bed);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+}
+
+static void test_the_number_of_data_connections_changes_while_they_work(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 2);
+    hold_and_let_go(&bed, link, 4, 2);
+    link_set_data_connections(link, 5);
+    hold_and_let_go(&bed, link, 5, 5); /* three more are dialled */
+    link_set_data_connections(link, 2);
+    hold_and_let_go(&bed, link, 6, 2); /* those that are too many take nothing */
+    link_set_data_connections(link, 5);
+    hold_and_let_go(&bed, link, 5, 5);
+    struct link_status status;
+    link_status(link, &status);
+    assert_int_equal(status.dials, 6); /* nothing was dialled twice */
+    link_close(link);
+    testbed_close(&bed);
+}
+
+/* Two requests at once are never one behind the other while a connection stands idle. */
+static void test_no_data_connection_stands_idle_while_a_request_waits(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 2);
+    for (unsigned i = 0; i < 500; i++)
+        hold_and_let_go(&bed, link, 2, 2);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static struct link_status dialled_early(struct link *link, uint64_t dials)
+{
+    struct link_status status;
+    do {
+        sched_yield();
+        link_status(link, &status);
+    } while (status.dials < dials || status.data_connections < dials);
+    return status;
+}
+
+static void test_data_connections_are_dialled_early_once_and_carry_what_comes(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 6);
+    link_dial_early(link, 3);
+    struct link_status status = dialled_early(link, 3);
+    link_dial_early(link, 3); /* there they are */
+    hold_and_let_go(&bed, link, 3, 3);
+    link_status(link, &status);
+    assert_int_equal(status.dials, 3 + 1); /* and hold_and_let_go's control connection */
+    link_set_data_connections(link, 2);
+    link_dial_early(link, 9); /* not beyond the maximum */
+    hold_and_let_go(&bed, link, 2, 2);
+    link_status(link, &status);
+    assert_int_equal(status.dials, 3 + 1);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+/* Its failure is no attempt at the addresses: the request after it tries them all, and is told. */
+static void test_an_early_dial_that_fails_costs_no_request_its_addresses(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    const char *addresses[] = {"127.0.0.1:1", bed.address};
+    struct link *link;
+    struct link_options options = {.kind = LISTENER_PEERS,
+                                   .addresses = addresses,
+                                   .address_count = 2,
+                                   .identity = bed.asker,
+                                   .peer_key = identity_public(bed.node)->noise,
+                                   .data_connections_max = 2};
+    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
+    for (int i = 0; i < 50; i++)
+        link_dial_early(link, 2);
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    echo.bulk = true;
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    link_close(link);
+    testbed_close(&bed);
+}
+
 static void test_a_control_connection_hands_out_all_it_may(void **state)
 {
     (void)state;
@@ -623,6 +798,90 @@ static void test_bandwidth_is_limited_at_the_destination(void **state)
     check_bandwidth(false);
 }
 
+/* Many connections of a narrow limit: each waits for what all have received before it reads on. */
+static void test_a_narrow_limit_makes_no_connection_look_silent(void **state)
+{
+    (void)state;
+    enum { COUNT = 12, BODY = 130000 };
+    struct testbed bed;
+    testbed_open(&bed, &(struct pool_options){.ping_after_ms = 300, .silence_max_ms = 1500}, NULL);
+    struct bucket *bucket = bucket_new(5000000); /* 2.5 s of all that is asked for */
+    const char *addresses[] = {bed.address};
+    struct link_options options = {.kind = LISTENER_PEERS,
+                                   .addresses = addresses,
+                                   .address_count = 1,
+                                   .identity = bed.asker,
+                                   .peer_key = identity_public(bed.node)->noise,
+                                   .data_connections_max = COUNT,
+                                   .bucket = bucket};
+    struct link *link;
+    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, BODY, 1);
+    struct link_request request = {.method = METHOD_BYTES,
+                                   .bulk = true,
+                                   .header = bytes_span(&header),
+                                   .reply_body_bytes = BODY,
+                                   .deadline_ms = 60000};
+    struct asked asked[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        asked_post(&asked[i], link, &request);
+    for (int i = 0; i < COUNT; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    struct link_status status;
+    link_status(link, &status);
+    assert_int_equal(status.lost_connections, 0);
+    link_close(link);
+    bucket_unref(bucket);
+    testbed_close(&bed);
+}
+
+/* A connection reads little at once, so it never stops reading for long. */
+static void test_a_narrow_limit_is_kept_at_every_moment(void **state)
+{
+    (void)state;
+    enum { BODY = 200000, RATE = 125000, SLACK = 50000 };
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct bucket *bucket = bucket_new(8 * RATE);
+    const char *addresses[] = {bed.address};
+    struct link_options options = {.kind = LISTENER_PEERS,
+                                   .addresses = addresses,
+                                   .address_count = 1,
+                                   .identity = bed.asker,
+                                   .peer_key = identity_public(bed.node)->noise,
+                                   .data_connections_max = 1,
+                                   .bucket = bucket};
+    struct link *link;
+    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
+    BYTES_CLEANUP struct bytes header = {0};
+    append_sizes(&header, BODY, 1);
+    struct asked asked;
+    uint64_t started_us = pool_now_us();
+    asked_post(&asked, link,
+               &(struct link_request){.method = METHOD_BYTES,
+                                      .bulk = true,
+                                      .header = bytes_span(&header),
+                                      .reply_body_bytes = BODY,
+                                      .deadline_ms = 60000});
+    struct link_status status;
+    do {
+        link_status(link, &status);
+        uint64_t allowed = SLACK + RATE * (pool_now_us() - started_us) / 1000000;
+        assert_true(status.received_bytes <= allowed);
+        sched_yield();
+    } while (status.received_bytes < BODY);
+    asked_wait(&asked);
+    assert_int_equal(asked.err.code, ERR_OK);
+    asked_deinit(&asked);
+    link_close(link);
+    bucket_unref(bucket);
+    testbed_close(&bed);
+}
+
 static void test_hundreds_of_links_leave_no_descriptor_behind(void **state)
 {
     (void)state;
@@ -662,6 +921,11 @@ int main(void)
         cmocka_unit_test(test_a_reply_of_another_size_than_asked_is_the_peers_error),
         cmocka_unit_test(test_many_requests_spread_over_the_data_connections),
         cmocka_unit_test(test_a_data_connection_hands_out_one_request_at_a_time),
+        cmocka_unit_test(test_data_connections_pause_while_much_is_kept),
+        cmocka_unit_test(test_the_number_of_data_connections_changes_while_they_work),
+        cmocka_unit_test(test_no_data_connection_stands_idle_while_a_request_waits),
+        cmocka_unit_test(test_data_connections_are_dialled_early_once_and_carry_what_comes),
+        cmocka_unit_test(test_an_early_dial_that_fails_costs_no_request_its_addresses),
         cmocka_unit_test(test_a_control_connection_hands_out_all_it_may),
         cmocka_unit_test(test_a_deadline_ends_a_request_and_its_late_reply_is_dropped),
         cmocka_unit_test(test_a_request_that_waited_past_its_deadline_is_not_handed_out),
@@ -677,6 +941,8 @@ int main(void)
         cmocka_unit_test(test_a_worn_connection_is_replaced_without_a_loss),
         cmocka_unit_test(test_bandwidth_is_limited_at_the_source),
         cmocka_unit_test(test_bandwidth_is_limited_at_the_destination),
+        cmocka_unit_test(test_a_narrow_limit_makes_no_connection_look_silent),
+        cmocka_unit_test(test_a_narrow_limit_is_kept_at_every_moment),
         cmocka_unit_test(test_hundreds_of_links_leave_no_descriptor_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,8 @@ struct guest {
     /* listener's lock */
     struct establishment *establishment; /* a reference; NULL once it ended */
     struct serving *serving;             /* a reference; NULL until then */
+    bool admitted;                       /* has shown a known key */
+    bool evicted;                        /* no longer counted: its place was given away */
     bool proved;
     bool dropped;
 };
@@ -56,12 +58,14 @@ static void refusal_finish(struct actor *actor)
 {
     struct refusal *refusal = (struct refusal *)actor;
     stream_free(refusal->stream);
+    pool_leaving_end(actor->pool);
     mem_free(refusal);
 }
 
 static void stream_refuse(struct pool *pool, struct stream *stream)
 {
     struct refusal *refusal = mem_calloc(1, sizeof(*refusal));
+    pool_leaving_begin(pool);
     actor_init(&refusal->actor, pool, refusal_step, refusal_finish);
     refusal->stream = stream;
     actor_poke(&refusal->actor);
@@ -73,8 +77,10 @@ static void guest_remove(struct guest *guest)
     pthread_mutex_lock(&listener->lock);
     if (guest->proved)
         limits_depart(&listener->limits, guest->session.entry);
-    else
+    else if (!guest->evicted)
         limits_leave(&listener->limits, guest->address.block);
+    if (guest->evicted)
+        pool_leaving_end(listener->pool);
     struct serving *serving = guest->serving;
     *guest->back = guest->next;
     if (guest->next != NULL)
@@ -134,7 +140,8 @@ static bool on_admit(void *context, const struct noise_key *peer,
         return false;
     pthread_mutex_lock(&listener->lock);
     guest->session = session;
-    bool room = limits_room(&listener->limits, session.entry);
+    bool room = !guest->evicted && limits_room(&listener->limits, session.entry);
+    guest->admitted = room;
     const struct listener_limits max = listener->limits.max;
     pthread_mutex_unlock(&listener->lock);
     struct timespec clock;
@@ -189,7 +196,7 @@ static void on_establishment_end(void *context, struct established *established,
     guest->establishment = NULL;
     if (established == NULL && err->code == ERR_LIMIT)
         listener->refused_limit++;
-    else if (established == NULL)
+    else if (established == NULL && !guest->evicted)
         listener->refused_handshake++;
     pthread_mutex_unlock(&listener->lock);
     if (established == NULL)
@@ -205,18 +212,55 @@ static const struct establishment_owner establishment_owner = {
     .on_end = on_establishment_end,
 };
 
-static void on_accepted(void *context, struct stream *stream)
+/* The place of whoever came first and has shown nothing; NULL: they all have. Returns a reference, to
+ * be aborted without the lock. */
+static struct establishment *guest_evict_locked(struct listener *listener,
+                                                const struct stream_address *newcomer)
 {
-    struct listener *listener = context;
+    bool of_address = limits_address_full(&listener->limits, newcomer->block);
+    struct guest *first = NULL;
+    for (struct guest *guest = listener->guests; guest != NULL; guest = guest->next) {
+        bool counts = guest->establishment != NULL && !guest->admitted && !guest->evicted;
+        if (counts && (!of_address ||
+                       memcmp(guest->address.block, newcomer->block, sizeof(newcomer->block)) == 0))
+            first = guest; /* the list begins with the last */
+    }
+    if (first == NULL)
+        return NULL;
+    first->evicted = true;
+    pool_leaving_begin(listener->pool);
+    limits_leave(&listener->limits, first->address.block);
+    return establishment_ref(first->establishment);
+}
+
+static void establishment_evict(struct establishment *establishment)
+{
+    if (establishment == NULL)
+        return;
+    establishment_abort(establishment);
+    establishment_unref(establishment);
+}
+
+static void guest_accept(struct listener *listener, struct stream *stream)
+{
     struct guest *guest = mem_calloc(1, sizeof(*guest));
     guest->listener = listener;
     stream_remote(stream, &guest->address);
     pthread_mutex_lock(&listener->lock);
     listener->accepted++;
-    bool room = !listener->closing && limits_arrive(&listener->limits, guest->address.block);
-    if (!room)
+    struct establishment *evicted = NULL;
+    bool room = limits_arrive(&listener->limits, guest->address.block);
+    if (!room) {
         listener->refused_limit++;
+        evicted = guest_evict_locked(listener, &guest->address);
+        room = evicted != NULL && limits_arrive(&listener->limits, guest->address.block);
+    }
+    if (room && listener->closing) {
+        limits_leave(&listener->limits, guest->address.block);
+        room = false;
+    }
     pthread_mutex_unlock(&listener->lock);
+    establishment_evict(evicted);
     if (!room) {
         mem_free(guest);
         stream_refuse(listener->pool, stream);
@@ -236,6 +280,14 @@ static void on_accepted(void *context, struct stream *stream)
     pthread_mutex_unlock(&listener->lock);
     establishment_start(establishment);
     establishment_unref(establishment);
+}
+
+static bool on_accepted(void *context, struct stream *stream)
+{
+    struct listener *listener = context;
+    if (stream != NULL)
+        guest_accept(listener, stream);
+    return pool_may_accept(listener->pool);
 }
 
 /* --- closing and dropping --- */

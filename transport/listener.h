@@ -1,6 +1,6 @@
 /* The serving end: takes connections, answers handshakes, hands requests out, sends replies.
  *
- *     accept -> limits -> 180 bytes -> mac1 -> find(key) -> 112 bytes -> first record opens ->
+ *     accept -> room -> 180 bytes -> mac1 -> limits -> find(key) -> 112 bytes -> first record opens ->
  * requests
  *
  * A request is handed out once, on a link worker, as a handle; whoever holds it replies exactly
@@ -11,6 +11,10 @@
  * up to LIMIT_REQUESTS_IN_FLIGHT; replies go out in order of completion. On a data connection
  * (purpose 2) one is handed out at a time, and the next only when the reply before it is sealed
  * into the send buffers: the node holds connections x one reply, whatever the asker's window.
+ *
+ * Where strangers are as many as may be (of an address, or in all), the one that came first and has
+ * not yet shown a known key goes for the newcomer: who knows the node and is known to it needs a
+ * moment, and a thousand that hold on to their places cannot keep it out.
  *
  * Invariants: 1. nothing of a connection but its 180 bytes is kept before its first record opened.
  * 2. Rights are not kept here: the session only says whose key it is. 3. A request whose deadline

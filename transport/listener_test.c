@@ -242,15 +242,40 @@ static void test_half_open_connections_are_counted_by_address(void **state)
     testbed_open(&bed, &(struct pool_options){.handshake_timeout_ms = 1000}, NULL);
     for (int i = 0; i < COUNT; i++)
         fds[i] = dial(&bed);
-    for (int i = LIMIT_UNAUTHENTICATED_PER_ADDRESS; i < COUNT; i++)
-        assert_closed(fds[i]); /* at once: they came when the others were there */
+    for (int i = 0; i < COUNT - LIMIT_UNAUTHENTICATED_PER_ADDRESS; i++)
+        assert_closed(fds[i]); /* at once: their places went to those who came later */
     struct listener_status status;
     listener_status(bed.listener, &status);
     assert_int_equal(status.unauthenticated, LIMIT_UNAUTHENTICATED_PER_ADDRESS);
     assert_int_equal(status.refused_limit, COUNT - LIMIT_UNAUTHENTICATED_PER_ADDRESS);
-    for (int i = 0; i < LIMIT_UNAUTHENTICATED_PER_ADDRESS; i++)
+    for (int i = COUNT - LIMIT_UNAUTHENTICATED_PER_ADDRESS; i < COUNT; i++)
         assert_closed(fds[i]); /* after their second */
     assert_unharmed(&bed, 0);
+    testbed_close(&bed);
+}
+
+static void test_those_who_hold_their_places_do_not_keep_a_known_key_out(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct raw raw;
+    struct head head = {0};
+    int fds[LIMIT_UNAUTHENTICATED_PER_ADDRESS];
+    testbed_open(&bed, NULL, &(struct listener_limits){.handshakes_per_second = 1});
+    for (int i = 0; i < LIMIT_UNAUTHENTICATED_PER_ADDRESS; i++) {
+        uint8_t garbage[HANDSHAKE_REQUEST_BYTES] = {1, LISTENER_PEERS};
+        fds[i] = dial(&bed);
+        put(fds[i], garbage, i % 2 == 0 ? 20 : sizeof(garbage)); /* uses up no handshake */
+    }
+    raw_open(&raw, &bed, PURPOSE_CONTROL);
+    for (int i = 0; i < LIMIT_UNAUTHENTICATED_PER_ADDRESS; i++) /* it has shown its key: it stays */
+        close(dial(&bed));
+    raw_send_head(&raw, &(struct head){.kind = ENVELOPE_PING});
+    assert_true(raw_receive(&raw, &head));
+    for (int i = 0; i < LIMIT_UNAUTHENTICATED_PER_ADDRESS; i++)
+        close(fds[i]);
+    close(raw.fd);
+    raw_free(&raw);
     testbed_close(&bed);
 }
 
@@ -319,6 +344,16 @@ static void test_every_breach_of_the_envelope_closes_the_connection(void **state
           .request_id = 1,
           .deadline_ms = 9,
           .header_bytes = LIMIT_HEADER_BYTES + 1},
+         RECORD_PLAIN_BYTES_MAX - ENVELOPE_HEAD_BYTES},
+        {"a header of 2^32 - 1",
+         {.kind = ENVELOPE_REQUEST, .request_id = 1, .deadline_ms = 9, .header_bytes = UINT32_MAX},
+         RECORD_PLAIN_BYTES_MAX - ENVELOPE_HEAD_BYTES},
+        {"a header and a body of 2^32 - 1",
+         {.kind = ENVELOPE_REQUEST,
+          .request_id = 1,
+          .deadline_ms = 9,
+          .header_bytes = UINT32_MAX,
+          .body_bytes = UINT32_MAX},
          RECORD_PLAIN_BYTES_MAX - ENVELOPE_HEAD_BYTES},
         {"a body of 2^31",
          {.kind = ENVELOPE_REQUEST,
@@ -470,9 +505,17 @@ static void test_a_message_that_stops_in_the_middle_ends_with_the_silence(void *
         plain);
     raw_send(&raw, span_of(plain, sizeof(plain)));
     struct head head = {0};
-    assert_true(raw_receive(&raw, &head)); /* it asks whether anybody is there */
-    assert_int_equal(head.kind, ENVELOPE_PING);
-    assert_closed(raw.fd);
+    /* while a message comes in it says that it is here, by a pong of no ping; asks whether anybody
+     * is there; and goes */
+    bool asked = false;
+    size_t heads = 0;
+    for (; heads < 100 && raw_receive(&raw, &head); heads++) {
+        asked = asked || head.kind == ENVELOPE_PING;
+        assert_true(head.kind == ENVELOPE_PING ||
+                    (head.kind == ENVELOPE_PONG && head.request_id == 0));
+    }
+    assert_true(asked && heads < 100);
+    close(raw.fd);
     raw_free(&raw);
     assert_unharmed(&bed, 0);
     testbed_close(&bed);
@@ -513,6 +556,53 @@ static void test_a_peer_that_stops_reading_is_closed_and_costs_one_reply(void **
     testbed_close(&bed);
 }
 
+static uint64_t accepted(const struct testbed *bed)
+{
+    struct listener_status status;
+    listener_status(bed->listener, &status);
+    return status.accepted;
+}
+
+static void test_nobody_is_accepted_while_too_many_wait_to_be_closed(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    for (unsigned i = 0; i < LIMIT_STREAMS_LEAVING; i++)
+        pool_leaving_begin(bed.pool);
+    int first = dial(&bed); /* asked for before they were too many */
+    int second = dial(&bed);
+    while (accepted(&bed) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 5 * ACCEPT_BUSY_PAUSE_MS * 1000000}, NULL);
+    assert_int_equal(accepted(&bed), 1);
+    pool_leaving_end(bed.pool);
+    while (accepted(&bed) == 1)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    for (unsigned i = 1; i < LIMIT_STREAMS_LEAVING; i++)
+        pool_leaving_end(bed.pool);
+    close(first);
+    close(second);
+    testbed_close(&bed);
+}
+
+/* Whoever was refused or gave its place away is no longer on its way out once it is closed. */
+static void test_those_who_leave_are_counted_until_they_are_gone(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    for (unsigned i = 0; i < 3 * LIMIT_STREAMS_LEAVING; i++) {
+        int fd = dial(&bed); /* those after the first few, of one address, evict or are refused */
+        while (accepted(&bed) <= i)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        close(fd);
+    }
+    while (!pool_may_accept(bed.pool))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    testbed_close(&bed);
+}
+
 static void test_an_address_in_use_says_so(void **state)
 {
     (void)state;
@@ -536,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_a_drip_of_bytes_does_not_lengthen_the_handshake),
         cmocka_unit_test(test_a_replayed_first_message_does_nothing_and_ends),
         cmocka_unit_test(test_half_open_connections_are_counted_by_address),
+        cmocka_unit_test(test_those_who_hold_their_places_do_not_keep_a_known_key_out),
         cmocka_unit_test(test_handshakes_a_second_are_limited),
         cmocka_unit_test(test_connections_of_one_peer_are_limited),
         cmocka_unit_test(test_every_breach_of_the_envelope_closes_the_connection),
@@ -545,6 +636,8 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_takes_little_gets_an_error_and_not_more),
         cmocka_unit_test(test_a_message_that_stops_in_the_middle_ends_with_the_silence),
         cmocka_unit_test(test_a_peer_that_stops_reading_is_closed_and_costs_one_reply),
+        cmocka_unit_test(test_nobody_is_accepted_while_too_many_wait_to_be_closed),
+        cmocka_unit_test(test_those_who_leave_are_counted_until_they_are_gone),
         cmocka_unit_test(test_an_address_in_use_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,8 @@ struct pool {
     bool clock_started;
     bool reaper_started;
 
+    atomic_size_t leaving;
+
     pthread_mutex_t lock; /* all below, and the timers in the actors */
     bool stopping;
     struct actor_queue ready;
@@ -39,6 +41,8 @@ struct pool {
     size_t heap_count;
     size_t heap_capacity;
     pthread_cond_t earlier;
+    size_t bodies_bytes;
+    struct actor *awaiting; /* memory of bodies */
 };
 
 uint64_t pool_now_us(void)
@@ -192,6 +196,70 @@ void actor_wake_at(struct actor *actor, uint64_t due_us)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* --- memory of bodies --- */
+
+bool actor_has_memory(struct actor *actor)
+{
+    struct pool *pool = actor->pool;
+    pthread_mutex_lock(&pool->lock);
+    bool has = pool->bodies_bytes < pool->options.bodies_bytes_max;
+    if (!has && !actor->awaits_memory) {
+        actor->awaits_memory = true;
+        actor->awaiting_next = pool->awaiting;
+        pool->awaiting = actor;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return has;
+}
+
+void pool_bodies_take(struct pool *pool, size_t bytes)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->bodies_bytes += bytes;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_bodies_give(struct pool *pool, size_t bytes)
+{
+    pthread_mutex_lock(&pool->lock);
+    ASSERT(pool->bodies_bytes >= bytes);
+    pool->bodies_bytes -= bytes;
+    while (pool->awaiting != NULL && pool->bodies_bytes < pool->options.bodies_bytes_max) {
+        struct actor *actor = pool->awaiting;
+        pool->awaiting = actor->awaiting_next;
+        actor->awaits_memory = false;
+        if (poke_wants_queue(actor))
+            queue_push_locked(&pool->ready, actor);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_leaving_begin(struct pool *pool)
+{
+    atomic_fetch_add(&pool->leaving, 1);
+}
+
+void pool_leaving_end(struct pool *pool)
+{
+    size_t before = atomic_fetch_sub(&pool->leaving, 1);
+    ASSERT(before > 0);
+}
+
+bool pool_may_accept(const struct pool *pool)
+{
+    return atomic_load(&pool->leaving) < LIMIT_STREAMS_LEAVING;
+}
+
+static void await_end_locked(struct pool *pool, struct actor *actor)
+{
+    struct actor **at = &pool->awaiting;
+    while (actor->awaits_memory && *at != actor)
+        at = &(*at)->awaiting_next;
+    if (actor->awaits_memory)
+        *at = actor->awaiting_next;
+    actor->awaits_memory = false;
+}
+
 static void actor_run(struct pool *pool, struct actor *actor)
 {
     atomic_store(&actor->state, ACTOR_RUNNING);
@@ -203,6 +271,7 @@ static void actor_run(struct pool *pool, struct actor *actor)
     if (over) {
         atomic_store(&actor->state, ACTOR_OVER);
         timer_clear_locked(pool, actor);
+        await_end_locked(pool, actor);
         queue_push_locked(&pool->over, actor);
     } else {
         atomic_store(&actor->state, ACTOR_QUEUED); /* poked meanwhile: behind the others */
@@ -303,6 +372,8 @@ static void options_fill(struct pool_options *options)
         options->connection_life_ms = CONNECTION_LIFE_MS;
     if (options->connection_life_bytes == 0)
         options->connection_life_bytes = CONNECTION_LIFE_BYTES;
+    if (options->bodies_bytes_max == 0)
+        options->bodies_bytes_max = LIMIT_BODIES_BYTES;
 }
 
 enum err_code pool_new(const struct pool_options *options, struct pool **ret_pool, struct err *err)
@@ -367,6 +438,7 @@ void pool_free(struct pool *pool)
     pthread_cond_destroy(&pool->ready.filled);
     pthread_cond_destroy(&pool->over.filled);
     pthread_cond_destroy(&pool->earlier);
+    ASSERT(pool->bodies_bytes == 0); /* who took a body freed it before */
     pthread_mutex_destroy(&pool->lock);
     mem_free(pool->heap);
     mem_free(pool);

@@ -21,6 +21,7 @@ struct pool_options {
     uint32_t silence_max_ms;
     uint32_t connection_life_ms;
     uint64_t connection_life_bytes;
+    size_t bodies_bytes_max; /* replies on data connections, from their head until they are freed */
 };
 
 struct pool;
@@ -49,8 +50,10 @@ struct actor {
     bool (*step)(struct actor *actor);
     void (*finish)(struct actor *actor);
     atomic_int state;
-    uint64_t due_us;   /* pool's lock; UINT64_MAX: none */
-    size_t heap_index; /* pool's lock; valid while due_us is set */
+    bool awaits_memory;          /* pool's lock: in its list */
+    struct actor *awaiting_next; /* pool's lock */
+    uint64_t due_us;             /* pool's lock; UINT64_MAX: none */
+    size_t heap_index;           /* pool's lock; valid while due_us is set */
 };
 
 void actor_init(struct actor *actor, struct pool *pool, bool (*step)(struct actor *),
@@ -58,5 +61,19 @@ void actor_init(struct actor *actor, struct pool *pool, bool (*step)(struct acto
 void actor_poke(struct actor *actor);
 /* Pokes at due_us at the latest: the earliest of all times set since it last came counts. */
 void actor_wake_at(struct actor *actor, uint64_t due_us);
+
+/* Memory of replies that no asker reserved. A connection begins to read one only while less than
+ * bodies_bytes_max is in use: so at most that and one body a connection. False: it is used up; the
+ * actor is poked when some comes back. */
+bool actor_has_memory(struct actor *actor);
+void pool_bodies_take(struct pool *pool, size_t bytes);
+void pool_bodies_give(struct pool *pool, size_t bytes);
+
+/* Streams that were accepted, have no place any more and wait for the reaper. Whoever is accepted
+ * faster than the reaper closes costs descriptors: false when LIMIT_STREAMS_LEAVING are waiting. Any
+ * thread. */
+void pool_leaving_begin(struct pool *pool);
+void pool_leaving_end(struct pool *pool);
+bool pool_may_accept(const struct pool *pool);
 
 #endif

@@ -228,11 +228,19 @@ void dial_free(struct dial *dial)
 struct acceptor {
     nng_stream_listener *listener;
     nng_aio *aio;       /* accept */
-    nng_aio *pause_aio; /* sleep after an error */
+    nng_aio *pause_aio; /* sleep after an error, or while too many leave */
     accept_event *on_accepted;
     void *context;
     uint16_t port;
 };
+
+static void acceptor_go_on(struct acceptor *acceptor, bool at_once)
+{
+    if (at_once)
+        nng_stream_listener_accept(acceptor->listener, acceptor->aio);
+    else
+        nng_sleep_aio(ACCEPT_BUSY_PAUSE_MS, acceptor->pause_aio);
+}
 
 static void on_accept_aio(void *argument)
 {
@@ -245,15 +253,14 @@ static void on_accept_aio(void *argument)
         return;
     }
     struct stream *stream = stream_of(nng_aio_get_output(acceptor->aio, 0));
-    acceptor->on_accepted(acceptor->context, stream);
-    nng_stream_listener_accept(acceptor->listener, acceptor->aio);
+    acceptor_go_on(acceptor, acceptor->on_accepted(acceptor->context, stream));
 }
 
 static void on_pause_aio(void *argument)
 {
     struct acceptor *acceptor = argument;
     if (nng_aio_result(acceptor->pause_aio) == 0)
-        nng_stream_listener_accept(acceptor->listener, acceptor->aio);
+        acceptor_go_on(acceptor, acceptor->on_accepted(acceptor->context, NULL));
 }
 
 enum err_code acceptor_open(const char *address, accept_event *on_accepted, void *context,

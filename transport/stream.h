@@ -52,10 +52,11 @@ enum err_code dial_start(const char *address, uint32_t timeout_ms, dial_event *o
 void dial_abort(struct dial *dial);
 void dial_free(struct dial *dial); /* waits; on a thread of ours; NULL is allowed */
 
-/* Accepting: the event comes for every connection, on a thread of NNG, which takes the stream. Errors
- * of accept pause for ACCEPT_PAUSE_MS. */
+/* Accepting: on a thread of NNG, the event takes the stream of every connection and says whether the
+ * next one may come at once: false pauses for ACCEPT_BUSY_PAUSE_MS and asks again, with no stream.
+ * Errors of accept pause for ACCEPT_PAUSE_MS. */
 struct acceptor;
-typedef void accept_event(void *context, struct stream *stream);
+typedef bool accept_event(void *context, struct stream *stream);
 enum err_code acceptor_open(const char *address, accept_event *on_accepted, void *context,
                             struct acceptor **ret_acceptor, struct err *err);
 uint16_t acceptor_port(const struct acceptor *acceptor);

@@ -112,6 +112,29 @@ static enum err_code append_wrong_length(const struct page *page, struct bytes *
     return ERR_OK;
 }
 
+/* Of a page whose first partition is clustered and whose last entry is a row group of it. */
+static enum err_code append_clustering(enum forge_mode mode, const struct page *page,
+                                       struct bytes *out, struct err *err)
+{
+    struct page_entry *last = &page->entries[page->entry_count - 1];
+    if (page->level > 0 || page->entries[0].partition.clustering.kind == CLUSTERING_NONE ||
+        last->kind != PAGE_ENTRY_ROW_GROUP)
+        return err_set(err, ERR_PARAMETER, "the root page has no clustered partition to forge");
+    struct clustering *clustering = &page->entries[0].partition.clustering;
+    if (mode == FORGE_WRONG_BUCKET)
+        last->row_group.bucket = clustering->bucket_count;
+    else if (mode == FORGE_SORT_ORDER)
+        last->row_group.sort_first = span_of("", 1); /* what NULL begins with */
+    else
+        clustering->kind = (enum clustering_kind)7;
+    for (size_t i = 0; i < page->entry_count; i++) {
+        BYTES_CLEANUP struct bytes raw = {0};
+        TRY(page_entry_encode(&page->entries[i], &raw, err));
+        page_append_raw(out, bytes_span(&raw));
+    }
+    return ERR_OK;
+}
+
 static void append_unsorted(const struct page *page, struct bytes *out)
 {
     size_t last = page->entry_count - 1;
@@ -146,6 +169,8 @@ static enum err_code page_forge(enum forge_mode mode, struct span encoded, struc
         return append_counts(&page, mode == FORGE_HUGE_ROWS ? UINT64_C(1) << 60 : 1, out, err);
     if (mode == FORGE_WRONG_LENGTH)
         return append_wrong_length(&page, out, err);
+    if (mode == FORGE_WRONG_BUCKET || mode == FORGE_SORT_ORDER || mode == FORGE_CLUSTERING)
+        return append_clustering(mode, &page, out, err);
     if (mode == FORGE_UNSORTED_PAGE) {
         append_unsorted(&page, out);
     } else if (mode == FORGE_HUGE_ENTRY) {
@@ -165,7 +190,9 @@ static enum err_code page_forge(enum forge_mode mode, struct span encoded, struc
 static bool mode_forges_page(enum forge_mode mode)
 {
     return mode == FORGE_HUGE_ENTRY || mode == FORGE_HUGE_ROWS || mode == FORGE_WRONG_COUNTS ||
-           mode == FORGE_WRONG_LENGTH || mode == FORGE_UNSORTED_PAGE || mode == FORGE_NON_CANONICAL;
+           mode == FORGE_WRONG_LENGTH || mode == FORGE_OTHER_ATTRIBUTES ||
+           mode == FORGE_UNSORTED_PAGE || mode == FORGE_NON_CANONICAL ||
+           mode == FORGE_WRONG_BUCKET || mode == FORGE_SORT_ORDER || mode == FORGE_CLUSTERING;
 }
 
 bool forge_wants_page(struct forge *forge, struct span described, struct lease_id *ret_lease,
@@ -184,6 +211,36 @@ bool forge_wants_page(struct forge *forge, struct span described, struct lease_i
     *ret_lease = decoded.lease;
     *ret_root = version.root;
     return true;
+}
+
+static void claim_sign(const struct forge *forge, const struct snapshot_claim *claim,
+                       struct peer_described *decoded, struct bytes *claim_bytes)
+{
+    struct signature signature;
+    snapshot_claim_encode(claim, claim_bytes);
+    decoded->claim = bytes_span(claim_bytes);
+    decoded->maker = identity_public(forge->identity)->sign;
+    identity_sign(forge->identity, SNAPSHOT_SIGN_TEXT, decoded->claim, &signature);
+    memcpy(decoded->signature, signature.b, sizeof(decoded->signature));
+}
+
+/* The claim with another root of attributes, signed. *ret_original: the right one. */
+static enum err_code attributes_forge(const struct forge *forge, const struct digest *root,
+                                      struct span described, struct digest *ret_original,
+                                      struct bytes *out, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, FORGE_ARENA_BYTES);
+    BYTES_CLEANUP struct bytes claim_bytes = {0};
+    struct peer_described decoded;
+    struct snapshot_claim claim;
+    TRY(peer_described_decode(described, &arena, &decoded, err));
+    TRY(snapshot_claim_decode(decoded.claim, &arena, &claim, err));
+    *ret_original = claim.attribute_root;
+    claim.attribute_root = *root;
+    claim_sign(forge, &claim, &decoded, &claim_bytes);
+    peer_described_encode(&decoded, out);
+    return ERR_OK;
 }
 
 /* The version with another root; a signed claim of it, where it is to be signed. */
@@ -205,13 +262,8 @@ static enum err_code version_forge(const struct forge *forge, const struct diges
     TRY(version_encode(&version, &version_bytes, err));
     decoded.version = bytes_span(&version_bytes);
     if (is_signed) {
-        struct signature signature;
         claim.version = version_names_of(decoded.version).version;
-        snapshot_claim_encode(&claim, &claim_bytes);
-        decoded.claim = bytes_span(&claim_bytes);
-        decoded.maker = identity_public(forge->identity)->sign;
-        identity_sign(forge->identity, SNAPSHOT_SIGN_TEXT, decoded.claim, &signature);
-        memcpy(decoded.signature, signature.b, sizeof(decoded.signature));
+        claim_sign(forge, &claim, &decoded, &claim_bytes);
     }
     peer_described_encode(&decoded, out);
     return ERR_OK;
@@ -221,12 +273,18 @@ enum err_code forge_described(struct forge *forge, struct span described, struct
                               struct bytes *out, struct err *err)
 {
     BYTES_CLEANUP struct bytes forged = {0};
-    TRY(page_forge(forge->mode, page, &forged, err));
+    bool attributes = forge->mode == FORGE_OTHER_ATTRIBUTES;
+    if (attributes)
+        page_begin(TREE_ATTRIBUTES, 0, &forged);
+    else
+        TRY(page_forge(forge->mode, page, &forged, err));
     struct digest digest = page_digest(bytes_span(&forged));
-    TRY(version_forge(forge, &digest, true, described, out, err));
+    struct digest original = page_digest(page);
+    TRY(attributes ? attributes_forge(forge, &digest, described, &original, out, err)
+                   : version_forge(forge, &digest, true, described, out, err));
     pthread_mutex_lock(&forge->lock);
     forge->has_page = true;
-    forge->original = page_digest(page);
+    forge->original = original;
     forge->forged = digest;
     bytes_clear(&forge->page);
     bytes_append_span(&forge->page, bytes_span(&forged));

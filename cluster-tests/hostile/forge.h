@@ -30,9 +30,13 @@
     X(FORGE_HUGE_ENTRY, "huge-entry", "a page whose first entry says to have 2^60 bytes")          \
     X(FORGE_HUGE_ROWS, "huge-rows", "a page whose first entry counts 2^60 rows")                   \
     X(FORGE_WRONG_COUNTS, "wrong-counts", "a page whose first entry counts one row more")          \
+    X(FORGE_OTHER_ATTRIBUTES, "other-attributes", "attributes of no partition at all")             \
     X(FORGE_WRONG_LENGTH, "wrong-length", "a leaf whose first file is a byte longer than it is")   \
     X(FORGE_UNSORTED_PAGE, "unsorted-page", "a page whose last two entries changed places")        \
     X(FORGE_NON_CANONICAL, "non-canonical", "a page with a number longer than it need be")         \
+    X(FORGE_WRONG_BUCKET, "wrong-bucket", "a row group in a bucket that its partition has not")    \
+    X(FORGE_SORT_ORDER, "sort-order", "a row group whose sort keys are below the one before")      \
+    X(FORGE_CLUSTERING, "clustering", "a partition clustered in a way that is not known")          \
     X(FORGE_WRONG_PAGE, "wrong-page", "flips a bit of each page")                                  \
     X(FORGE_UNSIGNED, "unsigned", "a version that its maker did not sign")                         \
     X(FORGE_GARBAGE, "garbage", "random bytes as the header and body of every answer")             \

@@ -20,6 +20,45 @@ static struct model_store *store(void)
 static void action_do(size_t index, const struct task_action *action);
 static void on_tick(struct op *op);
 
+/* As node/task/window.c does it while a pull runs. */
+static void window_change(struct walk *walk)
+{
+    struct chance *chance = &world.chance;
+    walk_set_window(walk, 100 + chance_below(chance, 400), 100 + chance_below(chance, 200),
+                    1 + chance_below(chance, world.slow ? 2 : 4));
+}
+
+static void step(size_t index, struct task_event *event);
+
+/* ---- claims: as xcopy_pull.c has them ---- */
+
+static struct account_id account_of(const struct sim_task *task)
+{
+    return (struct account_id){task->account};
+}
+
+static void on_released(struct op *op)
+{
+    struct task_event event = {.kind = TASK_ON_RELEASED};
+    step(op->task, &event);
+}
+
+static void claims_give_up(size_t index, size_t released)
+{
+    for (size_t i = 0; i < world.task_count && released > 0; i++) {
+        struct sim_task *task = &world.tasks[i];
+        if (i == index || !task->waits_elsewhere || task->account != world.tasks[index].account)
+            continue;
+        task->waits_elsewhere = false;
+        op_post(op_new(on_released, i), 0);
+    }
+}
+
+static void file_release(struct sim_task *task, const struct digest *digest)
+{
+    claims_give_up(task->number - 1, claims_release(&world.claims, account_of(task), digest, task));
+}
+
 static void step(size_t index, struct task_event *event)
 {
     struct sim_task *task = &world.tasks[index];
@@ -32,7 +71,15 @@ static void step(size_t index, struct task_event *event)
         trace_line("task %" PRIu64 ": %s %s", task->number, event_names[event->kind],
                    event->err != NULL && event->err->code != ERR_OK ? event->err->message : "");
     struct task_actions actions = {0};
+    if (chance_percent(&world.chance, 5))
+        window_change(&task->machine.walk);
     task_step(&task->machine, event, &actions);
+    bool waits = task_waits(&task->machine);
+    if (task->generation != task->machine.walk.generation || (waits && !task->waited)) {
+        task->generation = task->machine.walk.generation;
+        claims_give_up(index, claims_release_all(&world.claims, task));
+    }
+    task->waited = waits;
     for (size_t i = 0; i < actions.count; i++)
         action_do(index, &actions.list[i]);
     task_actions_deinit(&actions);
@@ -137,14 +184,10 @@ static void on_plan(struct op *op)
                 plan_file(&plan, task, &page.entries[i]);
         }
     }
-    struct task_event event = {
-        .kind = TASK_ON_PLANNED,
-        .request = op->request,
-        .err = &op->err,
-        .planned = {.needs = plan.needs,
-                    .need_count = plan.count,
-                    .partitions_moved = plan.count,
-                    .edge_partitions = {plan.count > 0 ? op->items[0].partition + 1 : 0, 0}}};
+    struct task_event event = {.kind = TASK_ON_PLANNED,
+                               .request = op->request,
+                               .err = &op->err,
+                               .planned = {.needs = plan.needs, .need_count = plan.count}};
     step(op->task, &event);
 }
 
@@ -168,7 +211,11 @@ static bool commit_item(struct op *op, const struct want_item *item)
 
 static void commit_end(struct op *op)
 {
-    world.tasks[op->task].torn = false;
+    struct sim_task *task = &world.tasks[op->task];
+    task->torn = false;
+    for (size_t i = 0; i < op->item_count; i++)
+        if (op->items[i].kind == WALK_FILE)
+            file_release(task, &op->items[i].digest);
     if (world.plant != PLANT_PUBLISH_BEFORE_DURABLE)
         answer(op, TASK_ON_COMMITTED);
 }
@@ -211,7 +258,11 @@ static void snapshot_put(struct op *op)
     task->record.published = true;
     task->record.counters = task->machine.counters;
     oracle_published(task);
-    answer(op, TASK_ON_PUBLISHED);
+    struct task_event event = {.kind = TASK_ON_PUBLISHED,
+                               .request = op->request,
+                               .err = &op->err,
+                               .counters = task->record.counters};
+    step(op->task, &event);
 }
 
 static void on_publish(struct op *op)
@@ -261,6 +312,8 @@ static void on_check(struct op *op)
 
 /* ---- requests ---- */
 
+static void on_sifted(struct op *op);
+
 static void request_send(size_t index, const struct task_action *action, enum peer_method method)
 {
     struct sim_task *task = &world.tasks[index];
@@ -276,7 +329,51 @@ static void request_send(size_t index, const struct task_action *action, enum pe
         for (size_t i = 0; i < want->item_count; i++)
             op->items[i] = want_of(want->items[i]);
     }
-    source_network(op);
+    if (method != PEER_GET_FILES) {
+        source_network(op);
+        return;
+    }
+    op->run = on_sifted;
+    op_post(op, 0);
+}
+
+/* What of a request for files another task is pulling or has brought. True: nothing, and all of it is
+ * claimed. */
+static bool files_sift(struct op *op, enum walk_result *results)
+{
+    struct sim_task *task = &world.tasks[op->task];
+    bool all = true;
+    for (size_t i = 0; i < op->item_count; i++) {
+        const struct want_item *item = &op->items[i];
+        results[i] = WALK_LEFT;
+        if (!claims_take(&world.claims, account_of(task), &item->digest, task))
+            results[i] = WALK_TAKEN;
+        else if (model_file_rely(store(), &item->digest, task->account, task->number))
+            results[i] = WALK_HELD;
+        task->waits_elsewhere = task->waits_elsewhere || results[i] == WALK_TAKEN;
+        all = all && results[i] == WALK_LEFT;
+    }
+    return all;
+}
+
+static void on_sifted(struct op *op)
+{
+    struct sim_task *task = &world.tasks[op->task];
+    enum walk_result *results = mem_calloc(op->item_count + 1, sizeof(*results));
+    if (files_sift(op, results)) {
+        op->kept = true;
+        source_network(op);
+    } else {
+        for (size_t i = 0; i < op->item_count; i++)
+            if (results[i] == WALK_HELD)
+                file_release(task, &op->items[i].digest);
+        struct task_event event = {.kind = TASK_ON_GOT,
+                                   .request = op->request,
+                                   .err = &op->err,
+                                   .got = {.results = results, .result_count = op->item_count}};
+        step(op->task, &event);
+    }
+    mem_free(results);
 }
 
 static enum walk_result item_take(struct sim_task *task, const struct want_item *item,
@@ -317,6 +414,11 @@ static void got(struct op *op)
         struct span part = reader_span(&body, load_u32(op->lengths.data + 4 * i));
         results[i] = item_take(task, &op->items[i], part);
     }
+    for (size_t i = 0; i < op->item_count; i++) {
+        bool arrived = known && op->err.code == ERR_OK && results[i] == WALK_STORED;
+        if (op->items[i].kind == WALK_FILE && !arrived)
+            file_release(task, &op->items[i].digest);
+    }
     struct task_event event = {
         .kind = TASK_ON_GOT,
         .request = op->request,
@@ -347,8 +449,13 @@ static void described(struct op *op)
 
 void destination_reply(struct op *op)
 {
-    if (!world.tasks[op->task].alive)
+    struct sim_task *task = &world.tasks[op->task];
+    if (!task->alive)
         return;
+    if (op->err.code == ERR_PEER_KEY && task->key_seen_ms == 0) {
+        task->key_seen_ms = world.now_ms;
+        task->published_before_key = task->record.published;
+    }
     if (op->method == PEER_DESCRIBE)
         described(op);
     else if (op->method == PEER_RENEW)
@@ -477,6 +584,8 @@ void destination_task_start(size_t index)
     task_init(&task->machine, &settings);
     task->alive = true;
     task->wake_ms = 0;
+    task->generation = 0;
+    task->waits_elsewhere = task->waited = false;
     task->root = (struct digest){0};
     struct identity_key key = {
         {7}}; /* a lease id is derived, so that a receipt needs no describe */
@@ -503,6 +612,7 @@ void destination_crash(void)
     world.destination.up = false;
     world.destination.boot++;
     model_store_crash(store());
+    claims_deinit(&world.claims);
     for (size_t i = 0; i < world.task_count; i++) {
         struct sim_task *task = &world.tasks[i];
         if (task->unsynced.count > 0)

@@ -19,16 +19,57 @@ void oracle_published(const struct sim_task *task)
     oracle_check("after a publish");
 }
 
+#define KEY_END_MS 60000 /* of finishing: a commit comes to its end, the record is written */
+
+/* Which task's lease it is. */
+static size_t lease_task(const struct lease_id *id)
+{
+    const struct identity_key destination = {{7}};
+    for (size_t i = 0; i < world.task_count; i++) {
+        struct lease_id is = lease_id_of(&destination, &world.tasks[i].id);
+        if (digest_equal(&is.digest, &id->digest))
+            return i;
+    }
+    return TASKS;
+}
+
+void oracle_lease_stepped(const struct lease_event *event)
+{
+    size_t task = lease_task(&event->id);
+    const struct lease *lease = lease_find(&world.leases, &event->id);
+    bool renews = event->kind == LEASE_ON_LOADED || event->kind == LEASE_ON_GRANTED ||
+                  event->kind == LEASE_ON_RENEW || event->kind == LEASE_ON_DESCRIBE;
+    if (task == TASKS)
+        return;
+    if (lease == NULL)
+        world.lease_since_ms[task] = 0;
+    else if (renews && lease->state == LEASE_ALIVE)
+        world.lease_since_ms[task] = world.now_ms;
+}
+
+/* A period is LEASE_MS of time as it passes, whatever the clock of the day says. */
+void oracle_lease_served(const struct lease_id *id)
+{
+    size_t task = lease_task(id);
+    if (task < TASKS && world.now_ms - world.lease_since_ms[task] > LEASE_MS)
+        violate("the lease of task %zu is served after its end", task + 1);
+}
+
 /* A lease may expire when its task cannot renew it, and not otherwise. */
 void oracle_lease_expired(const struct lease_id *id)
 {
+    size_t ended = lease_task(id);
+    if (ended < TASKS && world.lease_since_ms[ended] != 0 &&
+        world.now_ms - world.lease_since_ms[ended] < LEASE_MS)
+        violate("the lease of task %zu expired before its time", ended + 1);
     for (size_t i = 0; i < world.task_count; i++) {
         const struct sim_task *task = &world.tasks[i];
         bool runs = task->alive && world.destination.up && task->machine.phase == TASK_PHASE_PULL &&
                     task->machine.leased;
         if (!runs || world.excused[i] || !digest_equal(&task->lease.digest, &id->digest))
             continue;
-        if (!world.partitioned && world.now_ms - world.quiet_since_ms > LEASE_MS)
+        bool reachable = !world.partitioned && world.now_ms >= world.cut_until_ms;
+        if (reachable && world.now_ms - world.quiet_since_ms > LEASE_MS)
             violate("the lease of task %" PRIu64 " expired while it was in use", task->number);
     }
 }
@@ -45,6 +86,11 @@ void oracle_ended(const struct sim_task *task)
     if (state == TASK_FAILED && !world.excused[index] && !dropped)
         violate("task %" PRIu64 " failed without a cause: %s", task->number,
                 task->machine.err.message);
+    if (code == ERR_PEER_KEY && world.now_ms - task->key_seen_ms > KEY_END_MS)
+        violate("task %" PRIu64 " went on for %" PRIu64 " ms with a peer whose key is another",
+                task->number, world.now_ms - task->key_seen_ms);
+    if (task->key_seen_ms != 0 && state == TASK_DONE && !task->published_before_key)
+        violate("task %" PRIu64 " is done by a peer whose key is another", task->number);
     if (state == TASK_CANCELLED && !task->record.cancel)
         violate("task %" PRIu64 " was cancelled by nobody", task->number);
     if ((state == TASK_DONE) != task->record.published)

@@ -52,7 +52,8 @@ static void answer_never(struct op *op)
 
 static bool weather_loses(void)
 {
-    return world.partitioned || chance_percent(&world.chance, world.loss_percent);
+    return world.partitioned || world.now_ms < world.cut_until_ms ||
+           chance_percent(&world.chance, world.loss_percent);
 }
 
 static void answer_through_weather(struct op *op)
@@ -258,6 +259,29 @@ static void do_reply(const struct lease_action *action)
     answer_through_weather(op);
 }
 
+/* Its record goes a moment later; a grant of the same id in between would be undone by it. */
+static void on_drop(struct op *op)
+{
+    struct lease_record *record = record_find(&op->lease);
+    struct err verdict = {0};
+    if (world.now_ms < world.faults_end_ms && chance_percent(&world.chance, 10))
+        err_set(&verdict, ERR_NO_SPACE, "disk full");
+    else if (record != NULL)
+        record->present = false;
+    struct lease_event event = {.kind = LEASE_ON_DROPPED, .id = op->lease, .verdict = &verdict};
+    source_step(&event);
+}
+
+static void do_drop(const struct lease_action *action)
+{
+    oracle_lease_stepped(&(struct lease_event){.kind = LEASE_ON_DROPPED, .id = action->id});
+    struct op *op = op_new(on_drop, 0);
+    op->at_source = true;
+    op->boot = world.source.boot;
+    op->lease = action->id;
+    op_post(op, delay_short() * delay_short());
+}
+
 static void do_grant(const struct lease_action *action)
 {
     for (size_t i = 0; i < ARRAY_COUNT(world.servings); i++) {
@@ -276,15 +300,13 @@ static void action_do(const struct lease_action *action)
 {
     world.counts->lease_actions[action->kind]++;
     const struct lease *lease = lease_find(&world.leases, &action->id);
-    struct lease_record *record = record_find(&action->id);
     struct op *op;
     switch (action->kind) {
     case LEASE_DO_GRANT:
         do_grant(action);
         break;
     case LEASE_DO_DROP:
-        if (record != NULL)
-            record->present = false;
+        do_drop(action);
         break;
     case LEASE_DO_SERVE:
         op = serving_take(action->request);
@@ -311,15 +333,20 @@ static void on_lease_tick(struct op *op)
 
 static void source_step(struct lease_event *event)
 {
-    event->now_ms = world.now_ms;
+    event->now_ms = source_now_ms();
     world.counts->lease_events[event->kind]++;
     struct lease_actions actions = {0};
     lease_step(&world.leases, event, &actions);
+    if (event->kind != LEASE_ON_TICK)
+        oracle_lease_stepped(event);
     if (event->kind != LEASE_ON_SERVE && event->kind != LEASE_ON_TICK)
         trace_line("  lease: %s", lease_event_names[event->kind]);
-    for (size_t i = 0; i < actions.count; i++) {
+    for (size_t i = 0; i < actions.count; i++)
         if (event->kind == LEASE_ON_TICK)
             oracle_lease_expired(&actions.list[i].id);
+    for (size_t i = 0; i < actions.count; i++) {
+        if (actions.list[i].kind == LEASE_DO_SERVE)
+            oracle_lease_served(&actions.list[i].id);
         action_do(&actions.list[i]);
     }
     lease_actions_deinit(&actions);
@@ -331,7 +358,8 @@ static void source_step(struct lease_event *event)
     struct op *tick = op_new(on_lease_tick, 0);
     tick->at_source = true;
     tick->boot = world.source.boot;
-    op_post(tick, wake_ms > world.now_ms ? wake_ms - world.now_ms : 0);
+    uint64_t now_ms = source_now_ms();
+    op_post(tick, wake_ms > now_ms ? wake_ms - now_ms : 0);
 }
 
 /* ---- requests ---- */

@@ -4,6 +4,8 @@
 
 #define OPS_MAX         60000
 #define AFTER_FAULTS_MS (UINT64_C(12) * 3600 * 1000)
+#define CUT_MS          (10 * 60 * 1000)
+#define DAY_MS          (INT64_C(24) * 3600 * 1000)
 
 struct world world;
 
@@ -23,6 +25,7 @@ const char *plant_name(enum plant plant)
         [PLANT_SWEEP_WITHOUT_PINS] = "sweep-without-pins",
         [PLANT_ACCEPT_WRONG_DIGEST] = "accept-wrong-digest",
         [PLANT_HALF_OVERWRITE] = "half-overwrite",
+        [PLANT_CLOCK_OF_THE_DAY] = "clock-of-the-day",
     };
     return names[plant];
 }
@@ -227,6 +230,35 @@ static void partition(void)
     world_op(on_partition_end, span_of_fault(chance_percent(&world.chance, 20) ? 1200000 : 60000));
 }
 
+static void on_cut_end(struct op *op)
+{
+    (void)op;
+    world.quiet_since_ms = world.now_ms;
+}
+
+/* Longer than all pauses and shorter than a lease: what was going on goes on by itself. */
+static void cut(void)
+{
+    if (world.now_ms < world.cut_until_ms)
+        return;
+    fault_count(FAULT_CUT);
+    world.cut_until_ms = world.now_ms + CUT_MS;
+    world_op(on_cut_end, CUT_MS);
+}
+
+/* Up to a day forwards or backwards. */
+static void clock_jump(void)
+{
+    fault_count(FAULT_CLOCK);
+    world.wall_offset_ms = (int64_t)chance_below(&world.chance, 2 * DAY_MS) - DAY_MS;
+}
+
+uint64_t source_now_ms(void)
+{
+    bool planted = world.plant == PLANT_CLOCK_OF_THE_DAY;
+    return world.now_ms + DAY_MS + (uint64_t)(planted ? world.wall_offset_ms : 0);
+}
+
 static void on_collect_source(struct op *op)
 {
     (void)op;
@@ -347,6 +379,10 @@ static void peer_key(void)
     fault_count(FAULT_PEER_KEY);
     world.peer_key_changed = true;
     all_excused();
+    if (world.source.up) { /* it comes back as another */
+        source_crash();
+        world_op(on_source_up, 1 + chance_below(&world.chance, 2000));
+    }
 }
 
 static void on_hostile_end(struct op *op)
@@ -388,9 +424,17 @@ struct fault_plan {
 };
 
 static const struct fault_plan fault_plans[] = {
-    {crash_source, 12},   {crash_destination, 16},        {partition, 10},
-    {collect_source, 12}, {collect_destination, 20},      {snapshot_replace, 12},
-    {disk_full, 3},       {snapshot_drop_destination, 6}, {cancel, 2},
+    {crash_source, 12},
+    {crash_destination, 16},
+    {partition, 10},
+    {cut, 3},
+    {clock_jump, 3},
+    {collect_source, 12},
+    {collect_destination, 20},
+    {snapshot_replace, 12},
+    {disk_full, 3},
+    {snapshot_drop_destination, 6},
+    {cancel, 2},
     {task_create, 24},
 };
 /* These end most of what runs: few runs have them. */
@@ -483,6 +527,7 @@ static void world_deinit(void)
         map_clear(&task->unsynced);
         map_clear(&task->progress);
     }
+    claims_deinit(&world.claims);
     lease_table_deinit(&world.leases);
     model_store_deinit(&world.source.store);
     model_store_deinit(&world.destination.store);

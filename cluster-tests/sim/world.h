@@ -15,6 +15,7 @@
 #define SIM_WORLD_H
 
 #include "cluster-tests/sim/model.h"
+#include "node/task/claims.h"
 #include "node/task/lease.h"
 #include "node/task/task.h"
 #include "proto/peer.h"
@@ -30,6 +31,7 @@ enum plant {
     PLANT_SWEEP_WITHOUT_PINS,
     PLANT_ACCEPT_WRONG_DIGEST,
     PLANT_HALF_OVERWRITE,
+    PLANT_CLOCK_OF_THE_DAY,
     PLANT_COUNT
 };
 const char *plant_name(enum plant plant);
@@ -39,6 +41,8 @@ const char *plant_name(enum plant plant);
     X(FAULT_CRASH_SOURCE, "crash source")                                                          \
     X(FAULT_CRASH_DESTINATION, "crash destination")                                                \
     X(FAULT_PARTITION, "partition")                                                                \
+    X(FAULT_CUT, "link cut for ten minutes")                                                       \
+    X(FAULT_CLOCK, "clock of the day jumps")                                                       \
     X(FAULT_COLLECT_SOURCE, "clean-up at source")                                                  \
     X(FAULT_COLLECT_DESTINATION, "clean-up at destination")                                        \
     X(FAULT_REPLACE, "snapshot replaced at source")                                                \
@@ -48,7 +52,7 @@ const char *plant_name(enum plant plant);
     X(FAULT_CANCEL, "task cancelled")                                                              \
     X(FAULT_REVOKE, "right revoked at source")                                                     \
     X(FAULT_DENY, "right gone at destination")                                                     \
-    X(FAULT_PEER_KEY, "peer key changed")                                                          \
+    X(FAULT_PEER_KEY, "source returns with another key")                                           \
     X(FAULT_HOSTILE, "source turns hostile for a while")                                           \
     X(FAULT_LOST_REQUEST, "request lost")                                                          \
     X(FAULT_LOST_REPLY, "reply lost")                                                              \
@@ -126,7 +130,12 @@ struct sim_task {
     struct lease_id lease;
     struct digest root;
     uint64_t wake_ms;
-    bool torn; /* a commit is half done */
+    bool torn;            /* a commit is half done */
+    uint64_t generation;  /* of the walk, as of the last step */
+    bool waits_elsewhere; /* RELEASED is owed */
+    bool waited;          /* for its peer, as of the last step */
+    uint64_t key_seen_ms; /* it was told that its peer's key is another; 0: never */
+    bool published_before_key;
     unsigned wrong_bytes;
 };
 
@@ -164,11 +173,16 @@ struct world {
     uint64_t delay_ms_max;
     bool slow; /* bulk replies take minutes */
     bool partitioned;
+    uint64_t cut_until_ms; /* nothing passes; a task must live through it */
+    /* How far the source's clock of the day is off: leases must not look at it. Only the planted bug
+     * does. */
+    int64_t wall_offset_ms;
     bool disk_full, hostile, peer_key_changed, destination_denied;
     bool revoked[TASKS];
     /* destination */
     struct sim_task tasks[TASKS];
     size_t task_count;
+    struct claims claims;
     /* source */
     struct model_table table;
     struct lease_table leases;
@@ -177,11 +191,12 @@ struct world {
     uint64_t serving_last;
     uint64_t lease_wake_ms;
     /* the oracle's book */
-    struct map proved;             /* (digest, account): real bytes came for the account */
-    struct map roots[MODEL_NAMES]; /* every root that the source's snapshot ever had */
-    bool visible[MODEL_NAMES];     /* published here and not dropped */
-    uint64_t quiet_since_ms;       /* nothing that excuses an expired lease since */
-    bool excused[TASKS];           /* its failing has a cause */
+    struct map proved;              /* (digest, account): real bytes came for the account */
+    struct map roots[MODEL_NAMES];  /* every root that the source's snapshot ever had */
+    bool visible[MODEL_NAMES];      /* published here and not dropped */
+    uint64_t quiet_since_ms;        /* nothing that excuses an expired lease since */
+    bool excused[TASKS];            /* its failing has a cause */
+    uint64_t lease_since_ms[TASKS]; /* when its lease's period began anew; 0: it has none */
     char violation[512];
     struct counts *counts;
 };
@@ -200,6 +215,8 @@ struct op *op_new(void (*run)(struct op *op), size_t task);
 void op_post(struct op *op, uint64_t delay_ms);
 void op_free(struct op *op);
 uint64_t delay_short(void); /* of work on a disk */
+/* What the source's leases count: time that does not jump. */
+uint64_t source_now_ms(void);
 /* At a moment worth it: by chance the destination crashes, or its clean-up begins,
  * within the next milliseconds. */
 void world_trouble_soon(void);
@@ -223,6 +240,9 @@ void source_network(struct op *op); /* a request goes out to it, through the wea
 void oracle_stored(const struct sim_task *task, const struct digest *digest, struct span bytes,
                    bool is_page);
 void oracle_published(const struct sim_task *task);
+void oracle_lease_stepped(
+    const struct lease_event *event); /* after any event of the lease machine */
+void oracle_lease_served(const struct lease_id *id);
 void oracle_lease_expired(const struct lease_id *id);
 void oracle_ended(const struct sim_task *task);
 void oracle_check(const char *when); /* all that holds at any moment */

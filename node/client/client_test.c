@@ -220,6 +220,24 @@ static void ctrl_c_leaves_a_task_running(void **state)
     assert_int_equal(fake_node_seen(stage->node)->closes, 0);
 }
 
+/* What writes a query's rows is told to end; what only has to be committed is left alone. */
+static void ctrl_c_ends_a_query_that_is_written(void **state)
+{
+    struct stage *stage = *state;
+    signal(SIGALRM, on_alarm);
+    interrupt_install();
+    static const struct {
+        const char *text;
+        unsigned closes;
+    } cases[] = {{"INSERT INTO t VALUES (1)", 0}, {"INSERT INTO t SELECT 1", 1}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        interrupt_clear();
+        ualarm(50000, 0);
+        assert_int_equal(script_run(&stage->script, span_text(cases[i].text)), EXIT_INTERRUPTED);
+        assert_int_equal(fake_node_seen(stage->node)->closes, cases[i].closes);
+    }
+}
+
 static void a_node_that_is_not_there_gives_three(void **state)
 {
     struct stage *stage = *state;
@@ -249,6 +267,7 @@ int main(void)
         STAGED(a_bad_row_commits_nothing),
         STAGED(a_download_writes_the_columns_asked_for),
         STAGED(ctrl_c_leaves_a_task_running),
+        STAGED(ctrl_c_ends_a_query_that_is_written),
         STAGED(a_node_that_is_not_there_gives_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

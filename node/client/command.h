@@ -43,7 +43,8 @@ typedef enum exit_code command_function(struct client *client, int argc, char **
 struct command {
     const char *name;
     command_function *function;
-    const char *line; /* what it does, for --help */
+    const char *line;  /* what it does, for --help */
+    const char *usage; /* what NAME --help prints; NULL: the command prints it itself */
 };
 
 command_function command_sql, command_tunnel, command_tasks, command_cancel, command_status,

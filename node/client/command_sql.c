@@ -1,5 +1,6 @@
 /* strait sql: statements from -e, -f, standard input, or a shell. */
 #include "node/client/script.h"
+#include "node/client/statement_help.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -109,6 +110,8 @@ enum exit_code command_sql(struct client *client, int argc, char **argv)
         return code;
     if (help) {
         fputs(usage, stdout);
+        fputs("Statements, each ended by ';':\n", stdout);
+        statement_help_print(stdout);
         return EXIT_DONE;
     }
     code = client_open(client);

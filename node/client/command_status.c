@@ -68,6 +68,10 @@ static enum err_code status_print(const struct operator_status *status,
     status_row(&listing, "you", status->principal);
     bytes_append_duration(&text, status->uptime_ms);
     status_row(&listing, "up", bytes_span(&text));
+    bytes_clear(&text);
+    bytes_printf(&text, "%" PRIu64, status->audit_count);
+    status_row(&listing, "audit entries", bytes_span(&text));
+    status_row(&listing, "audit head", status->audit_head);
     for (size_t i = 0; i < status->counter_count; i++) {
         const struct operator_counter *counter = &status->counters[i];
         bytes_clear(&text);
@@ -151,6 +155,24 @@ enum exit_code command_peers(struct client *client, int argc, char **argv)
 
 /* ---- scrub ---- */
 
+/* What the node says is damaged now, whoever found it. */
+static enum err_code damage_left(struct remote *remote, uint64_t *ret_count, struct err *err)
+{
+    struct remote_answer answer REMOTE_ANSWER_CLEANUP = {0};
+    struct arena arena ARENA_CLEANUP;
+    struct operator_status status;
+    arena_init(&arena, STATUS_ARENA_BYTES);
+    TRY(remote_call(remote, OPERATOR_STATUS, NULL, NULL, 0, &answer, err));
+    TRY(operator_status_decode(bytes_span(&answer.body), &arena, &status, err));
+    *ret_count = 0;
+    for (size_t i = 0; i < status.counter_count; i++) {
+        if (span_equal(status.counters[i].name, span_text("strait_damaged_items")) ||
+            span_equal(status.counters[i].name, span_text("strait_damaged_records")))
+            *ret_count += status.counters[i].value;
+    }
+    return ERR_OK;
+}
+
 enum exit_code command_scrub(struct client *client, int argc, char **argv)
 {
     struct script script;
@@ -160,5 +182,13 @@ enum exit_code command_scrub(struct client *client, int argc, char **argv)
     script_init(&script, client);
     code = script_statement(&script, span_text("SCRUB"));
     script_deinit(&script);
-    return code;
+    uint64_t damaged;
+    struct err err;
+    if (code != EXIT_DONE)
+        return code;
+    if (damage_left(client->remote, &damaged, &err) != ERR_OK)
+        return client_fail(client, NULL, &err);
+    if (damaged > 0)
+        complain("%" PRIu64 " damaged items are left: see above", damaged);
+    return damaged > 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -38,23 +38,45 @@ static void task_list(struct listing *listing, const struct operator_task *task)
         listing_text(listing, span_text(err_format(&task->error, error, sizeof error)));
 }
 
-static enum err_code tasks_ask(struct client *client, enum operator_method method, uint64_t *seen,
-                               bool *ret_changed, struct listing *listing, struct err *err)
+/* Which tasks are listed. */
+struct tasks_view {
+    bool watch;            /* only those that had not ended when the watch began */
+    uint64_t seen;         /* state of the node's list, 0 before the first answer */
+    uint64_t ended_before; /* watch: the latest end in the first answer, ms since 1970 */
+};
+
+static void tasks_list(struct tasks_view *view, const struct operator_tasks *tasks,
+                       struct listing *listing)
+{
+    for (size_t i = 0; i < tasks->task_count && view->watch && view->seen == 0; i++) {
+        if (tasks->tasks[i].ended_ms > view->ended_before)
+            view->ended_before = tasks->tasks[i].ended_ms;
+    }
+    for (size_t i = 0; i < tasks->task_count; i++) {
+        const struct operator_task *task = &tasks->tasks[i];
+        if (!view->watch || task->ended_ms == 0 || task->ended_ms > view->ended_before)
+            task_list(listing, task);
+    }
+}
+
+/* *ret_changed: since the view's last answer. */
+static enum err_code tasks_ask(struct client *client, struct tasks_view *view, bool *ret_changed,
+                               struct listing *listing, struct err *err)
 {
     struct remote_answer answer REMOTE_ANSWER_CLEANUP = {0};
     struct bytes header BYTES_CLEANUP = {0};
     struct arena arena ARENA_CLEANUP;
     struct operator_tasks tasks;
-    struct operator_task_query query = {.seen = *seen,
-                                        .wait_ms = method == OPERATOR_WATCH ? WATCH_WAIT_MS : 0};
+    enum operator_method method = view->watch ? OPERATOR_WATCH : OPERATOR_TASKS;
+    struct operator_task_query query = {.seen = view->seen,
+                                        .wait_ms = view->watch ? WATCH_WAIT_MS : 0};
     arena_init(&arena, TASKS_ARENA_BYTES);
     operator_task_query_encode(&query, &header);
     TRY(remote_call(client->remote, method, &header, NULL, query.wait_ms, &answer, err));
     TRY(operator_tasks_decode(bytes_span(&answer.body), &arena, &tasks, err));
-    *ret_changed = tasks.seen != *seen || *seen == 0;
-    *seen = tasks.seen;
-    for (size_t i = 0; i < tasks.task_count; i++)
-        task_list(listing, &tasks.tasks[i]);
+    *ret_changed = tasks.seen != view->seen || view->seen == 0;
+    tasks_list(view, &tasks, listing);
+    view->seen = tasks.seen;
     return ERR_OK;
 }
 
@@ -62,10 +84,10 @@ static enum err_code tasks_ask(struct client *client, enum operator_method metho
 static enum err_code tasks_watch(struct client *client, struct listing *listing, struct err *err)
 {
     bool terminal = isatty(STDOUT_FILENO) == 1;
-    uint64_t seen = 0;
+    struct tasks_view view = {.watch = true};
     while (true) {
         bool changed;
-        TRY(tasks_ask(client, OPERATOR_WATCH, &seen, &changed, listing, err));
+        TRY(tasks_ask(client, &view, &changed, listing, err));
         if (!changed) {
             batch_clear(&listing->batch);
             continue;
@@ -83,7 +105,7 @@ enum exit_code command_tasks(struct client *client, int argc, char **argv)
         {"format", required_argument, NULL, FORMAT}, {"watch", no_argument, NULL, WATCH}, {0}};
     struct err err;
     bool watch = false, changed;
-    uint64_t seen = 0;
+    struct tasks_view all = {0};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         watch = watch || option == WATCH;
@@ -100,7 +122,7 @@ enum exit_code command_tasks(struct client *client, int argc, char **argv)
     struct listing listing LISTING_CLEANUP;
     listing_init(&listing, columns, ARRAY_COUNT(columns));
     enum err_code code = watch ? tasks_watch(client, &listing, &err)
-                               : tasks_ask(client, OPERATOR_TASKS, &seen, &changed, &listing, &err);
+                               : tasks_ask(client, &all, &changed, &listing, &err);
     if (code == ERR_OK)
         code = listing_print(&listing, client->screen.format, &err);
     return code == ERR_OK ? EXIT_DONE : client_fail(client, NULL, &err);

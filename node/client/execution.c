@@ -89,11 +89,11 @@ static enum err_code course_step(struct course *course, enum operator_method met
     return ERR_OK;
 }
 
-static void course_close(struct course *course)
+void execution_close(struct remote *remote, const struct statement_id *id)
 {
     struct bytes header BYTES_CLEANUP = {0};
-    operator_close_encode(&(struct operator_close){.id = course->id}, &header);
-    remote_farewell(course->remote, OPERATOR_CLOSE, &header);
+    operator_close_encode(&(struct operator_close){.id = *id}, &header);
+    remote_farewell(remote, OPERATOR_CLOSE, &header);
 }
 
 /* Fetches until there is no cursor. */
@@ -107,7 +107,7 @@ static enum err_code blocks_fetch(struct course *course, struct err *err)
         enum err_code code = course_step(course, OPERATOR_FETCH, &header, NULL, PIPE_WAIT_MS, err);
         if (code != ERR_OK) {
             if (remote_failure(course->remote) != REMOTE_REFUSED)
-                course_close(course);
+                execution_close(course->remote, &course->id);
             return code;
         }
         if (course->result.state == OPERATOR_RUNNING)

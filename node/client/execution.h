@@ -21,6 +21,10 @@ struct execution_task {
     struct task_id id;
 };
 
+/* Tells the node that the answer is not wanted any more: what only reads ends there. Waits a moment
+ * for the node to have heard. */
+void execution_close(struct remote *remote, const struct statement_id *id);
+
 /* Runs it to its end. wait_ms of the request is set here. The statement's own error, or the
  * connection's: see remote_failure. On Ctrl-C an open cursor is closed, and a task goes on. */
 enum err_code execution_run(struct remote *remote, const struct operator_execute *request,

@@ -101,6 +101,8 @@ static enum err_code execute_answer(struct fake_node *node, struct request *requ
         result.progress.has_task = true;
         memset(result.progress.task.b, 0xab, sizeof result.progress.task.b);
     }
+    if (strncmp(text, "INSERT", 6) == 0)
+        result.state = OPERATOR_RUNNING;
     if (strcmp(text, "fail") == 0) {
         result.state = OPERATOR_FAILED;
         (void)err_set(&result.error, ERR_TABLE_NOT_FOUND, "demo.x");

@@ -1,7 +1,7 @@
 /* A node for the client's tests: a real listener, with answers made up.
  *
  * Statements: "SELECT n" gives n rows in blocks of 10, "slow" is RUNNING twice before it is done,
- * "fail" FAILED, "task" RUNNING for ever with a task id, "OK" and others nothing. Loads: columns id
+ * "fail" FAILED, "task" RUNNING for ever with a task id, "INSERT ..." without one, "OK" and others nothing. Loads: columns id
  * BIGINT and note STRING; chunks are counted and their rows summed up.
  */
 #ifndef NODE_CLIENT_FAKE_NODE_H

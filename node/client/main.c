@@ -6,15 +6,24 @@
 #include "node/client/interrupt.h"
 
 static const struct command commands[] = {
-    {"sql", command_sql, "run statements, or a shell with history and completion"},
-    {"tunnel", command_tunnel, "upload CSV into a table, download a table as CSV"},
-    {"tasks", command_tasks, "list replication tasks; --watch follows them"},
-    {"cancel", command_cancel, "end a task"},
-    {"status", command_status, "show the node and its counters; --format prometheus"},
-    {"peers", command_peers, "list the regions that the node knows"},
-    {"scrub", command_scrub, "check what the node has stored against its digests"},
-    {"keygen", command_keygen, "make a key file; prints its public string"},
-    {"pubkey", command_pubkey, "print the public string of a key file"},
+    {"sql", command_sql, "run statements, or a shell with history and completion", NULL},
+    {"tunnel", command_tunnel, "upload CSV into a table, download a table as CSV",
+     "strait tunnel upload ... | strait tunnel download ...     (each with --help: its options)"},
+    {"tasks", command_tasks, "list replication tasks; --watch follows them",
+     "strait tasks [--watch] [--format table|csv|json]"},
+    {"cancel", command_cancel, "end a task",
+     "strait cancel TASK     (32 hex digits; see strait tasks)"},
+    {"status", command_status, "show the node and its counters; --format prometheus",
+     "strait status [--format table|csv|json|prometheus]"},
+    {"peers", command_peers, "list the regions that the node knows",
+     "strait peers [--format table|csv|json]"},
+    {"scrub", command_scrub, "check what the node has stored against its digests, and repair it",
+     "strait scrub [--format table|csv|json]     (exit status 1: damage is left)"},
+    {"keygen", command_keygen, "make a key file; prints its public string", "strait keygen FILE"},
+    {"pubkey", command_pubkey, "print the public string of a key file; --for registers it",
+     "strait pubkey [--for REGION NAME] FILE     (--for: what CREATE ACCOUNT | USER and ALTER ... "
+     "ADD PUBLIC\nKEY take: the string with a proof that holds for that region and name only, such "
+     "as cn-hongkong 'ALIYUN$a')"},
 };
 
 static void usage_print(FILE *out)
@@ -34,6 +43,8 @@ static enum exit_code command_run(struct client *client, int argc, char **argv)
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
         if (strcmp(argv[0], commands[i].name) != 0)
             continue;
+        if (commands[i].usage != NULL && argc == 2 && strcmp(argv[1], "--help") == 0)
+            return puts(commands[i].usage) < 0 ? EXIT_FAILED : EXIT_DONE;
         optind = 0; /* getopt starts again, on the subcommand's own arguments */
         enum exit_code code = commands[i].function(client, argc, argv);
         client_deinit(client);

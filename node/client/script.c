@@ -111,6 +111,24 @@ static void end_explain(const struct script *script, const struct statement_id *
                  statement_id_format(again, text));
 }
 
+/* Interrupted: a statement that writes a query's rows ends without a trace when it is told so. */
+static void writing_end(const struct script *script, const struct statement_id *id)
+{
+    char text[STATEMENT_ID_TEXT_BYTES];
+    execution_close(script->client->remote, id);
+    complain("interrupted and cancelled, if it was not just done; the same with --statement-id %s "
+             "does it, or says that it was done",
+             statement_id_format(script->fresh_ids ? id : &script->id, text));
+}
+
+/* Nobody waits for a query that was interrupted: the node need not go on with it. */
+static void reading_end(const struct script *script, const struct statement_id *id)
+{
+    struct remote *remote = script->client->remote;
+    if (remote_failure(remote) == REMOTE_INTERRUPTED)
+        execution_close(remote, id);
+}
+
 enum exit_code script_statement(struct script *script, struct span text)
 {
     struct client *client = script->client;
@@ -136,7 +154,13 @@ enum exit_code script_statement(struct script *script, struct span text)
     script->statement_count++;
     if (execution_run(client->remote, &request, &client->screen, &task, &err) != ERR_OK) {
         enum exit_code code = client_fail(client, NULL, &err);
-        end_explain(script, &request.id, &task);
+        if (parsed && !statement_changes(statement))
+            reading_end(script, &request.id);
+        else if (parsed && statement_written_query(statement) != NULL &&
+                 remote_failure(client->remote) == REMOTE_INTERRUPTED)
+            writing_end(script, &request.id);
+        else
+            end_explain(script, &request.id, &task);
         return code;
     }
     if (parsed)

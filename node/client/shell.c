@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "node/client/interrupt.h"
+#include "node/client/statement_help.h"
 #include "node/sql/lexer.h"
 
 #define HISTORY_LINES 2000
@@ -228,8 +229,10 @@ static void help_show(void)
 {
     fputs("a ';' ends a statement; Tab completes, Ctrl-C drops what was typed, Ctrl-D or exit "
           "leaves\n"
-          "SHOW TABLES, SHOW SNAPSHOT TABLES, SHOW TASKS and DESC table show what there is\n",
+          "SHOW TABLES, SHOW SNAPSHOT TABLES, SHOW TASKS and DESC table show what there is\n"
+          "statements:\n",
           stderr);
+    statement_help_print(stderr);
 }
 
 static void shell_open(struct shell *shell)

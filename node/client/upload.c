@@ -1,4 +1,6 @@
 /* See upload.h. */
+#include <errno.h>
+
 #include "node/client/upload.h"
 
 #define CHUNK_BYTES       MIB(2) /* of values */
@@ -178,18 +180,21 @@ static void outcome_print(struct upload *upload, const struct csv_reader *reader
         return;
     if (reader != NULL)
         counts = csv_reader_counts(reader);
-    bytes_printf(&text, "%s: %" PRIu64 " rows",
+    bytes_printf(&text, "%s: %" PRIu64 " row%s",
                  upload->options->scan_only ? "scan complete"
                  : upload->committed_before ? "committed before, nothing was loaded again"
                                             : "upload complete",
-                 counts.rows);
+                 counts.rows, counts.rows == 1 ? "" : "s");
     if (!upload->options->scan_only) {
-        bytes_printf(&text, " in %" PRIu64 " partitions, ", upload->outcome.partitions);
+        uint64_t partitions = upload->outcome.partitions;
+        bytes_printf(&text, " in %" PRIu64 " partition%s, ", partitions,
+                     partitions == 1 ? "" : "s");
         bytes_append_amount(&text, upload->outcome.bytes);
-        bytes_append_text(&text, " stored");
+        bytes_append_text(&text, " of column files");
     }
     if (counts.bad > 0)
-        bytes_printf(&text, ", %" PRIu64 " bad records passed over", counts.bad);
+        bytes_printf(&text, ", %" PRIu64 " bad record%s passed over", counts.bad,
+                     counts.bad == 1 ? "" : "s");
     if (reader != NULL) {
         struct operator_progress done = {.bytes_done = counts.input.read_bytes};
         bytes_append_text(&text, "; read ");
@@ -220,11 +225,20 @@ static enum err_code file_send(struct upload *upload, struct csv_reader **ret_re
     return rows_send(upload, *ret_reader, err);
 }
 
+/* Before the node is asked: what it says of the table would hide a mistyped file. */
+static enum err_code path_check(const char *path, struct err *err)
+{
+    if (strcmp(path, "-") != 0 && access(path, R_OK) != 0)
+        return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    return ERR_OK;
+}
+
 static enum err_code upload_steps(struct upload *upload, const struct tunnel_target *target,
                                   struct err *err)
 {
     struct csv_reader *reader CSV_READER_CLEANUP = NULL;
     enum err_code code = ERR_OK;
+    TRY(path_check(upload->options->path, err));
     TRY(load_begin(upload, target, err));
     if (!upload->committed_before)
         code = file_send(upload, &reader, err);

@@ -26,6 +26,13 @@ bool statement_changes(const struct statement *statement)
     return kind_table[statement->kind].changes;
 }
 
+const struct select *statement_written_query(const struct statement *statement)
+{
+    if (statement->kind == STATEMENT_INSERT)
+        return statement->insert.query;
+    return statement->kind == STATEMENT_CREATE_TABLE ? statement->create_table.query : NULL;
+}
+
 /* ---- options ---- */
 
 const struct option *option_find(const struct option_list *options, const char *key)

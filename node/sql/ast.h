@@ -3,7 +3,7 @@
  * Invariants: 1. names and literals are as written (names keep their case, strings have their
  * escapes resolved); nothing is looked up. 2. an absent name, text or option is an empty span or a
  * false flag, said at the field. 3. expressions are at most LIMIT_EXPRESSION_DEPTH deep, AND and OR
- * hold all their operands side by side.
+ * hold all their operands side by side. 4. queries are at most LIMIT_QUERY_DEPTH deep.
  * Memory: everything lives in the arena given to statement_parse and borrows from the text.
  * Places (`at`) are byte offsets into the text: position_find (lexer.h).
  */
@@ -22,16 +22,24 @@
     X(DROP_TABLE, "DROP TABLE", 1)                                                                 \
     X(ADD_PARTITIONS, "ALTER TABLE ADD PARTITION", 1)                                              \
     X(DROP_PARTITIONS, "ALTER TABLE DROP PARTITION", 1)                                            \
+    X(ALTER_TABLE, "ALTER TABLE", 1)                                                               \
+    X(TRUNCATE_TABLE, "TRUNCATE TABLE", 1)                                                         \
+    X(ALTER_CLUSTERING, "ALTER TABLE CLUSTERED BY", 1)                                             \
     X(CREATE_SNAPSHOT, "CREATE SNAPSHOT TABLE", 1)                                                 \
     X(DROP_SNAPSHOT, "DROP SNAPSHOT TABLE", 1)                                                     \
     X(RESTORE_TABLE, "CREATE TABLE CLONE", 1)                                                      \
     X(CLONE_TABLE, "CLONE TABLE", 1)                                                               \
     X(XCOPY, "XCOPY SNAPSHOT", 1)                                                                  \
     X(VERIFY_SNAPSHOT, "VERIFY SNAPSHOT", 0)                                                       \
+    X(SCRUB, "SCRUB", 0)                                                                           \
     X(CANCEL_TASK, "CANCEL TASK", 1)                                                               \
     X(CREATE_PROJECT, "CREATE PROJECT", 1)                                                         \
     X(DROP_PROJECT, "DROP PROJECT", 1)                                                             \
     X(CREATE_ACCOUNT, "CREATE ACCOUNT", 1)                                                         \
+    X(CREATE_USER, "CREATE USER", 1)                                                               \
+    X(ALTER_KEYS, "ALTER ACCOUNT | USER ADD | DROP PUBLIC KEY", 1)                                 \
+    X(DROP_ACCOUNT, "DROP ACCOUNT", 1)                                                             \
+    X(DROP_USER, "DROP USER", 1)                                                                   \
     X(ALTER_PROJECT_XCOPY, "ALTER PROJECT XCOPY", 1)                                               \
     X(ALTER_ACCOUNT_CHANNEL, "ALTER ACCOUNT SET XCOPY CHANNEL", 1)                                 \
     X(ALTER_CHANNEL, "ALTER CHANNEL", 1)                                                           \
@@ -39,10 +47,21 @@
     X(REMOVE_USER, "REMOVE USER", 1)                                                               \
     X(GRANT, "GRANT", 1)                                                                           \
     X(REVOKE, "REVOKE", 1)                                                                         \
+    X(GRANT_ROLE, "GRANT ROLE", 1)                                                                 \
+    X(REVOKE_ROLE, "REVOKE ROLE", 1)                                                               \
+    X(CREATE_ROLE, "CREATE ROLE", 1)                                                               \
+    X(DROP_ROLE, "DROP ROLE", 1)                                                                   \
+    X(LIST_ROLES, "LIST ROLES", 0)                                                                 \
+    X(DESC_ROLE, "DESC ROLE", 0)                                                                   \
+    X(SET_PROTECTION, "SET ProjectProtection", 1)                                                  \
+    X(ADD_TRUSTED, "ADD TRUSTEDPROJECT", 1)                                                        \
+    X(REMOVE_TRUSTED, "REMOVE TRUSTEDPROJECT", 1)                                                  \
+    X(LIST_TRUSTED, "LIST TRUSTEDPROJECTS", 0)                                                     \
     X(SHOW, "SHOW", 0)                                                                             \
     X(DESC, "DESC", 0)                                                                             \
     X(USE, "USE", 0)                                                                               \
     X(SET, "SET", 0)                                                                               \
+    X(CLEANUP, "CLEANUP", 0)                                                                       \
     X(WHOAMI, "WHOAMI", 0)                                                                         \
     X(LIST_USERS, "LIST USERS", 0)
 
@@ -98,6 +117,7 @@ struct option_list {
 
 struct partition_item {
     struct span column;
+    bool dynamic; /* INSERT: PARTITION(column), the value comes with each row */
     struct literal value;
     uint32_t at;
 };
@@ -118,19 +138,25 @@ struct partition_specs {
 
 enum expr_kind {
     EXPR_LITERAL,
-    EXPR_COLUMN,  /* qualifier.name */
-    EXPR_STAR,    /* the argument of COUNT(*) */
-    EXPR_AND,     /* two or more arguments */
-    EXPR_OR,      /* two or more arguments */
-    EXPR_NOT,     /* 1 */
-    EXPR_NEGATE,  /* 1 */
-    EXPR_BINARY,  /* 2, by op */
-    EXPR_IS_NULL, /* 1; negated: IS NOT NULL */
-    EXPR_BETWEEN, /* 3: value, low, high; negated */
-    EXPR_IN,      /* value, then the list; negated */
-    EXPR_LIKE,    /* 2: text, pattern; negated */
-    EXPR_CAST,    /* 1, to `type` */
-    EXPR_CALL,    /* name(arguments) */
+    EXPR_COLUMN,   /* qualifier.name */
+    EXPR_STAR,     /* the argument of COUNT(*) */
+    EXPR_AND,      /* two or more arguments */
+    EXPR_OR,       /* two or more arguments */
+    EXPR_NOT,      /* 1 */
+    EXPR_NEGATE,   /* 1 */
+    EXPR_BINARY,   /* 2, by op */
+    EXPR_IS_NULL,  /* 1; negated: IS NOT NULL */
+    EXPR_BETWEEN,  /* 3: value, low, high; negated */
+    EXPR_IN,       /* value, then the list; negated */
+    EXPR_LIKE,     /* 2: text, pattern; negated */
+    EXPR_CAST,     /* 1, to `type` */
+    EXPR_CALL,     /* name(arguments) */
+    EXPR_CASE,     /* [operand,] condition, result, ...; [else]: simple, has_else */
+    EXPR_DISTINCT, /* 2: a IS DISTINCT FROM b; negated: a <=> b */
+    EXPR_RLIKE,    /* 2: text, pattern; negated */
+    EXPR_QUERY,    /* (SELECT ...): its one value */
+    EXPR_EXISTS,   /* EXISTS (SELECT ...) */
+    EXPR_IN_QUERY, /* 1: value IN (SELECT ...); negated */
 };
 
 enum binary_op {
@@ -148,26 +174,38 @@ enum binary_op {
     OP_GREATER_EQUAL,
 };
 
+struct select;
+
 struct expr {
     enum expr_kind kind;
     enum binary_op op; /* EXPR_BINARY */
-    bool negated;      /* EXPR_IS_NULL, EXPR_BETWEEN, EXPR_IN, EXPR_LIKE */
+    bool negated;      /* EXPR_IS_NULL, EXPR_BETWEEN, EXPR_IN, EXPR_LIKE, EXPR_IN_QUERY */
     bool distinct;     /* EXPR_CALL: COUNT(DISTINCT x) */
+    bool simple;       /* EXPR_CASE: CASE operand WHEN value ... */
+    bool has_else;     /* EXPR_CASE */
     uint32_t at;
     uint32_t end;     /* behind the last byte: the text of an unnamed result column */
     uint32_t depth;   /* 1 + the deepest argument's */
     struct type type; /* EXPR_CAST */
     struct literal literal;
+    struct span project;   /* EXPR_COLUMN: of project.table.column, or empty */
     struct span qualifier; /* EXPR_COLUMN: table name or alias, or empty */
     struct span name;      /* EXPR_COLUMN, EXPR_CALL */
+    struct select *query;  /* EXPR_QUERY, EXPR_EXISTS, EXPR_IN_QUERY */
     struct expr **args;
     size_t arg_count;
+    struct expr **within; /* EXPR_CALL: keys of WITHIN GROUP (ORDER BY ...), none: NULL */
+    size_t within_count;
+    uint32_t descending; /* EXPR_CALL: bit i: within[i] DESC */
 };
+
+#define WITHIN_KEYS_MAX 32 /* bits of `descending` */
 
 /* ---- SELECT ---- */
 
 struct select_item {
-    struct expr *expr;     /* NULL: * or qualifier.* */
+    struct expr *expr;     /* NULL: *, qualifier.* or project.qualifier.* */
+    struct span project;   /* or empty */
     struct span qualifier; /* of qualifier.*, or empty */
     struct span alias;     /* or empty */
     uint32_t at;
@@ -178,14 +216,65 @@ struct order_item {
     bool descending;
 };
 
+enum from_kind {
+    FROM_TABLE, /* a table, or a name of WITH */
+    FROM_QUERY, /* (SELECT ...) alias */
+    FROM_JOIN,
+};
+
+enum join_kind {
+    JOIN_CROSS, /* a comma, too */
+    JOIN_INNER,
+    JOIN_LEFT,
+    JOIN_RIGHT,
+    JOIN_FULL,
+    JOIN_SEMI, /* LEFT SEMI JOIN: the left rows with a match, once each */
+    JOIN_ANTI, /* LEFT ANTI JOIN: the left rows without */
+};
+
+struct from {
+    enum from_kind kind;
+    enum join_kind join;
+    uint32_t at;
+    uint32_t depth;       /* of joins below: 1 for a table */
+    struct name name;     /* FROM_TABLE */
+    struct span alias;    /* FROM_TABLE: or empty; FROM_QUERY */
+    struct select *query; /* FROM_QUERY */
+    struct from *left;    /* FROM_JOIN */
+    struct from *right;
+    struct expr *on; /* NULL: JOIN_CROSS */
+};
+
+struct with_item { /* name AS (SELECT ...) */
+    struct span name;
+    struct select *query;
+    uint32_t at;
+};
+
+enum set_op {
+    SET_UNION_ALL,
+    SET_UNION,
+    SET_INTERSECT,
+    SET_EXCEPT, /* MINUS, too */
+};
+
+/* A query: the statement's, one in parentheses, one of WITH.
+ *
+ *     WITH ... ,-- a block: SELECT items FROM ... HAVING                  --, ORDER BY ... LIMIT
+ *              `-- branches: query ops[0] query ops[1] query ..., from    --'
+ *                  the left; INTERSECT, which binds tighter, is a branch
+ */
 struct select {
-    bool distinct;
+    struct with_item *with;
+    size_t with_count;
+    struct select **branches;
+    size_t branch_count; /* 0: a block; 1: a query in parentheses with clauses behind them */
+    enum set_op *ops;    /* branch_count - 1 */
+    bool distinct;       /* from here to `having`: of a block */
     struct select_item *items;
     size_t item_count;
-    bool has_from;
-    struct name from;
-    struct span from_alias; /* or empty */
-    struct expr *where;     /* or NULL */
+    struct from *from;  /* or NULL */
+    struct expr *where; /* or NULL */
     struct expr **group_by;
     size_t group_by_count;
     struct expr *having; /* or NULL */
@@ -209,9 +298,37 @@ struct column_def {
     uint32_t at;
 };
 
+enum cluster_kind {
+    CLUSTER_BY_NOTHING, /* no clause, or NOT CLUSTERED */
+    CLUSTER_BY_HASH,
+    CLUSTER_BY_RANGE,
+};
+
+struct cluster_column {
+    struct span name;
+    bool descending; /* SORTED BY */
+    uint32_t at;
+};
+
+/* [RANGE] CLUSTERED BY (...) [SORTED BY (...)] [INTO n BUCKETS] */
+struct cluster_clause {
+    enum cluster_kind kind;
+    struct cluster_column *columns;
+    size_t column_count; /* at most LIMIT_CLUSTERING_COLUMNS, as sort_count */
+    struct cluster_column *sort_columns;
+    size_t sort_count;
+    int64_t bucket_count; /* 0: not given, of a range */
+    uint32_t at;
+};
+
+/* CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (columns) ... | ... LIKE s | ... AS SELECT */
 struct create_table {
     struct name name;
+    bool or_replace;
     bool if_not_exists;
+    bool has_like;
+    struct name like;     /* has_like: no columns then */
+    struct select *query; /* AS SELECT, or NULL: no columns then */
     struct column_def *columns;
     size_t column_count;
     struct column_def *partition_columns;
@@ -219,6 +336,9 @@ struct create_table {
     struct span comment;    /* or empty */
     int64_t lifecycle_days; /* 0: none */
     struct option_list properties;
+    struct span external; /* CREATE EXTERNAL TABLE: STORED ... as written; else empty */
+    struct span location; /* of it */
+    struct cluster_clause clustering;
 };
 
 struct drop_object { /* DROP_TABLE, DROP_SNAPSHOT */
@@ -232,12 +352,43 @@ struct alter_partitions { /* ADD_PARTITIONS, DROP_PARTITIONS */
     struct partition_specs partitions;
 };
 
+enum alter_kind {
+    ALTER_RENAME,
+    ALTER_COMMENT,
+    ALTER_LIFECYCLE,
+    ALTER_LIFECYCLE_SWITCH,
+    ALTER_TOUCH,
+    ALTER_RENAME_PARTITION,
+};
+
+struct alter_table {
+    struct name table;
+    enum alter_kind kind;
+    struct name renamed;             /* ALTER_RENAME */
+    struct span comment;             /* ALTER_COMMENT; '' takes it away */
+    int64_t lifecycle_days;          /* ALTER_LIFECYCLE */
+    bool on;                         /* ALTER_LIFECYCLE_SWITCH: ENABLE */
+    struct partition_spec partition; /* of the last three; count 0: the table */
+    struct partition_spec renamed_partition;
+};
+
+struct truncate_table {
+    struct name table;
+    struct partition_specs partitions; /* count 0: all */
+};
+
+struct alter_clustering {
+    struct name table;
+    struct cluster_clause clause; /* CLUSTER_BY_NOTHING: NOT CLUSTERED */
+};
+
 struct insert {
     struct name table;
     bool overwrite;
     struct partition_spec partition; /* count 0: none */
     struct span *columns;            /* count 0: all, in order */
     size_t column_count;
+    struct select *query;   /* INSERT ... SELECT; NULL: VALUES, as follows */
     struct literal *values; /* row_count rows of row_width values, row after row */
     size_t row_count;
     size_t row_width;
@@ -259,7 +410,7 @@ struct restore_table { /* CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t CLONE s */
 };
 
 enum clone_existing {
-    CLONE_EXISTING_FAIL, /* no IF EXISTS */
+    CLONE_EXISTING_FAIL, /* no IF EXISTS, or neither word behind it */
     CLONE_EXISTING_OVERWRITE,
     CLONE_EXISTING_IGNORE,
 };
@@ -284,16 +435,40 @@ struct verify_snapshot {
     struct option_list options;
 };
 
+enum scrub_kind {
+    SCRUB_ALL, /* SCRUB, SCRUB ALL */
+    SCRUB_TABLE,
+    SCRUB_SNAPSHOT,
+};
+
+struct scrub_scope {
+    enum scrub_kind kind;
+    struct name name; /* but SCRUB_ALL */
+};
+
 struct create_project {
     struct span project;
     bool if_not_exists;
     struct span owner; /* ALIYUN$name, or empty */
 };
 
-struct create_account {
-    struct span account; /* ALIYUN$name */
+struct create_account {  /* CREATE_ACCOUNT, CREATE_USER */
+    struct span account; /* ALIYUN$name, RAM$account:name */
     bool if_not_exists;
+    struct span public_key; /* with its proof */
+};
+
+struct alter_keys {   /* ALTER_KEYS */
+    struct span name; /* of an account or user */
+    bool user;        /* ALTER USER was said */
+    bool drop;
+    bool last; /* DROP LAST PUBLIC KEY */
     struct span public_key;
+};
+
+struct drop_principal { /* DROP_ACCOUNT, DROP_USER */
+    struct span name;
+    bool if_exists;
 };
 
 struct alter_switch {    /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
@@ -316,7 +491,20 @@ struct grant {            /* GRANT, REVOKE */
     size_t action_count;
     enum grant_object object;
     struct name name; /* GRANT_ON_PROJECT: object is the project */
+    struct span user; /* or the role */
+    bool to_role;
+    int64_t expires_days; /* 0: never */
+};
+
+struct grant_role { /* GRANT_ROLE, REVOKE_ROLE */
+    struct span *roles;
+    size_t role_count;
     struct span user;
+};
+
+struct trusted {        /* ADD_TRUSTED, REMOVE_TRUSTED */
+    struct span region; /* or empty: this one */
+    struct span project;
 };
 
 enum show_kind {
@@ -330,15 +518,21 @@ enum show_kind {
     SHOW_CHANNELS,
     SHOW_XCOPY_TOKENS,
     SHOW_GRANTS,
+    SHOW_ACL,
+    SHOW_ACCOUNTS,
+    SHOW_RAM_USERS,
+    SHOW_PUBLIC_KEYS,
 };
 
 struct show {
     enum show_kind kind;
-    struct name name;                /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY */
+    struct name name; /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY, SHOW_ACL */
     struct partition_spec partition; /* SHOW_PARTITIONS t PARTITION(..); count 0: all */
     struct span project;             /* SHOW TABLES IN p; or empty */
     struct span like;                /* SHOW TABLES LIKE 'x'; or empty */
-    struct span user;                /* SHOW GRANTS FOR u; or empty */
+    struct span user;                /* SHOW GRANTS FOR u, SHOW PUBLIC KEYS FOR u; or empty */
+    bool of_role;                    /* SHOW GRANTS FOR ROLE r: `user` is the role */
+    enum grant_object object;        /* SHOW_ACL: GRANT_ON_PROJECT: name.object is the project */
 };
 
 struct desc {
@@ -362,19 +556,29 @@ struct statement {
         struct create_table create_table;
         struct drop_object drop;            /* DROP_TABLE, DROP_SNAPSHOT */
         struct alter_partitions partitions; /* ADD_PARTITIONS, DROP_PARTITIONS */
+        struct alter_table alter_table;
+        struct truncate_table truncate;
+        struct alter_clustering alter_clustering;
         struct create_snapshot create_snapshot;
         struct restore_table restore_table;
         struct clone_table clone_table;
         struct xcopy xcopy;
         struct verify_snapshot verify_snapshot;
+        struct scrub_scope scrub;
         struct span task; /* CANCEL_TASK: the id as written */
         struct create_project create_project;
-        struct span project; /* DROP_PROJECT, USE */
-        struct create_account create_account;
-        struct alter_switch alter_switch; /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
+        struct span project;                  /* DROP_PROJECT, USE */
+        struct create_account create_account; /* CREATE_ACCOUNT, CREATE_USER */
+        struct alter_keys alter_keys;
+        struct drop_principal drop_principal; /* DROP_ACCOUNT, DROP_USER */
+        struct alter_switch alter_switch;     /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
         struct alter_channel alter_channel;
-        struct span user;   /* ADD_USER, REMOVE_USER */
-        struct grant grant; /* GRANT, REVOKE */
+        struct span user;             /* ADD_USER, REMOVE_USER */
+        struct grant grant;           /* GRANT, REVOKE */
+        struct grant_role grant_role; /* GRANT_ROLE, REVOKE_ROLE */
+        struct span role;             /* CREATE_ROLE, DROP_ROLE, DESC_ROLE */
+        bool protect;                 /* SET_PROTECTION */
+        struct trusted trusted;       /* ADD_TRUSTED, REMOVE_TRUSTED */
         struct show show;
         struct desc desc;
         struct setting set;
@@ -383,6 +587,9 @@ struct statement {
 
 const char *statement_kind_text(enum statement_kind kind); /* "CREATE SNAPSHOT TABLE" */
 bool statement_changes(const struct statement *statement);
+/* The query whose rows it writes: INSERT ... SELECT, CREATE TABLE ... AS SELECT; else NULL. Such a
+ * statement may take long, and ends without a trace when its client says so. */
+const struct select *statement_written_query(const struct statement *statement);
 
 /* NULL when absent; key ASCII case folded. */
 const struct option *option_find(const struct option_list *options, const char *key);

@@ -2,9 +2,6 @@
 
 #include "node/sql/evaluate.h"
 #include "node/sql/lexer.h"
-#include "proto/limits.h"
-
-#define SUGGESTION_DISTANCE_MAX 2
 
 /* ---- errors and memory ---- */
 
@@ -16,7 +13,7 @@ enum err_code binder_fail(const struct binder *binder, enum err_code code, uint3
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    struct position position = position_find(binder->text, at);
+    struct position position = position_find(binder->binding->rules.text, at);
     return err_set(err, code, "line %u, column %u: %s", position.line, position.column, what);
 }
 
@@ -39,13 +36,65 @@ enum err_code node_new(struct binder *binder, enum node_kind kind, uint32_t at, 
     return ERR_OK;
 }
 
+enum err_code binder_array(struct binder *binder, const struct bytes *items, size_t item_bytes,
+                           void *ret_items, size_t *ret_count, struct err *err)
+{
+    void *array = arena_alloc(binder->arena, 1, items->len + 1);
+    if (array == NULL)
+        return memory_fail(err);
+    if (items->len > 0)
+        memcpy(array, items->data, items->len);
+    memcpy(ret_items, &array, sizeof(array));
+    *ret_count = items->len / item_bytes;
+    return ERR_OK;
+}
+
+bool node_is_subquery(const struct node *node)
+{
+    return node->kind == NODE_QUERY || node->kind == NODE_EXISTS || node->kind == NODE_IN_QUERY;
+}
+
+bool node_is_slot(const struct node *node)
+{
+    return node->kind == NODE_COLUMN || node->kind == NODE_AGGREGATE || node_is_subquery(node) ||
+           node->apart;
+}
+
+static bool has_subquery(const struct node *node)
+{
+    bool has = node_is_subquery(node);
+    for (size_t i = 0; !has && i < node->arg_count && node->kind != NODE_AGGREGATE; i++)
+        has = has_subquery(node->args[i]);
+    return has;
+}
+
+static unsigned apart_levels(const struct node *node)
+{
+    unsigned levels = 0;
+    for (size_t i = 0; i < node->arg_count && node->kind != NODE_AGGREGATE; i++) {
+        unsigned below = apart_levels(node->args[i]);
+        levels = below > levels ? below : levels;
+    }
+    return levels + (node->apart ? 1 : 0);
+}
+
+void node_apart_mark(struct node *node, unsigned levels_max)
+{
+    bool takes = node->kind == NODE_CASE || node->arg_count <= APART_COALESCE_MAX;
+    node->apart = takes && has_subquery(node) && apart_levels(node) < levels_max;
+}
+
 bool node_equal(const struct node *a, const struct node *b)
 {
     if (a->kind != b->kind || a->op != b->op || a->aggregate != b->aggregate ||
         a->negated != b->negated || a->distinct != b->distinct || a->column != b->column ||
-        a->arg_count != b->arg_count || !type_equal(a->type, b->type))
+        a->relation != b->relation || a->query != b->query || a->arg_count != b->arg_count ||
+        !type_equal(a->type, b->type) || a->simple != b->simple || a->has_else != b->has_else ||
+        a->lenient != b->lenient || a->descending != b->descending || a->ordered != b->ordered ||
+        a->function != b->function)
         return false;
-    if (a->kind == NODE_LITERAL &&
+    bool separator = a->kind == NODE_AGGREGATE && a->aggregate == AGGREGATE_WM_CONCAT;
+    if ((a->kind == NODE_LITERAL || separator) &&
         (a->value.null != b->value.null || value_compare(a->type, a->value, b->value) != 0))
         return false;
     for (size_t i = 0; i < a->arg_count; i++) {
@@ -53,136 +102,6 @@ bool node_equal(const struct node *a, const struct node *b)
             return false;
     }
     return true;
-}
-
-/* ---- columns ---- */
-
-const struct column *query_column(const struct schema *schema, size_t column)
-{
-    if (column < schema->column_count)
-        return &schema->columns[column];
-    column -= schema->column_count;
-    ASSERT(column < schema->partition_column_count);
-    return &schema->partition_columns[column];
-}
-
-size_t schema_width(const struct schema *schema)
-{
-    return schema == NULL ? 0 : schema->column_count + schema->partition_column_count;
-}
-
-/* Edits from one name to the other, letters' case aside; above the maximum it does not matter. */
-static size_t name_distance(struct span a, struct span b)
-{
-    size_t row[LIMIT_NAME_BYTES + 1];
-    if (a.len > LIMIT_NAME_BYTES || b.len > LIMIT_NAME_BYTES)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            bool same = (a.data[i - 1] | 32) == (b.data[j - 1] | 32);
-            size_t replace = diagonal + (same ? 0 : 1);
-            diagonal = row[j];
-            size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            row[j] = replace < shorter + 1 ? replace : shorter + 1;
-        }
-    }
-    return row[b.len];
-}
-
-static enum err_code column_unknown(const struct binder *binder, const struct expr *expr,
-                                    struct err *err)
-{
-    struct span best = {0};
-    size_t best_distance = SUGGESTION_DISTANCE_MAX + 1;
-    BYTES_CLEANUP struct bytes names = {0};
-    if (binder->schema == NULL)
-        return binder_fail(binder, ERR_SEMANTIC, expr->at, err,
-                           "there is no column %.*s: the statement has no FROM",
-                           SPAN_PRINTF(expr->name));
-    for (size_t i = 0; i < schema_width(binder->schema); i++) {
-        struct span name = query_column(binder->schema, i)->name;
-        size_t distance = name_distance(name, expr->name);
-        if (distance < best_distance && distance < expr->name.len) {
-            best = name;
-            best_distance = distance;
-        }
-        bytes_printf(&names, "%s%.*s", i > 0 ? ", " : "", SPAN_PRINTF(name));
-    }
-    if (best.len > 0)
-        return binder_fail(binder, ERR_SEMANTIC, expr->at, err,
-                           "table %.*s has no column %.*s, did you mean %.*s?",
-                           SPAN_PRINTF(binder->select->from.object), SPAN_PRINTF(expr->name),
-                           SPAN_PRINTF(best));
-    return binder_fail(binder, ERR_SEMANTIC, expr->at, err,
-                       "table %.*s has no column %.*s; it has %.*s",
-                       SPAN_PRINTF(binder->select->from.object), SPAN_PRINTF(expr->name),
-                       SPAN_PRINTF(bytes_span(&names)));
-}
-
-static bool column_find(const struct schema *schema, struct span name, size_t *ret_column)
-{
-    for (size_t i = 0; i < schema_width(schema); i++) {
-        if (name_equal(query_column(schema, i)->name, name)) {
-            *ret_column = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-enum err_code qualifier_check(const struct binder *binder, struct span qualifier, uint32_t at,
-                              struct err *err)
-{
-    const struct select *select = binder->select;
-    struct span known = select->from_alias.len > 0 ? select->from_alias : select->from.object;
-    if (qualifier.len == 0 || (select->has_from && name_equal(qualifier, known)))
-        return ERR_OK;
-    return binder_fail(binder, ERR_SEMANTIC, at, err, "there is no table or alias %.*s",
-                       SPAN_PRINTF(qualifier));
-}
-
-enum err_code column_node(struct binder *binder, size_t column, uint32_t at, struct node **ret_node,
-                          struct err *err)
-{
-    struct node *node = NULL;
-    TRY(node_new(binder, NODE_COLUMN, at, 0, &node, err));
-    node->column = column;
-    node->type = query_column(binder->schema, column)->type;
-    *ret_node = node;
-    return ERR_OK;
-}
-
-/* The expression that a result column's name stands for, or NULL. */
-static const struct expr *alias_find(const struct binder *binder, struct span name)
-{
-    for (size_t i = 0; i < binder->select->item_count; i++) {
-        const struct select_item *item = &binder->select->items[i];
-        if (item->alias.len > 0 && name_equal(item->alias, name))
-            return item->expr;
-    }
-    return NULL;
-}
-
-static enum err_code bind_column(struct binder *binder, const struct expr *expr,
-                                 struct node **ret_node, struct err *err)
-{
-    size_t column;
-    TRY(qualifier_check(binder, expr->qualifier, expr->at, err));
-    if (column_find(binder->schema, expr->name, &column))
-        return column_node(binder, column, expr->at, ret_node, err);
-    const struct expr *meant = NULL;
-    if (binder->aliases && expr->qualifier.len == 0 && !binder->in_aggregate)
-        meant = alias_find(binder, expr->name);
-    if (meant == NULL)
-        return column_unknown(binder, expr, err);
-    binder->aliases = false; /* a name in a result column is never another result column */
-    enum err_code code = bind_expr(binder, meant, ret_node, err);
-    binder->aliases = true;
-    return code;
 }
 
 /* ---- operators ---- */
@@ -234,7 +153,7 @@ static enum err_code bind_texts(struct binder *binder, struct node *node, struct
     struct type text = {.kind = TYPE_STRING};
     for (size_t i = 0; i < node->arg_count; i++)
         TRY(node_cast(binder, &node->args[i], text, err));
-    node->type.kind = node->kind == NODE_LIKE ? TYPE_BOOLEAN : TYPE_STRING;
+    node->type.kind = node->kind == NODE_CONCAT ? TYPE_STRING : TYPE_BOOLEAN;
     return ERR_OK;
 }
 
@@ -249,6 +168,7 @@ static enum err_code bind_cast(struct binder *binder, const struct expr *expr, s
 {
     struct type from = node->args[0]->type;
     node->type = expr->type;
+    node->lenient = binder->binding->rules.mode == SELECT_MODE_LENIENT;
     if (node->args[0]->untyped || cast_exists(from, expr->type))
         return ERR_OK;
     char a[TYPE_TEXT_BYTES], b[TYPE_TEXT_BYTES];
@@ -307,10 +227,19 @@ static enum err_code bind_operator(struct binder *binder, const struct expr *exp
     case EXPR_CAST:
         node->kind = NODE_CAST;
         return bind_cast(binder, expr, node, err);
+    case EXPR_DISTINCT:
+        node->kind = NODE_DISTINCT;
+        return bind_comparison(binder, node, err);
+    case EXPR_RLIKE:
+        return bind_rlike(binder, node, err);
+    case EXPR_CASE:
     case EXPR_LITERAL:
     case EXPR_COLUMN:
     case EXPR_STAR:
     case EXPR_CALL:
+    case EXPR_QUERY:
+    case EXPR_EXISTS:
+    case EXPR_IN_QUERY:
         break;
     }
     ASSERT(false);
@@ -327,6 +256,10 @@ enum err_code bind_expr(struct binder *binder, const struct expr *expr, struct n
         return bind_column(binder, expr, ret_node, err);
     if (expr->kind == EXPR_CALL)
         return bind_call(binder, expr, ret_node, err);
+    if (expr->kind == EXPR_CASE)
+        return bind_case(binder, expr, ret_node, err);
+    if (expr->kind == EXPR_QUERY || expr->kind == EXPR_EXISTS || expr->kind == EXPR_IN_QUERY)
+        return bind_subquery(binder, expr, ret_node, err);
     if (expr->kind == EXPR_STAR)
         return binder_fail(binder, ERR_SEMANTIC, expr->at, err, "* stands only in COUNT(*)");
     TRY(node_new(binder, NODE_NOT, expr->at, expr->arg_count, &node, err));

@@ -3,6 +3,7 @@
 
 #include "node/sql/decimal.h"
 #include "node/sql/evaluate.h"
+#include "node/sql/function.h"
 #include "proto/limits.h"
 
 #define INT_PRECISION          10 /* digits of an INT as DECIMAL */
@@ -32,6 +33,8 @@ static bool same_representation(struct type a, struct type b)
 enum err_code node_fold(struct binder *binder, struct node **node, struct err *err)
 {
     struct node *whole = *node;
+    if (whole->kind == NODE_FUNCTION && whole->function->unfolded)
+        return ERR_OK;
     for (size_t i = 0; i < whole->arg_count; i++) {
         if (whole->args[i]->kind != NODE_LITERAL)
             return ERR_OK;
@@ -41,7 +44,10 @@ enum err_code node_fold(struct binder *binder, struct node **node, struct err *e
     struct evaluation evaluation = {.scratch = &scratch};
     struct value value;
     struct err inner = {0};
-    if (node_evaluate(whole, &evaluation, &value, &inner) != ERR_OK)
+    enum err_code code = node_evaluate(whole, &evaluation, &value, &inner);
+    if (code != ERR_OK && binder->lazy > 0)
+        return ERR_OK;
+    if (code != ERR_OK)
         return binder_fail(binder, inner.code, whole->at, err, "%s", inner.message);
     struct node *literal = NULL;
     TRY(node_new(binder, NODE_LITERAL, whole->at, 0, &literal, err));
@@ -307,8 +313,8 @@ static bool common_type(struct type a, struct type b, struct type *ret_type)
            (a.kind == TYPE_DATETIME && b.kind == TYPE_DATE);
 }
 
-enum err_code node_cast(struct binder *binder, struct node **node, struct type type,
-                        struct err *err)
+static enum err_code cast_to(struct binder *binder, struct node **node, struct type type,
+                             bool lenient, struct err *err)
 {
     struct node *inner = *node;
     struct node *cast = NULL;
@@ -319,9 +325,22 @@ enum err_code node_cast(struct binder *binder, struct node **node, struct type t
     }
     TRY(node_new(binder, NODE_CAST, inner->at, 1, &cast, err));
     cast->type = type;
+    cast->lenient = lenient;
     cast->args[0] = inner;
     *node = cast;
     return node_fold(binder, node, err);
+}
+
+enum err_code node_cast(struct binder *binder, struct node **node, struct type type,
+                        struct err *err)
+{
+    return cast_to(binder, node, type, binder->binding->rules.mode == SELECT_MODE_LENIENT, err);
+}
+
+enum err_code node_cast_summand(struct binder *binder, struct node **node, struct err *err)
+{
+    struct type type = {.kind = TYPE_DOUBLE};
+    return cast_to(binder, node, type, binder->binding->rules.mode != SELECT_MODE_STRICT, err);
 }
 
 /* The type of the first that is not a literal, else of the first that is not NULL. */
@@ -329,7 +348,7 @@ static struct type unify_first(struct node *const *nodes, size_t count)
 {
     const struct node *first = NULL;
     for (size_t i = 0; i < count; i++) {
-        if (nodes[i]->kind != NODE_LITERAL)
+        if (nodes[i]->kind != NODE_LITERAL && !nodes[i]->untyped)
             return nodes[i]->type;
         if (first == NULL && !nodes[i]->untyped)
             first = nodes[i];
@@ -337,36 +356,92 @@ static struct type unify_first(struct node *const *nodes, size_t count)
     return first == NULL ? nodes[0]->type : first->type;
 }
 
-enum err_code nodes_unify(struct binder *binder, struct node **nodes, size_t count, struct err *err)
+bool nodes_common_type(struct node *const *nodes, size_t count, struct type *ret_type,
+                       size_t *ret_misfit)
 {
     struct type type = unify_first(nodes, count);
     struct value value;
-    for (size_t i = 0; i < count; i++) {
+    bool fit = true;
+    for (size_t i = 0; i < count && fit; i++) {
         const struct node *node = nodes[i];
         bool literal = node->kind == NODE_LITERAL;
         if (node->untyped || (literal && literal_exact(node, type, &value)))
             continue;
-        struct type wider;
+        struct type wider = type;
         struct type time = {.kind = TYPE_DATETIME};
         bool time_text = literal && node->type.kind == TYPE_STRING && type.kind == TYPE_DATE &&
                          literal_exact(node, time, &value);
-        if (time_text) {
+        *ret_misfit = i;
+        if (time_text)
             wider = time;
-        } else if (!common_type(type, node->type, &wider)) {
-            char a[TYPE_TEXT_BYTES], b[TYPE_TEXT_BYTES];
-            return binder_fail(binder, ERR_SEMANTIC, node->at, err, "%s cannot be compared with %s",
-                               type_format(node->type, b), type_format(type, a));
-        }
-        type = wider;
+        else
+            fit = common_type(type, node->type, &wider);
+        type = fit ? wider : type;
     }
+    *ret_type = type;
+    return fit;
+}
+
+enum err_code nodes_cast(struct binder *binder, struct node **nodes, size_t count, struct type type,
+                         struct err *err)
+{
     for (size_t i = 0; i < count; i++) {
         struct node *node = nodes[i];
+        struct value value;
         if (node->kind == NODE_LITERAL && !node->untyped && literal_exact(node, type, &value)) {
             node->value = value;
             node->type = type;
         }
         TRY(node_cast(binder, &nodes[i], type, err));
     }
+    return ERR_OK;
+}
+
+enum err_code nodes_unify(struct binder *binder, struct node **nodes, size_t count, struct err *err)
+{
+    struct type type;
+    size_t misfit;
+    if (!nodes_common_type(nodes, count, &type, &misfit)) {
+        char a[TYPE_TEXT_BYTES], b[TYPE_TEXT_BYTES];
+        return binder_fail(binder, ERR_SEMANTIC, nodes[misfit]->at, err,
+                           "%s cannot be compared with %s", type_format(nodes[misfit]->type, b),
+                           type_format(type, a));
+    }
+    return nodes_cast(binder, nodes, count, type, err);
+}
+
+/* STRING takes all but BOOLEAN; False: the two have no common type. */
+static bool merged_type(struct type a, struct type b, struct type *ret_type)
+{
+    bool text = a.kind == TYPE_STRING || b.kind == TYPE_STRING;
+    bool truth = a.kind == TYPE_BOOLEAN || b.kind == TYPE_BOOLEAN;
+    if (text && !truth) {
+        *ret_type = (struct type){.kind = TYPE_STRING};
+        return true;
+    }
+    return common_type(a, b, ret_type);
+}
+
+enum err_code nodes_merge(struct binder *binder, const char *what, struct node **nodes,
+                          size_t count, struct type *ret_type, struct err *err)
+{
+    struct type type = {.kind = TYPE_STRING};
+    bool typed = false;
+    for (size_t i = 0; i < count; i++) {
+        char a[TYPE_TEXT_BYTES], b[TYPE_TEXT_BYTES];
+        struct type merged = nodes[i]->type;
+        if (nodes[i]->untyped)
+            continue;
+        if (typed && !merged_type(type, nodes[i]->type, &merged))
+            return binder_fail(binder, ERR_SEMANTIC, nodes[i]->at, err,
+                               "the results of %s have no common type: %s and %s", what,
+                               type_format(type, a), type_format(nodes[i]->type, b));
+        type = merged;
+        typed = true;
+    }
+    for (size_t i = 0; i < count; i++)
+        TRY(node_cast(binder, &nodes[i], type, err));
+    *ret_type = type;
     return ERR_OK;
 }
 

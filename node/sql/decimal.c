@@ -3,6 +3,7 @@
 #define DECIMAL_PRECISION_MAX 38
 #define DECIMAL_SCALE_MAX     18
 #define DIVIDE_SCALE_MIN      6
+#define DOUBLE_DIGITS_MAX     17
 
 __extension__ typedef unsigned __int128 magnitude128;
 
@@ -69,6 +70,28 @@ bool decimal_rescale(decimal128 value, unsigned scale, struct type type, decimal
     if (ret_exact != NULL)
         *ret_exact = exact;
     return true;
+}
+
+int double_digits(double number, decimal128 *ret_digits)
+{
+    char text[40];
+    for (int precision = DOUBLE_DIGITS_MAX - 3; precision < DOUBLE_DIGITS_MAX; precision++) {
+        snprintf(text, sizeof(text), "%.*e", precision, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    decimal128 digits = 0;
+    int behind = 0;
+    const char *at = text;
+    for (bool point = false; *at != 'e'; at++) {
+        point = point || *at == '.';
+        if (*at < '0' || *at > '9')
+            continue;
+        digits = digits * 10 + (*at - '0');
+        behind += point ? 1 : 0;
+    }
+    *ret_digits = text[0] == '-' ? -digits : digits;
+    return (int)strtol(at + 1, NULL, 10) - behind;
 }
 
 double decimal_to_double(decimal128 value, unsigned scale)

@@ -21,6 +21,8 @@ enum err_code decimal_arithmetic(enum binary_op op, decimal128 a, struct type ty
  * rounded off. False: does not fit the type. */
 bool decimal_rescale(decimal128 value, unsigned scale, struct type type, decimal128 *ret_value,
                      bool *ret_exact);
+/* The fewest digits (at most 17) that are the finite number again, times ten to the returned power. */
+int double_digits(double number, decimal128 *ret_digits);
 double decimal_to_double(decimal128 value, unsigned scale);
 
 #endif

@@ -100,36 +100,20 @@ static double cast_to_double(struct type from, struct value value)
                                      : (double)value.i64;
 }
 
-/* The shortest digits that give the value again, so that 0.1 becomes 0.1. */
+/* By the digits that it reads as, so that 0.1 becomes 0.1. */
 static bool double_to_decimal(double number, struct type to, decimal128 *ret_value)
 {
-    char text[40];
+    decimal128 digits;
     if (!isfinite(number) || fabs(number) >= 1e38)
         return false;
-    for (int precision = 14; precision <= 16; precision++) {
-        snprintf(text, sizeof(text), "%.*e", precision, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    char *exponent = strchr(text, 'e');
-    ASSERT(exponent != NULL);
-    decimal128 digits = 0;
-    int scale = -(int)strtol(exponent + 1, NULL, 10);
-    for (const char *at = text; at < exponent; at++) {
-        if (*at < '0' || *at > '9')
-            continue;
-        digits = digits * 10 + (*at - '0');
-        scale += at > text + (text[0] == '-') ? 1 : 0;
-    }
-    if (text[0] == '-')
-        digits = -digits;
-    for (; scale < 0; scale++)
-        digits *= 10; /* below 1e38 */
-    if (scale > DECIMAL_SCALE_SHOWN) {
+    int exponent = double_digits(number, &digits);
+    if (-exponent > DECIMAL_SCALE_SHOWN) {
         *ret_value = 0;
         return true;
     }
-    return decimal_rescale(digits, (unsigned)scale, to, ret_value, NULL);
+    for (; exponent > 0; exponent--)
+        digits *= 10; /* below 1e38 */
+    return decimal_rescale(digits, (unsigned)-exponent, to, ret_value, NULL);
 }
 
 static bool cast_to_decimal(struct type from, struct type to, struct value value,
@@ -173,8 +157,7 @@ static enum err_code cast_from_text(struct type to, struct span text, struct val
     struct type day = {.kind = TYPE_DATE};
     struct type number = {.kind = TYPE_DOUBLE};
     struct value value;
-    enum err_code code = value_parse(to, text, &value, err);
-    if (code == ERR_OK) {
+    if (value_parse(to, text, &value, NULL) == ERR_OK) {
         *ret_value = value;
         return ERR_OK;
     }
@@ -189,7 +172,35 @@ static enum err_code cast_from_text(struct type to, struct span text, struct val
     if ((type_is_integer(to) || to.kind == TYPE_DECIMAL) &&
         value_parse(number, text, &value, NULL) == ERR_OK)
         return value_cast(number, to, value, NULL, ret_value, err);
-    return code;
+    return value_parse(to, text, &value, err); /* for its words */
+}
+
+/* The bytes of the number at the beginning; no exponent: '12e34...' is 12, and no infinity. */
+static size_t number_prefix(struct span text)
+{
+    size_t at = text.len > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
+    size_t digits = 0;
+    bool point = false;
+    for (; at < text.len; at++) {
+        bool digit = text.data[at] >= '0' && text.data[at] <= '9';
+        if (!digit && (text.data[at] != '.' || point))
+            break;
+        point = point || !digit;
+        digits += digit ? 1 : 0;
+    }
+    return digits > 0 ? at : 0;
+}
+
+enum err_code text_cast_lenient(struct type to, struct span text, struct value *ret_value,
+                                struct err *err)
+{
+    if (cast_from_text(to, text, ret_value, NULL) == ERR_OK)
+        return ERR_OK;
+    size_t prefix = type_is_number(to) ? number_prefix(text) : 0;
+    if (prefix > 0) /* too large for the type: an error after all */
+        return cast_from_text(to, span_slice(text, 0, prefix), ret_value, err);
+    *ret_value = (struct value){.null = true};
+    return ERR_OK;
 }
 
 enum err_code value_cast(struct type from, struct type to, struct value value,
@@ -339,7 +350,7 @@ static enum err_code evaluate_concat(const struct value *args, struct arena *scr
     return ERR_OK;
 }
 
-static bool order_holds(enum binary_op op, int order)
+bool order_holds(enum binary_op op, int order)
 {
     switch (op) {
     case OP_EQUAL:
@@ -476,15 +487,27 @@ static enum err_code evaluate_operator(const struct node *node, const struct eva
     case NODE_LIKE:
         *ret_value = evaluate_like(node, args);
         return ERR_OK;
+    case NODE_DISTINCT:
+        *ret_value =
+            truth((value_compare(node->args[0]->type, args[0], args[1]) != 0) != node->negated);
+        return ERR_OK;
     case NODE_CAST:
+        if (node->lenient && node->args[0]->type.kind == TYPE_STRING && !args[0].null)
+            return text_cast_lenient(node->type, args[0].text, ret_value, err);
         return value_cast(node->args[0]->type, node->type, args[0], evaluation->scratch, ret_value,
                           err);
     case NODE_LITERAL:
     case NODE_COLUMN:
     case NODE_AGGREGATE:
+    case NODE_QUERY:
+    case NODE_EXISTS:
+    case NODE_IN_QUERY:
     case NODE_AND:
     case NODE_OR:
     case NODE_IN:
+    case NODE_CASE:
+    case NODE_COALESCE:
+    case NODE_FUNCTION:
         break;
     }
     ASSERT(false);
@@ -498,7 +521,7 @@ enum err_code node_evaluate(const struct node *node, const struct evaluation *ev
         *ret_value = node->value;
         return ERR_OK;
     }
-    if (node->kind == NODE_COLUMN || node->kind == NODE_AGGREGATE) {
+    if (node_is_slot(node)) {
         *ret_value = evaluation->slots[node->slot];
         return ERR_OK;
     }
@@ -506,5 +529,11 @@ enum err_code node_evaluate(const struct node *node, const struct evaluation *ev
         return evaluate_chain(node, evaluation, ret_value, err);
     if (node->kind == NODE_IN)
         return evaluate_in(node, evaluation, ret_value, err);
+    if (node->kind == NODE_CASE)
+        return evaluate_case(node, evaluation, ret_value, err);
+    if (node->kind == NODE_COALESCE)
+        return evaluate_coalesce(node, evaluation, ret_value, err);
+    if (node->kind == NODE_FUNCTION)
+        return evaluate_function(node, evaluation, ret_value, err);
     return evaluate_operator(node, evaluation, ret_value, err);
 }

@@ -12,8 +12,9 @@
 #include "node/sql/query.h"
 
 struct evaluation {
-    const struct value *slots; /* values of the columns and aggregates by node.slot */
+    const struct value *slots; /* of columns, aggregates and subqueries by node.slot */
     struct arena *scratch;     /* texts that are made on the way and the result's text */
+    struct patterns *patterns; /* NULL while binding */
 };
 
 /* ERR_CAST, ERR_SEMANTIC (overflow), ERR_LIMIT (a text above LIMIT_CELL_BYTES). */
@@ -25,7 +26,22 @@ bool cast_exists(struct type from, struct type to);
  * zero; what does not fit is ERR_CAST. Text made lives in scratch. */
 enum err_code value_cast(struct type from, struct type to, struct value value,
                          struct arena *scratch, struct value *ret_value, struct err *err);
+/* The same from a text that may have no value: a number's leading [sign] digits [. digits], else NULL;
+ * NULL where no day or truth is. What does not fit is ERR_CAST all the same. */
+enum err_code text_cast_lenient(struct type to, struct span text, struct value *ret_value,
+                                struct err *err);
+/* What `a op b` says of value_compare(a, b); op: OP_EQUAL to OP_GREATER_EQUAL. */
+bool order_holds(enum binary_op op, int order);
 /* LIKE: % any characters, _ one character, \ takes the next one as it is; case counts. */
 bool text_like(struct span text, struct span pattern);
+
+/* ---- evaluate_call.c: nodes that choose which of their arguments they compute ---- */
+
+enum err_code evaluate_case(const struct node *node, const struct evaluation *evaluation,
+                            struct value *ret_value, struct err *err);
+enum err_code evaluate_coalesce(const struct node *node, const struct evaluation *evaluation,
+                                struct value *ret_value, struct err *err);
+enum err_code evaluate_function(const struct node *node, const struct evaluation *evaluation,
+                                struct value *ret_value, struct err *err);
 
 #endif

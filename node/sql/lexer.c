@@ -389,15 +389,25 @@ static bool symbol_read(const struct lexer *lexer, struct token *token)
     static const struct {
         const char *text;
         enum symbol symbol;
-    } symbols[] = {{"<>", SYMBOL_NOT_EQUAL},  {"!=", SYMBOL_NOT_EQUAL},
-                   {"<=", SYMBOL_LESS_EQUAL}, {">=", SYMBOL_GREATER_EQUAL},
-                   {"==", SYMBOL_EQUAL},      {"||", SYMBOL_CONCAT},
-                   {"(", SYMBOL_OPEN},        {")", SYMBOL_CLOSE},
-                   {",", SYMBOL_COMMA},       {".", SYMBOL_DOT},
-                   {"+", SYMBOL_PLUS},        {"-", SYMBOL_MINUS},
-                   {"*", SYMBOL_STAR},        {"/", SYMBOL_SLASH},
-                   {"%", SYMBOL_PERCENT},     {"=", SYMBOL_EQUAL},
-                   {"<", SYMBOL_LESS},        {">", SYMBOL_GREATER}};
+    } symbols[] = {{"<=>", SYMBOL_NULL_SAFE},
+                   {"<>", SYMBOL_NOT_EQUAL},
+                   {"!=", SYMBOL_NOT_EQUAL},
+                   {"<=", SYMBOL_LESS_EQUAL},
+                   {">=", SYMBOL_GREATER_EQUAL},
+                   {"==", SYMBOL_EQUAL},
+                   {"||", SYMBOL_CONCAT},
+                   {"(", SYMBOL_OPEN},
+                   {")", SYMBOL_CLOSE},
+                   {",", SYMBOL_COMMA},
+                   {".", SYMBOL_DOT},
+                   {"+", SYMBOL_PLUS},
+                   {"-", SYMBOL_MINUS},
+                   {"*", SYMBOL_STAR},
+                   {"/", SYMBOL_SLASH},
+                   {"%", SYMBOL_PERCENT},
+                   {"=", SYMBOL_EQUAL},
+                   {"<", SYMBOL_LESS},
+                   {">", SYMBOL_GREATER}};
     for (size_t i = 0; i < ARRAY_COUNT(symbols); i++) {
         if (!text_at(lexer->text, token->at, symbols[i].text))
             continue;

@@ -19,11 +19,14 @@
 /* X(name, reserved): a reserved word is a name only in back-quotes. */
 #define KEYWORDS(X)                                                                                \
     X(ACCOUNT, 0)                                                                                  \
+    X(ACCOUNTS, 0)                                                                                 \
     X(ACKNOWLEDGE, 0)                                                                              \
+    X(ACL, 0)                                                                                      \
     X(ADD, 0)                                                                                      \
     X(ALL, 1)                                                                                      \
     X(ALTER, 1)                                                                                    \
     X(AND, 1)                                                                                      \
+    X(ANTI, 0)                                                                                     \
     X(AS, 1)                                                                                       \
     X(ASC, 0)                                                                                      \
     X(BANDWIDTH, 0)                                                                                \
@@ -34,6 +37,7 @@
     X(CAST, 1)                                                                                     \
     X(CHANNEL, 0)                                                                                  \
     X(CHANNELS, 0)                                                                                 \
+    X(CLEANUP, 0)                                                                                  \
     X(CLONE, 0)                                                                                    \
     X(CLUSTERED, 0)                                                                                \
     X(COLUMN, 0)                                                                                   \
@@ -50,10 +54,12 @@
     X(DESCRIBE, 0)                                                                                 \
     X(DISABLE, 0)                                                                                  \
     X(DISTINCT, 1)                                                                                 \
+    X(DIV, 1)                                                                                      \
     X(DROP, 1)                                                                                     \
     X(ELSE, 1)                                                                                     \
     X(ENABLE, 0)                                                                                   \
     X(END, 1)                                                                                      \
+    X(EXCEPT, 0)                                                                                   \
     X(EXISTS, 1)                                                                                   \
     X(EXPLAIN, 0)                                                                                  \
     X(EXTENDED, 0)                                                                                 \
@@ -73,16 +79,21 @@
     X(IN, 1)                                                                                       \
     X(INNER, 1)                                                                                    \
     X(INSERT, 1)                                                                                   \
+    X(INTERSECT, 0)                                                                                \
     X(INTO, 1)                                                                                     \
     X(IS, 1)                                                                                       \
     X(JOIN, 1)                                                                                     \
     X(KEY, 0)                                                                                      \
+    X(KEYS, 0)                                                                                     \
+    X(LAST, 0)                                                                                     \
     X(LEFT, 1)                                                                                     \
     X(LIFECYCLE, 0)                                                                                \
     X(LIKE, 1)                                                                                     \
     X(LIMIT, 1)                                                                                    \
     X(LIST, 0)                                                                                     \
     X(MERGE, 0)                                                                                    \
+    X(MINUS, 0)                                                                                    \
+    X(NATURAL, 0)                                                                                  \
     X(NOT, 1)                                                                                      \
     X(NULL, 1)                                                                                     \
     X(OFF, 0)                                                                                      \
@@ -102,10 +113,12 @@
     X(PROJECTS, 0)                                                                                 \
     X(PUBLIC, 0)                                                                                   \
     X(PURGE, 0)                                                                                    \
+    X(RAM, 0)                                                                                      \
     X(RECYCLEBIN, 0)                                                                               \
     X(REGEXP, 1)                                                                                   \
     X(RELEASE, 0)                                                                                  \
     X(REMOVE, 0)                                                                                   \
+    X(RENAME, 0)                                                                                   \
     X(REPLACE, 0)                                                                                  \
     X(RESTORE, 0)                                                                                  \
     X(REVOKE, 0)                                                                                   \
@@ -118,6 +131,7 @@
     X(SCHEDULES, 0)                                                                                \
     X(SCRUB, 0)                                                                                    \
     X(SELECT, 1)                                                                                   \
+    X(SEMI, 0)                                                                                     \
     X(SET, 1)                                                                                      \
     X(SETPROJECT, 0)                                                                               \
     X(SHOW, 0)                                                                                     \
@@ -132,19 +146,24 @@
     X(TO, 1)                                                                                       \
     X(TOKEN, 0)                                                                                    \
     X(TOKENS, 0)                                                                                   \
+    X(TOUCH, 0)                                                                                    \
     X(TRUE, 1)                                                                                     \
     X(TRUNCATE, 0)                                                                                 \
+    X(TRUSTEDPROJECT, 0)                                                                           \
+    X(TRUSTEDPROJECTS, 0)                                                                          \
     X(UNION, 1)                                                                                    \
     X(UPDATE, 0)                                                                                   \
     X(USE, 0)                                                                                      \
     X(USER, 0)                                                                                     \
     X(USERS, 0)                                                                                    \
+    X(USING, 0)                                                                                    \
     X(VALUES, 1)                                                                                   \
     X(VERIFY, 0)                                                                                   \
     X(WHEN, 1)                                                                                     \
     X(WHERE, 1)                                                                                    \
     X(WHOAMI, 0)                                                                                   \
     X(WITH, 1)                                                                                     \
+    X(WITHIN, 0)                                                                                   \
     X(XCOPY, 0)
 
 enum keyword {
@@ -181,7 +200,8 @@ enum symbol {
     SYMBOL_LESS_EQUAL,
     SYMBOL_GREATER,
     SYMBOL_GREATER_EQUAL,
-    SYMBOL_CONCAT, /* || */
+    SYMBOL_CONCAT,    /* || */
+    SYMBOL_NULL_SAFE, /* <=> */
 };
 
 enum number_suffix {

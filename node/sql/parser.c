@@ -13,7 +13,7 @@ enum variant {
 static void parse_explain(struct parser *parser, struct statement *statement, int variant);
 static void parse_nothing(struct parser *parser, struct statement *statement, int variant);
 
-/* The statements by their first words. The longest row that fits is taken; parse NULL: known, but
+/* The statements by their first words, but SELECT, which may begin with WITH or a parenthesis. The longest row that fits is taken; parse NULL: known, but
  * not yet. */
 static const struct production {
     enum keyword words[STATEMENT_WORDS_MAX + 1];
@@ -22,13 +22,13 @@ static const struct production {
     void (*parse)(struct parser *parser, struct statement *statement, int variant);
 } productions[] = {
 #define K(word) KEYWORD_##word
-    {{K(SELECT)}, STATEMENT_SELECT, 0, parse_select},
     {{K(EXPLAIN)}, STATEMENT_EXPLAIN, 0, parse_explain},
     {{K(INSERT), K(INTO)}, STATEMENT_INSERT, VARIANT_NONE, parse_insert},
     {{K(INSERT), K(OVERWRITE)}, STATEMENT_INSERT, VARIANT_REPLACE, parse_insert},
     {{K(CREATE), K(TABLE)}, STATEMENT_CREATE_TABLE, VARIANT_NONE, parse_create_table},
+    {{K(CREATE), K(EXTERNAL), K(TABLE)}, STATEMENT_CREATE_TABLE, 0, parse_create_external},
     {{K(CREATE), K(OR), K(REPLACE), K(TABLE)},
-     STATEMENT_RESTORE_TABLE,
+     STATEMENT_CREATE_TABLE,
      VARIANT_REPLACE,
      parse_create_table},
     {{K(CREATE), K(SNAPSHOT), K(TABLE)},
@@ -41,17 +41,23 @@ static const struct production {
      parse_create_snapshot},
     {{K(CREATE), K(PROJECT)}, STATEMENT_CREATE_PROJECT, 0, parse_create_project},
     {{K(CREATE), K(ACCOUNT)}, STATEMENT_CREATE_ACCOUNT, 0, parse_create_account},
+    {{K(CREATE), K(USER)}, STATEMENT_CREATE_USER, 0, parse_create_account},
+    {{K(DROP), K(ACCOUNT)}, STATEMENT_DROP_ACCOUNT, 0, parse_drop_principal},
+    {{K(DROP), K(USER)}, STATEMENT_DROP_USER, 0, parse_drop_principal},
     {{K(DROP), K(TABLE)}, STATEMENT_DROP_TABLE, 0, parse_drop},
     {{K(DROP), K(SNAPSHOT), K(TABLE)}, STATEMENT_DROP_SNAPSHOT, 0, parse_drop},
     {{K(DROP), K(PROJECT)}, STATEMENT_DROP_PROJECT, 0, parse_drop_project},
     {{K(ALTER), K(TABLE)}, STATEMENT_ADD_PARTITIONS, 0, parse_alter_table},
+    {{K(TRUNCATE), K(TABLE)}, STATEMENT_TRUNCATE_TABLE, 0, parse_truncate},
     {{K(ALTER), K(PROJECT)}, STATEMENT_ALTER_PROJECT_XCOPY, 0, parse_alter_project},
     {{K(ALTER), K(ACCOUNT)}, STATEMENT_ALTER_ACCOUNT_CHANNEL, 0, parse_alter_account},
+    {{K(ALTER), K(USER)}, STATEMENT_ALTER_KEYS, 0, parse_alter_user},
     {{K(ALTER), K(CHANNEL)}, STATEMENT_ALTER_CHANNEL, 0, parse_alter_channel},
     {{K(CLONE), K(TABLE)}, STATEMENT_CLONE_TABLE, 0, parse_clone_table},
     {{K(XCOPY), K(SNAPSHOT)}, STATEMENT_XCOPY, 0, parse_xcopy},
     {{K(XCOPY), K(TABLE)}, STATEMENT_XCOPY, 0, parse_xcopy_table},
     {{K(VERIFY), K(SNAPSHOT)}, STATEMENT_VERIFY_SNAPSHOT, 0, parse_verify},
+    {{K(SCRUB)}, STATEMENT_SCRUB, 0, parse_scrub},
     {{K(CANCEL), K(TASK)}, STATEMENT_CANCEL_TASK, 0, parse_cancel},
     {{K(SHOW), K(TABLES)}, STATEMENT_SHOW, SHOW_TABLES, parse_show},
     {{K(SHOW), K(SNAPSHOT), K(TABLES)}, STATEMENT_SHOW, SHOW_SNAPSHOT_TABLES, parse_show},
@@ -60,36 +66,45 @@ static const struct production {
     {{K(SHOW), K(TASKS)}, STATEMENT_SHOW, SHOW_TASKS, parse_show},
     {{K(SHOW), K(CREATE), K(TABLE)}, STATEMENT_SHOW, SHOW_CREATE_TABLE, parse_show},
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLE)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
+    {{K(SHOW), K(HISTORY), K(FOR), K(TABLES)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(CHANNELS)}, STATEMENT_SHOW, SHOW_CHANNELS, parse_show},
     {{K(SHOW), K(XCOPY), K(TOKENS)}, STATEMENT_SHOW, SHOW_XCOPY_TOKENS, parse_show},
     {{K(SHOW), K(GRANTS)}, STATEMENT_SHOW, SHOW_GRANTS, parse_show},
+    {{K(SHOW), K(ACCOUNTS)}, STATEMENT_SHOW, SHOW_ACCOUNTS, parse_show},
+    {{K(LIST), K(ACCOUNTS)}, STATEMENT_SHOW, SHOW_ACCOUNTS, parse_show},
+    {{K(SHOW), K(RAM), K(USERS)}, STATEMENT_SHOW, SHOW_RAM_USERS, parse_show},
+    {{K(LIST), K(RAM), K(USERS)}, STATEMENT_SHOW, SHOW_RAM_USERS, parse_show},
+    {{K(SHOW), K(PUBLIC), K(KEYS)}, STATEMENT_SHOW, SHOW_PUBLIC_KEYS, parse_show},
+    {{K(LIST), K(PUBLIC), K(KEYS)}, STATEMENT_SHOW, SHOW_PUBLIC_KEYS, parse_show},
     {{K(DESC)}, STATEMENT_DESC, 0, parse_desc},
     {{K(DESCRIBE)}, STATEMENT_DESC, 0, parse_desc},
     {{K(USE)}, STATEMENT_USE, 0, parse_use},
     {{K(SET)}, STATEMENT_SET, 0, parse_set},
     {{K(WHOAMI)}, STATEMENT_WHOAMI, 0, parse_nothing},
+    {{K(CLEANUP)}, STATEMENT_CLEANUP, 0, parse_nothing},
     {{K(LIST), K(USERS)}, STATEMENT_LIST_USERS, 0, parse_nothing},
     {{K(ADD), K(USER)}, STATEMENT_ADD_USER, 0, parse_user},
     {{K(REMOVE), K(USER)}, STATEMENT_REMOVE_USER, 0, parse_user},
+    {{K(SHOW), K(ACL), K(FOR)}, STATEMENT_SHOW, SHOW_ACL, parse_show},
+    {{K(CREATE), K(ROLE)}, STATEMENT_CREATE_ROLE, 0, parse_role},
+    {{K(DROP), K(ROLE)}, STATEMENT_DROP_ROLE, 0, parse_role},
+    {{K(LIST), K(ROLES)}, STATEMENT_LIST_ROLES, 0, parse_nothing},
+    {{K(ADD), K(TRUSTEDPROJECT)}, STATEMENT_ADD_TRUSTED, 0, parse_trusted},
+    {{K(REMOVE), K(TRUSTEDPROJECT)}, STATEMENT_REMOVE_TRUSTED, 0, parse_trusted},
+    {{K(LIST), K(TRUSTEDPROJECTS)}, STATEMENT_LIST_TRUSTED, 0, parse_nothing},
     {{K(GRANT)}, STATEMENT_GRANT, 0, parse_grant},
     {{K(REVOKE)}, STATEMENT_REVOKE, 0, parse_grant},
     /* later */
     {{K(WITH)}, 0, 0, NULL},
-    {{K(CREATE), K(EXTERNAL)}, 0, 0, NULL},
     {{K(CREATE), K(SCHEDULE)}, 0, 0, NULL},
-    {{K(CREATE), K(ROLE)}, 0, 0, NULL},
     {{K(DROP), K(SCHEDULE)}, 0, 0, NULL},
-    {{K(DROP), K(ROLE)}, 0, 0, NULL},
     {{K(ALTER), K(SNAPSHOT)}, 0, 0, NULL},
     {{K(ALTER), K(SCHEDULE)}, 0, 0, NULL},
     {{K(RUN), K(SCHEDULE)}, 0, 0, NULL},
     {{K(SHOW), K(SCHEDULES)}, 0, 0, NULL},
     {{K(SHOW), K(RECYCLEBIN)}, 0, 0, NULL},
-    {{K(LIST), K(ROLES)}, 0, 0, NULL},
     {{K(REVOKE), K(XCOPY), K(TOKEN)}, 0, 0, NULL},
     {{K(SETPROJECT)}, 0, 0, NULL},
-    {{K(SCRUB)}, 0, 0, NULL},
-    {{K(TRUNCATE), K(TABLE)}, 0, 0, NULL},
     {{K(RESTORE), K(TABLE)}, 0, 0, NULL},
     {{K(PURGE)}, 0, 0, NULL},
     {{K(DELETE)}, 0, 0, NULL},
@@ -160,6 +175,12 @@ void parser_advance(struct parser *parser)
 bool parser_is(const struct parser *parser, enum keyword keyword)
 {
     return parser->token.kind == TOKEN_WORD && parser->token.keyword == keyword;
+}
+
+bool parser_is_word(const struct parser *parser, const char *word)
+{
+    return parser->token.kind == TOKEN_WORD && !parser->token.quoted &&
+           name_equal(parser->token.text, span_text(word));
 }
 
 bool parser_is_symbol(const struct parser *parser, enum symbol symbol)
@@ -341,6 +362,12 @@ static void not_supported(struct parser *parser, const struct production *row, u
 static void parse_statement(struct parser *parser, struct statement *statement)
 {
     uint32_t at = parser->token.at;
+    if (parser_at_query(parser) || parser_is_symbol(parser, SYMBOL_OPEN)) {
+        statement->kind = STATEMENT_SELECT;
+        statement->text = parser->lexer.text;
+        statement->select = *parser_query(parser);
+        return;
+    }
     const struct production *row = production_find(parser);
     if (row == NULL)
         return;
@@ -356,9 +383,10 @@ static void parse_statement(struct parser *parser, struct statement *statement)
 static void parse_explain(struct parser *parser, struct statement *statement, int variant)
 {
     (void)variant;
-    if (!parser_is(parser, KEYWORD_SELECT) && !parser_is(parser, KEYWORD_XCOPY) &&
-        !parser_is(parser, KEYWORD_CLONE)) {
-        parser_expected(parser, "SELECT, XCOPY SNAPSHOT or CLONE TABLE");
+    if (!parser_is(parser, KEYWORD_SELECT) && !parser_is(parser, KEYWORD_WITH) &&
+        !parser_is_symbol(parser, SYMBOL_OPEN) && !parser_is(parser, KEYWORD_XCOPY) &&
+        !parser_is(parser, KEYWORD_CLONE) && !parser_is(parser, KEYWORD_INSERT)) {
+        parser_expected(parser, "SELECT, INSERT ... SELECT, XCOPY SNAPSHOT or CLONE TABLE");
         return;
     }
     statement->explained = parser_node(parser, sizeof(struct statement));

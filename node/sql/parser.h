@@ -1,6 +1,7 @@
 /* One statement's text -> its tree (ast.h).
  *
  *     statement_parse --- parser_table.c      CREATE / DROP / ALTER TABLE
+ *                     `-- parser_cluster.c    CLUSTERED BY
  *      (parser.c: the     parser_snapshot.c   SNAPSHOT TABLE, CLONE, XCOPY, VERIFY
  *       table of          parser_insert.c     INSERT
  *       statements)       parser_session.c    SHOW, DESC, USE, SET, WHOAMI, CANCEL

@@ -1,12 +1,23 @@
-/* INSERT INTO [TABLE] t [PARTITION(...)] [(columns)] VALUES (...), ...; INSERT OVERWRITE TABLE ... */
+/* INSERT INTO [TABLE] | OVERWRITE TABLE t [PARTITION(...)] [(columns)] VALUES (...), ... | SELECT ... */
 #include "node/sql/parse.h"
 
 #include "proto/limits.h"
 
+/* At SELECT or WITH, or at a query in parentheses. */
+static bool at_written_query(const struct parser *parser)
+{
+    if (!parser_is_symbol(parser, SYMBOL_OPEN))
+        return parser_at_query(parser);
+    struct token next = parser_peek(parser);
+    return (next.kind == TOKEN_SYMBOL && next.symbol == SYMBOL_OPEN) ||
+           (next.kind == TOKEN_WORD &&
+            (next.keyword == KEYWORD_SELECT || next.keyword == KEYWORD_WITH));
+}
+
 static void parse_insert_columns(struct parser *parser, struct insert *insert)
 {
     BYTES_CLEANUP struct bytes columns = {0};
-    if (!parser_accept_symbol(parser, SYMBOL_OPEN))
+    if (at_written_query(parser) || !parser_accept_symbol(parser, SYMBOL_OPEN))
         return;
     do {
         if (columns.len >= LIMIT_COLUMNS * sizeof(struct span))
@@ -63,14 +74,14 @@ void parse_insert(struct parser *parser, struct statement *statement, int varian
         parser_accept(parser, KEYWORD_TABLE);
     insert->table = parser_name(parser, "the table's name");
     if (parser_is(parser, KEYWORD_PARTITION))
-        insert->partition = parser_partition(parser);
+        insert->partition = parser_partition_dynamic(parser);
     parse_insert_columns(parser, insert);
-    if (parser_is(parser, KEYWORD_SELECT) || parser_is(parser, KEYWORD_WITH)) {
-        parser_fail(parser, ERR_SEMANTIC, parser->token.at,
-                    "INSERT ... SELECT is not supported yet");
+    if (at_written_query(parser)) {
+        insert->query = parser_query(parser);
         return;
     }
-    parser_expect(parser, KEYWORD_VALUES);
+    if (!parser_accept(parser, KEYWORD_VALUES))
+        parser_expected(parser, "VALUES or SELECT");
     parse_rows(parser, insert);
     size_t width = insert->column_count;
     if (width > 0 && insert->row_width != width)

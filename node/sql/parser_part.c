@@ -266,7 +266,7 @@ struct type parser_type(struct parser *parser)
 
 /* ---- PARTITION(...) ---- */
 
-struct partition_spec parser_partition(struct parser *parser)
+static struct partition_spec parse_partition(struct parser *parser, bool may_be_dynamic)
 {
     struct partition_spec spec = {.at = parser->token.at};
     BYTES_CLEANUP struct bytes items = {0};
@@ -278,13 +278,26 @@ struct partition_spec parser_partition(struct parser *parser)
         if (items.len >= LIMIT_PARTITION_LEVELS * sizeof(item))
             parser_fail(parser, ERR_LIMIT, item.at, "found more than %d partition columns",
                         LIMIT_PARTITION_LEVELS);
-        parser_expect_symbol(parser, SYMBOL_EQUAL);
-        item.value = parser_literal(parser);
+        item.dynamic = may_be_dynamic && !parser_is_symbol(parser, SYMBOL_EQUAL);
+        if (!item.dynamic) {
+            parser_expect_symbol(parser, SYMBOL_EQUAL);
+            item.value = parser_literal(parser);
+        }
         bytes_append(&items, &item, sizeof(item));
     } while (parser_accept_symbol(parser, SYMBOL_COMMA));
     parser_expect_symbol(parser, SYMBOL_CLOSE);
     spec.items = parser_array(parser, &items, sizeof(struct partition_item), &spec.count);
     return spec;
+}
+
+struct partition_spec parser_partition(struct parser *parser)
+{
+    return parse_partition(parser, false);
+}
+
+struct partition_spec parser_partition_dynamic(struct parser *parser)
+{
+    return parse_partition(parser, true);
 }
 
 struct partition_specs parser_partitions(struct parser *parser)

@@ -9,6 +9,34 @@ static void parse_show_tables(struct parser *parser, struct show *show)
         show->like = parser_string(parser, "a pattern as a string");
 }
 
+static void parse_show_grantee(struct parser *parser, struct show *show)
+{
+    show->of_role = parser_accept(parser, KEYWORD_ROLE);
+    if (show->of_role) {
+        show->user = parser_identifier(parser, "the role's name");
+        return;
+    }
+    parser_accept(parser, KEYWORD_USER);
+    show->user = parser_principal(parser);
+}
+
+/* SHOW ACL FOR name [ON TYPE TABLE | PROJECT] */
+static void parse_show_acl(struct parser *parser, struct show *show)
+{
+    show->name = parser_name(parser, "the name of a table or project");
+    if (!parser_accept(parser, KEYWORD_ON))
+        return;
+    if (!parser_is_word(parser, "TYPE")) {
+        parser_expected(parser, "TYPE");
+        return;
+    }
+    parser_advance(parser);
+    if (parser_accept(parser, KEYWORD_PROJECT))
+        show->object = GRANT_ON_PROJECT;
+    else if (!parser_accept(parser, KEYWORD_TABLE))
+        parser_expected(parser, "TABLE or PROJECT");
+}
+
 void parse_show(struct parser *parser, struct statement *statement, int variant)
 {
     struct show *show = &statement->show;
@@ -28,13 +56,19 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
         show->name = parser_name(parser, "the table's name");
         break;
     case SHOW_GRANTS:
+    case SHOW_PUBLIC_KEYS:
         if (parser_accept(parser, KEYWORD_FOR))
-            show->user = parser_principal(parser);
+            parse_show_grantee(parser, show);
+        break;
+    case SHOW_ACL:
+        parse_show_acl(parser, show);
         break;
     case SHOW_PROJECTS:
     case SHOW_TASKS:
     case SHOW_CHANNELS:
     case SHOW_XCOPY_TOKENS:
+    case SHOW_ACCOUNTS:
+    case SHOW_RAM_USERS:
         break;
     }
 }
@@ -42,6 +76,12 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
 void parse_desc(struct parser *parser, struct statement *statement, int variant)
 {
     (void)variant;
+    if (parser_is(parser, KEYWORD_ROLE) && parser_peek(parser).kind == TOKEN_WORD) {
+        parser_advance(parser); /* alone it is a table's name */
+        statement->kind = STATEMENT_DESC_ROLE;
+        statement->role = parser_identifier(parser, "the role's name");
+        return;
+    }
     struct desc *desc = &statement->desc;
     if (parser_is(parser, KEYWORD_EXTENDED)) {
         /* a table may have that name */
@@ -61,6 +101,19 @@ void parse_use(struct parser *parser, struct statement *statement, int variant)
 {
     (void)variant;
     statement->project = parser_identifier(parser, "the project's name");
+}
+
+/* SET ProjectProtection = true | false: a property of the project, not of the session. */
+static void protection_take(struct parser *parser, struct statement *statement, uint32_t at)
+{
+    struct span value = statement->set.value;
+    bool on = name_equal(value, span_text("true"));
+    if (!on && !name_equal(value, span_text("false")))
+        parser_fail(parser, ERR_SEMANTIC, at,
+                    "SET ProjectProtection takes true or false; exceptions are whole projects: ADD "
+                    "TRUSTEDPROJECT");
+    statement->kind = STATEMENT_SET_PROTECTION;
+    statement->protect = on;
 }
 
 /* key.with.dots = rest of the statement */
@@ -88,6 +141,8 @@ void parse_set(struct parser *parser, struct statement *statement, int variant)
         return;
     }
     parser_advance(parser);
+    if (name_equal(set->key, span_text("ProjectProtection")))
+        protection_take(parser, statement, at);
 }
 
 void parse_cancel(struct parser *parser, struct statement *statement, int variant)

@@ -1,4 +1,4 @@
-/* CREATE SNAPSHOT TABLE, CLONE TABLE, XCOPY, VERIFY SNAPSHOT. */
+/* CREATE SNAPSHOT TABLE, CLONE TABLE, XCOPY, VERIFY SNAPSHOT, SCRUB. */
 #include "node/sql/parse.h"
 
 #include "proto/limits.h"
@@ -25,14 +25,20 @@ void parse_clone_table(struct parser *parser, struct statement *statement, int v
         clone->partitions = parser_partitions(parser);
     parser_expect(parser, KEYWORD_TO);
     clone->destination = parser_name(parser, "the destination table's name");
-    if (!parser_accept_if_exists(parser))
-        return;
-    if (parser_accept(parser, KEYWORD_OVERWRITE))
-        clone->existing = CLONE_EXISTING_OVERWRITE;
-    else if (parser_accept(parser, KEYWORD_IGNORE))
-        clone->existing = CLONE_EXISTING_IGNORE;
-    else
-        parser_expected(parser, "OVERWRITE or IGNORE");
+    if (parser_accept_if_exists(parser)) { /* alone, as printed: as if it were not there */
+        if (parser_accept(parser, KEYWORD_OVERWRITE))
+            clone->existing = CLONE_EXISTING_OVERWRITE;
+        else if (parser_accept(parser, KEYWORD_IGNORE))
+            clone->existing = CLONE_EXISTING_IGNORE;
+        else if (parser->token.kind != TOKEN_END && !parser_is(parser, KEYWORD_OPTIONS))
+            parser_expected(parser, "OVERWRITE or IGNORE");
+    } else if (parser_is(parser, KEYWORD_IF)) {
+        parser_expected(parser, "IF EXISTS OVERWRITE or IF EXISTS IGNORE");
+    }
+    if (parser_is(parser, KEYWORD_OPTIONS))
+        parser_fail(parser, ERR_PARSE, parser->token.at,
+                    "CLONE TABLE takes no OPTIONS and stays within its region: from another one, "
+                    "CREATE SNAPSHOT TABLE there and XCOPY SNAPSHOT here");
 }
 
 static void region_check(struct parser *parser, const struct option *region)
@@ -100,4 +106,18 @@ void parse_verify(struct parser *parser, struct statement *statement, int varian
         parser_expect(parser, KEYWORD_OPTIONS);
         verify->options = parser_options(parser, known);
     }
+}
+
+void parse_scrub(struct parser *parser, struct statement *statement, int variant)
+{
+    struct scrub_scope *scope = &statement->scrub;
+    (void)variant;
+    if (parser_accept(parser, KEYWORD_ALL) || parser->token.kind == TOKEN_END)
+        return;
+    scope->kind = SCRUB_TABLE;
+    if (parser_accept(parser, KEYWORD_SNAPSHOT))
+        scope->kind = SCRUB_SNAPSHOT;
+    else
+        parser_expect(parser, KEYWORD_TABLE);
+    scope->name = parser_name(parser, "the name of what to scrub");
 }

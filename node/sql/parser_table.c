@@ -3,11 +3,9 @@
 
 #include "proto/limits.h"
 
-#define LIFECYCLE_DAYS_MAX 37231
-
 /* ---- CREATE TABLE ---- */
 
-static struct span parse_comment(struct parser *parser)
+struct span parser_comment(struct parser *parser)
 {
     uint32_t at = parser->token.at;
     struct span comment = parser_string(parser, "the comment as a string");
@@ -33,7 +31,7 @@ static struct column_def parse_column(struct parser *parser, bool partition)
             column.has_default = true;
             column.default_value = parser_literal(parser);
         } else if (parser_accept(parser, KEYWORD_COMMENT)) {
-            column.comment = parse_comment(parser);
+            column.comment = parser_comment(parser);
         } else {
             break;
         }
@@ -72,59 +70,135 @@ static void parse_partitioned_by(struct parser *parser, struct create_table *tab
 static bool parse_table_clause(struct parser *parser, struct create_table *table)
 {
     if (parser_accept(parser, KEYWORD_COMMENT)) {
-        table->comment = parse_comment(parser);
+        table->comment = parser_comment(parser);
     } else if (parser_accept(parser, KEYWORD_PARTITIONED)) {
         parse_partitioned_by(parser, table);
     } else if (parser_accept(parser, KEYWORD_LIFECYCLE)) {
-        table->lifecycle_days =
-            parser_count(parser, LIFECYCLE_DAYS_MAX, "the lifecycle in days, 1 to 37231");
-        if (table->lifecycle_days == 0)
-            parser_expected(parser, "a lifecycle of at least one day");
+        table->lifecycle_days = parser_lifecycle(parser);
     } else if (parser_accept(parser, KEYWORD_TBLPROPERTIES)) {
         table->properties = parser_options(parser, NULL);
-    } else if (parser_is(parser, KEYWORD_CLUSTERED)) {
-        parser_fail(parser, ERR_SEMANTIC, parser->token.at, "CLUSTERED BY is not supported yet");
     } else {
-        return false;
+        return parse_cluster_clause(parser, &table->clustering);
     }
     return true;
 }
 
-static void parse_restore(struct parser *parser, struct statement *statement, struct name name,
-                          bool if_not_exists, bool or_replace)
+static void parse_restore(struct parser *parser, struct statement *statement)
 {
+    const struct create_table create = statement->create_table;
     statement->kind = STATEMENT_RESTORE_TABLE;
-    statement->restore_table = (struct restore_table){
-        .name = name, .or_replace = or_replace, .if_not_exists = if_not_exists};
+    statement->restore_table = (struct restore_table){.name = create.name,
+                                                      .or_replace = create.or_replace,
+                                                      .if_not_exists = create.if_not_exists};
     parser_expect(parser, KEYWORD_CLONE);
     statement->restore_table.source = parser_name(parser, "the snapshot's name");
     if (parser_is(parser, KEYWORD_TIMESTAMP))
         parser_fail(parser, ERR_SEMANTIC, parser->token.at, "TIMESTAMP AS OF is not supported yet");
 }
 
+/* LIKE s or AS SELECT ..., behind the clauses: where the columns come from when none are written. */
+static void parse_columns_source(struct parser *parser, struct create_table *table)
+{
+    bool is_like = parser_is(parser, KEYWORD_LIKE);
+    uint32_t at = parser->token.at;
+    if (!is_like && !parser_is(parser, KEYWORD_AS)) {
+        if (table->column_count == 0)
+            parser_expected(parser, "(, AS, LIKE or CLONE");
+        return;
+    }
+    if (table->column_count > 0 || table->partition_column_count > 0)
+        parser_fail(parser, ERR_SEMANTIC, at,
+                    is_like ? "LIKE brings all columns: CREATE TABLE %.*s LIKE ... alone"
+                            : "AS brings all columns, and none is a partition's: CREATE TABLE "
+                              "%.*s AS SELECT ... alone",
+                    SPAN_PRINTF(table->name.object));
+    if (is_like && table->clustering.kind != CLUSTER_BY_NOTHING)
+        parser_fail(parser, ERR_SEMANTIC, table->clustering.at,
+                    "LIKE brings the clustering, too; ALTER TABLE ... CLUSTERED BY changes it");
+    parser_advance(parser);
+    table->has_like = is_like;
+    if (is_like)
+        table->like = parser_name(parser, "the name of a table");
+    else if (!parser_at_query(parser) && !parser_is_symbol(parser, SYMBOL_OPEN))
+        parser_expected(parser, "SELECT");
+    else
+        table->query = parser_query(parser);
+}
+
 void parse_create_table(struct parser *parser, struct statement *statement, int variant)
 {
-    bool or_replace = variant != 0;
-    bool if_not_exists = parser_accept_if_not_exists(parser);
-    struct name name = parser_name(parser, "the table's name");
-    if (or_replace || parser_is(parser, KEYWORD_CLONE)) {
-        parse_restore(parser, statement, name, if_not_exists, or_replace);
-        return;
-    }
-    if (parser_is(parser, KEYWORD_AS) || parser_is(parser, KEYWORD_LIKE)) {
-        parser_fail(parser, ERR_SEMANTIC, parser->token.at,
-                    "CREATE TABLE ... %s is not supported yet",
-                    keyword_text(parser->token.keyword));
-        return;
-    }
     struct create_table *table = &statement->create_table;
-    *table = (struct create_table){.name = name, .if_not_exists = if_not_exists};
-    if (!parser_accept_symbol(parser, SYMBOL_OPEN))
-        parser_expected(parser, "( or CLONE");
+    uint32_t at = parser->token.at;
+    *table = (struct create_table){.or_replace = variant != 0};
+    table->if_not_exists = parser_accept_if_not_exists(parser);
+    if (table->or_replace && table->if_not_exists)
+        parser_fail(parser, ERR_SEMANTIC, at,
+                    "OR REPLACE and IF NOT EXISTS exclude each other: write one of them");
+    table->name = parser_name(parser, "the table's name");
+    if (parser_is(parser, KEYWORD_CLONE)) {
+        parse_restore(parser, statement);
+        return;
+    }
+    if (parser_accept_symbol(parser, SYMBOL_OPEN)) {
+        table->columns = parse_columns(parser, false, &table->column_count);
+        parser_expect_symbol(parser, SYMBOL_CLOSE);
+    }
+    while (parse_table_clause(parser, table))
+        ;
+    parse_columns_source(parser, table);
+}
+
+/* STORED BY 'handler' | AS format [WITH SERDEPROPERTIES (...)] LOCATION '...' */
+static void parse_stored(struct parser *parser, struct create_table *table)
+{
+    uint32_t at = parser->token.at;
+    parser_advance(parser);
+    if (parser_accept(parser, KEYWORD_BY))
+        parser_string(parser, "the storage handler's class as a string");
+    else if (parser_accept(parser, KEYWORD_AS))
+        parser_identifier(parser, "a file format such as PARQUET");
+    else
+        parser_expected(parser, "BY or AS");
+    if (parser_accept(parser, KEYWORD_WITH)) {
+        if (!parser_is_word(parser, "SERDEPROPERTIES"))
+            parser_expected(parser, "SERDEPROPERTIES");
+        parser_advance(parser);
+        parser_options(parser, NULL);
+    }
+    if (parser->code == ERR_OK)
+        table->external = span_slice(parser->lexer.text, at, parser->last_end - at);
+    if (!parser_is_word(parser, "LOCATION"))
+        parser_expected(parser, "LOCATION '...'");
+    parser_advance(parser);
+    uint32_t location_at = parser->token.at;
+    table->location = parser_string(parser, "the location as a string");
+    if (table->external.len > LIMIT_EXTERNAL_BYTES || table->location.len > LIMIT_EXTERNAL_BYTES)
+        parser_fail(parser, ERR_LIMIT, location_at,
+                    "found more than %zu bytes of STORED or LOCATION",
+                    (size_t)LIMIT_EXTERNAL_BYTES);
+}
+
+void parse_create_external(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    struct create_table *table = &statement->create_table;
+    *table = (struct create_table){.if_not_exists = parser_accept_if_not_exists(parser)};
+    table->name = parser_name(parser, "the table's name");
+    parser_expect_symbol(parser, SYMBOL_OPEN);
     table->columns = parse_columns(parser, false, &table->column_count);
     parser_expect_symbol(parser, SYMBOL_CLOSE);
     while (parse_table_clause(parser, table))
         ;
+    if (!parser_is_word(parser, "STORED")) {
+        parser_expected(parser, "STORED BY 'handler' or STORED AS format, and LOCATION '...'");
+        return;
+    }
+    parse_stored(parser, table);
+    while (parse_table_clause(parser, table))
+        ;
+    if (table->lifecycle_days > 0)
+        parser_fail(parser, ERR_SEMANTIC, parser->last_end,
+                    "an external table has no LIFECYCLE: its rows are not here");
 }
 
 /* ---- DROP ---- */
@@ -156,7 +230,11 @@ void parse_alter_table(struct parser *parser, struct statement *statement, int v
         statement->kind = STATEMENT_DROP_PARTITIONS;
         alter->if_exists = parser_accept_if_exists(parser);
     } else {
-        parser_expected(parser, "ADD or DROP");
+        if (!parse_alter(parser, statement, alter->table) &&
+            !parse_alter_clustering(parser, statement, alter->table))
+            parser_expected(parser, "ADD, DROP, RENAME TO, SET COMMENT, SET LIFECYCLE, ENABLE or "
+                                    "DISABLE LIFECYCLE, TOUCH, PARTITION, [RANGE] CLUSTERED BY or "
+                                    "NOT CLUSTERED");
         return;
     }
     alter->partitions = parser_partitions(parser);

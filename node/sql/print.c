@@ -4,16 +4,6 @@
 
 #define CHAIN_PIECES 32 /* operands of AND, OR side by side */
 
-struct printer {
-    struct query *query;
-    struct arena *arena;
-    struct printed *out;
-    struct bytes *sql;
-};
-
-static enum err_code print_node(struct printer *printer, struct node *node, unsigned depth,
-                                struct err *err);
-
 /* ---- what was printed ---- */
 
 void printed_deinit(struct printed *printed)
@@ -21,6 +11,7 @@ void printed_deinit(struct printed *printed)
     bytes_deinit(&printed->sql);
     bytes_deinit(&printed->programs);
     bytes_deinit(&printed->doubles);
+    bytes_deinit(&printed->aggregates);
 }
 
 size_t printed_program_count(const struct printed *printed)
@@ -34,18 +25,18 @@ const struct program *printed_program(const struct printed *printed, size_t i)
     return (const struct program *)(const void *)printed->programs.data + i;
 }
 
-/* ---- leaves ---- */
-
-void identifier_print(struct span name, struct bytes *out)
+size_t printed_aggregate_count(const struct printed *printed)
 {
-    bytes_append_u8(out, '"');
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.data[i] == '"')
-            bytes_append_u8(out, '"');
-        bytes_append_u8(out, name.data[i]);
-    }
-    bytes_append_u8(out, '"');
+    return printed->aggregates.len / sizeof(struct node *);
 }
+
+const struct node *printed_aggregate(const struct printed *printed, size_t i)
+{
+    ASSERT(i < printed_aggregate_count(printed));
+    return ((const struct node *const *)(const void *)printed->aggregates.data)[i];
+}
+
+/* ---- leaves ---- */
 
 /* A NUL would end the SQL: such a text goes as hex. */
 static void text_print(struct span text, struct bytes *out)
@@ -123,7 +114,25 @@ static enum err_code literal_print(struct printer *printer, const struct node *n
 
 static void column_print(struct printer *printer, const struct node *node)
 {
-    identifier_print(query_column(printer->query->schema, node->column)->name, printer->sql);
+    const struct relation *relation = node->relation;
+    if (relation->wrap > 0)
+        bytes_printf(printer->sql, "\"j%zu\".\"s%zuc%zu\"", relation->wrap, relation->number,
+                     node->column);
+    else
+        bytes_printf(printer->sql, "\"s%zu\".\"c%zu\"", relation->number, node->column);
+}
+
+/* The number of an equal aggregate, or of a new one: SQLite computes equal calls once. */
+static size_t aggregate_intern(struct printer *printer, const struct node *node)
+{
+    struct printed *out = printer->out;
+    size_t count = printed_aggregate_count(out);
+    for (size_t i = 0; i < count; i++) {
+        if (node_equal(printed_aggregate(out, i), node))
+            return i;
+    }
+    bytes_append(&out->aggregates, &node, sizeof(node));
+    return count;
 }
 
 static const char *aggregate_function(const struct node *node)
@@ -138,24 +147,44 @@ static const char *aggregate_function(const struct node *node)
     case AGGREGATE_MAX:
         return "max";
     case AGGREGATE_SUM:
-        return kind == TYPE_DOUBLE    ? "sum_double"
-               : kind == TYPE_DECIMAL ? "sum_decimal"
-                                      : "sum_integer";
+        return kind == TYPE_DECIMAL ? "sum_decimal" : "sum_integer";
     case AGGREGATE_AVG:
+        return "avg_integer";
+    case AGGREGATE_MEDIAN:
+    case AGGREGATE_STDDEV:
+    case AGGREGATE_STDDEV_SAMPLE:
+    case AGGREGATE_VARIANCE:
+    case AGGREGATE_VARIANCE_SAMPLE:
+    case AGGREGATE_WM_CONCAT:
         break;
     }
-    return kind == TYPE_DOUBLE ? "avg_double" : "avg_integer";
+    ASSERT(false);
+    return "";
 }
 
 static enum err_code aggregate_print(struct printer *printer, struct node *node, unsigned depth,
                                      struct err *err)
 {
-    identifier_print(span_text(aggregate_function(node)), printer->sql);
-    bytes_append_text(printer->sql, node->distinct ? "(DISTINCT " : "(");
+    if (node->relation != NULL && node->aggregate == AGGREGATE_COUNT) {
+        bytes_printf(printer->sql, "\"count_rows\"(\"s%zu\".\"n%zu\")", node->relation->number,
+                     node->args[0]->column);
+        return ERR_OK;
+    }
+    if (node->relation != NULL) {
+        bytes_printf(printer->sql, "\"count_rows\"(\"s%zu\".\"none\")", node->relation->number);
+        return ERR_OK;
+    }
+    if (aggregate_has_state(node))
+        bytes_printf(printer->sql, "\"" AGGREGATE_NAME "\"(", aggregate_intern(printer, node));
+    else
+        bytes_printf(printer->sql, "\"%s\"(", aggregate_function(node));
+    bytes_append_text(printer->sql, node->distinct ? "DISTINCT " : "");
     if (node->arg_count == 0)
         bytes_append_u8(printer->sql, '*');
-    else
-        TRY(print_node(printer, node->args[0], depth + 1, err));
+    for (size_t i = 0; i < node->arg_count; i++) {
+        bytes_append_text(printer->sql, i > 0 ? "," : "");
+        TRY(print_node(printer, node->args[i], depth + 1, err));
+    }
     bytes_append_u8(printer->sql, ')');
     return ERR_OK;
 }
@@ -165,13 +194,14 @@ static enum err_code aggregate_print(struct printer *printer, struct node *node,
 static bool same_slot(const struct node *a, const struct node *b)
 {
     return a->kind == b->kind &&
-           (a->kind == NODE_COLUMN ? a->column == b->column : node_equal(a, b));
+           (a->kind == NODE_COLUMN ? a->relation == b->relation && a->column == b->column
+                                   : node_equal(a, b));
 }
 
-/* Numbers the columns and aggregates below `node`, equal ones once. */
+/* Numbers the slots below `node`, equal ones once. */
 static enum err_code slots_collect(struct node *node, struct bytes *slots, struct err *err)
 {
-    if (node->kind != NODE_COLUMN && node->kind != NODE_AGGREGATE) {
+    if (!node_is_slot(node)) {
         for (size_t i = 0; i < node->arg_count; i++)
             TRY(slots_collect(node->args[i], slots, err));
         return ERR_OK;
@@ -224,10 +254,15 @@ static enum err_code program_print(struct printer *printer, struct node *node, u
     const struct program program = *printed_program(printer->out, number);
     bytes_printf(printer->sql, "\"evaluate\"(%zu", number);
     for (size_t i = 0; i < program.slot_count; i++) {
+        size_t packed = i < PROGRAM_DIRECT_SLOTS ? 1 : (i - PROGRAM_DIRECT_SLOTS);
+        if (packed > 0 && packed % PROGRAM_PACK_SLOTS == 0)
+            bytes_append_u8(printer->sql, ')');
+        if (packed % PROGRAM_PACK_SLOTS == 0)
+            bytes_printf(printer->sql, ",\"pack\"(%zu,%zu", number, i);
         bytes_append_u8(printer->sql, ',');
         TRY(print_node(printer, program.slots[i], depth + 1, err));
     }
-    bytes_append_u8(printer->sql, ')');
+    bytes_append_text(printer->sql, program.slot_count > PROGRAM_DIRECT_SLOTS ? "))" : ")");
     return ERR_OK;
 }
 
@@ -235,7 +270,7 @@ static enum err_code program_print(struct printer *printer, struct node *node, u
 
 static bool is_leaf(const struct node *node)
 {
-    return node->kind == NODE_LITERAL || node->kind == NODE_COLUMN || node->kind == NODE_AGGREGATE;
+    return node->kind == NODE_LITERAL || node_is_slot(node);
 }
 
 static bool all_leaves(const struct node *node)
@@ -254,7 +289,10 @@ static enum err_code compare_print(struct printer *printer, struct node *node, u
         [OP_EQUAL] = "=",       [OP_NOT_EQUAL] = "<>", [OP_LESS] = "<",
         [OP_LESS_EQUAL] = "<=", [OP_GREATER] = ">",    [OP_GREATER_EQUAL] = ">="};
     TRY(print_node(printer, node->args[0], depth + 1, err));
-    bytes_append_text(printer->sql, texts[node->op]);
+    if (node->kind == NODE_DISTINCT)
+        bytes_append_text(printer->sql, node->negated ? " IS " : " IS NOT ");
+    else
+        bytes_append_text(printer->sql, texts[node->op]);
     return print_node(printer, node->args[1], depth + 1, err);
 }
 
@@ -317,7 +355,7 @@ static enum err_code operator_print(struct printer *printer, struct node *node, 
     } else if (node->kind == NODE_IS_NULL) {
         code = print_node(printer, node->args[0], depth + 1, err);
         bytes_append_text(printer->sql, node->negated ? " IS NOT NULL" : " IS NULL");
-    } else if (node->kind == NODE_COMPARE) {
+    } else if (node->kind == NODE_COMPARE || node->kind == NODE_DISTINCT) {
         code = compare_print(printer, node, depth, err);
     } else if (node->kind == NODE_BETWEEN) {
         code = between_print(printer, node, depth, err);
@@ -329,33 +367,76 @@ static enum err_code operator_print(struct printer *printer, struct node *node, 
 }
 
 /* SQLite does these as we do, on values in our forms. */
-static bool is_native(const struct node *node, unsigned depth)
+static bool is_native(const struct node *node, unsigned depth, unsigned depth_max)
 {
     switch (node->kind) {
     case NODE_AND:
     case NODE_OR:
     case NODE_NOT:
-        return depth < PRINT_DEPTH_MAX;
+        return depth < depth_max;
     case NODE_COMPARE:
+    case NODE_DISTINCT:
     case NODE_IS_NULL:
     case NODE_BETWEEN:
     case NODE_IN:
-        return depth <= PRINT_DEPTH_MAX && all_leaves(node);
+        return depth <= depth_max && all_leaves(node);
     case NODE_LITERAL:
     case NODE_COLUMN:
     case NODE_AGGREGATE:
+    case NODE_QUERY:
+    case NODE_EXISTS:
+    case NODE_IN_QUERY:
     case NODE_NEGATE:
     case NODE_ARITHMETIC:
     case NODE_CONCAT:
     case NODE_LIKE:
     case NODE_CAST:
+    case NODE_CASE:
+    case NODE_COALESCE:
+    case NODE_FUNCTION:
         break;
     }
     return false;
 }
 
-static enum err_code print_node(struct printer *printer, struct node *node, unsigned depth,
+/* ---- choices that SQLite makes, because a subquery is in them ---- */
+
+static enum err_code case_print(struct printer *printer, struct node *node, unsigned depth,
                                 struct err *err)
+{
+    size_t first = node->simple ? 1 : 0;
+    size_t end = node->arg_count - (node->has_else ? 1 : 0);
+    bytes_append_text(printer->sql, "(CASE ");
+    if (node->simple)
+        TRY(print_node(printer, node->args[0], depth + 1, err));
+    for (size_t i = first; i < end; i += 2) {
+        bytes_append_text(printer->sql, " WHEN ");
+        TRY(print_node(printer, node->args[i], depth + 1, err));
+        bytes_append_text(printer->sql, " THEN ");
+        TRY(print_node(printer, node->args[i + 1], depth + 1, err));
+    }
+    if (node->has_else) {
+        bytes_append_text(printer->sql, " ELSE ");
+        TRY(print_node(printer, node->args[end], depth + 1, err));
+    }
+    bytes_append_text(printer->sql, " END)");
+    return ERR_OK;
+}
+
+static enum err_code coalesce_print(struct printer *printer, struct node *node, unsigned depth,
+                                    struct err *err)
+{
+    bytes_append_text(printer->sql, node->arg_count > 1 ? "\"coalesce\"(" : "(");
+    for (size_t i = 0; i < node->arg_count; i++) {
+        bytes_append_text(printer->sql, i > 0 ? "," : "");
+        TRY(print_node(printer, node->args[i], depth + 1, err));
+    }
+    bytes_append_u8(printer->sql, ')');
+    return ERR_OK;
+}
+
+enum err_code print_node(struct printer *printer, struct node *node, unsigned depth,
+                         struct err *err)
 {
     if (node->kind == NODE_LITERAL)
         return literal_print(printer, node, err);
@@ -365,92 +446,12 @@ static enum err_code print_node(struct printer *printer, struct node *node, unsi
     }
     if (node->kind == NODE_AGGREGATE)
         return aggregate_print(printer, node, depth, err);
-    if (is_native(node, depth))
+    if (node_is_subquery(node))
+        return print_subquery(printer, node, depth, err);
+    if (node->apart)
+        return node->kind == NODE_CASE ? case_print(printer, node, depth, err)
+                                       : coalesce_print(printer, node, depth, err);
+    if (is_native(node, depth, printer->inside > 0 ? PRINT_INNER_DEPTH_MAX : PRINT_DEPTH_MAX))
         return operator_print(printer, node, depth, err);
     return program_print(printer, node, depth, err);
-}
-
-/* ---- clauses ---- */
-
-static enum err_code print_list(struct printer *printer, struct node *const *nodes, size_t count,
-                                struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            bytes_append_u8(printer->sql, ',');
-        TRY(print_node(printer, nodes[i], 0, err));
-    }
-    return ERR_OK;
-}
-
-static enum err_code print_items(struct printer *printer, struct err *err)
-{
-    struct query *query = printer->query;
-    bytes_append_text(printer->sql, query->distinct ? "SELECT DISTINCT " : "SELECT ");
-    for (size_t i = 0; i < query->item_count; i++) {
-        if (i > 0)
-            bytes_append_u8(printer->sql, ',');
-        TRY(print_node(printer, query->items[i].node, 0, err));
-    }
-    if (query->schema != NULL) {
-        bytes_append_text(printer->sql, " FROM ");
-        identifier_print(query->table, printer->sql);
-    }
-    return ERR_OK;
-}
-
-static enum err_code print_group_by(struct printer *printer, struct err *err)
-{
-    struct query *query = printer->query;
-    if (query->grouped) {
-        bytes_append_text(printer->sql, " GROUP BY ");
-        TRY(print_list(printer, query->group_by, query->group_by_count, err));
-        if (query->group_by_count == 0) /* constants only: one group, none for no rows */
-            bytes_append_text(printer->sql, "NULL");
-    }
-    if (query->having == NULL)
-        return ERR_OK;
-    bytes_append_text(printer->sql, " HAVING ");
-    return print_node(printer, query->having, 0, err);
-}
-
-static enum err_code print_order_by(struct printer *printer, struct err *err)
-{
-    struct query *query = printer->query;
-    for (size_t i = 0; i < query->order_by_count; i++) {
-        struct query_order *order = &query->order_by[i];
-        bytes_append_text(printer->sql, i == 0 ? " ORDER BY " : ",");
-        if (order->node == NULL)
-            bytes_printf(printer->sql, "%zu", order->item_number);
-        else
-            TRY(print_node(printer, order->node, 0, err));
-        if (order->descending)
-            bytes_append_text(printer->sql, " DESC");
-    }
-    return ERR_OK;
-}
-
-enum err_code query_print(struct query *query, struct arena *arena, struct printed *ret_printed,
-                          struct err *err)
-{
-    struct printed printed = {0};
-    struct printer printer = {.query = query, .arena = arena, .out = &printed, .sql = &printed.sql};
-    enum err_code code = print_items(&printer, err);
-    if (code == ERR_OK && query->where != NULL) {
-        bytes_append_text(printer.sql, " WHERE ");
-        code = print_node(&printer, query->where, 0, err);
-    }
-    if (code == ERR_OK)
-        code = print_group_by(&printer, err);
-    if (code == ERR_OK)
-        code = print_order_by(&printer, err);
-    if (code != ERR_OK) {
-        printed_deinit(&printed);
-        return code;
-    }
-    if (query->has_limit)
-        bytes_printf(printer.sql, " LIMIT %" PRId64 " OFFSET %" PRId64, query->limit,
-                     query->offset);
-    *ret_printed = printed;
-    return ERR_OK;
 }

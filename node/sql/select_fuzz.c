@@ -38,9 +38,12 @@ static struct source_memory *source(void)
     return &memory;
 }
 
-static void run(const struct statement *statement)
+static void run(const struct statement *statement, enum select_mode mode)
 {
-    struct select_options options = {.catalog = &source()->catalog, .time_ms_max = TIME_MS_MAX};
+    struct select_options options = {.catalog = &source()->catalog,
+                                     .limits.time_ms_max = TIME_MS_MAX,
+                                     .mode = mode,
+                                     .now_ms = INT64_C(1705312800000)};
     struct select_cursor *cursor;
     struct err err = {0};
     if (select_open(&statement->select, statement->text, &options, &cursor, &err) != ERR_OK) {
@@ -62,7 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 1 << 20);
     struct statement *statement;
     if (statement_parse(span_of(data, size), &arena, &statement, NULL) == ERR_OK &&
-        statement->kind == STATEMENT_SELECT)
-        run(statement);
+        statement->kind == STATEMENT_SELECT) {
+        run(statement, SELECT_MODE_DEFAULT);
+        run(statement, SELECT_MODE_LENIENT);
+    }
     return 0;
 }

@@ -366,6 +366,38 @@ static void lines_settle(struct bytes *text_, bool ordered)
     copy = old;
 }
 
+/* COUNT, MIN and MAX alone, and conditions of one column: what summaries may answer. */
+static void summary_query(struct bytes *sql)
+{
+    static const char *const names[] = {"a", "b", "d", "s", "u", "p"};
+    bytes_append_text(sql, "SELECT ");
+    for (unsigned i = 0, count = 1 + below(4); i < count; i++) {
+        bytes_append_text(sql, i > 0 ? ", " : "");
+        if (below(4) == 0)
+            bytes_append_text(sql, "count(*)");
+        else
+            bytes_printf(sql, "%s(%s)", PICK("count", "min", "max"), names[below(COLUMNS)]);
+    }
+    bytes_append_text(sql, " FROM t");
+    for (unsigned i = 0, count = below(3); i < count; i++) {
+        const char *name = PICK("a", "b", "d", "p");
+        bytes_append_text(sql, i > 0 ? " AND " : " WHERE ");
+        if (below(5) == 0)
+            bytes_printf(sql, "%s IS %sNULL", name, below(3) > 0 ? "NOT " : "");
+        else if (below(4) == 0)
+            bytes_printf(sql, "%s BETWEEN %d AND %d", name, (int)below(40) - 30, (int)below(30));
+        else if (below(4) == 0)
+            bytes_printf(sql, "%d %s %s", (int)below(60) - 30, PICK("<", ">="), name);
+        else if (below(4) == 0)
+            bytes_printf(sql, "p IN (%u, %u)", below(8), below(8));
+        else
+            bytes_printf(sql, "%s %s %d", name, PICK("<", "<=", ">", ">=", "<>", "="),
+                         (int)below(60) - 30);
+    }
+    if (below(6) == 0)
+        bytes_append_text(sql, " HAVING count(*) > 3 OR max(a) < 5");
+}
+
 static void test_random_queries_answer_as_plain_tables_do(void **state)
 {
     (void)state;
@@ -375,7 +407,10 @@ static void test_random_queries_answer_as_plain_tables_do(void **state)
         BYTES_CLEANUP struct bytes ours = {0};
         BYTES_CLEANUP struct bytes theirs = {0};
         struct err err = {0};
-        if (below(3) == 0)
+        unsigned kind = below(6);
+        if (kind == 0)
+            summary_query(&sql);
+        else if (kind < 3)
             grouped_query(&sql);
         else
             plain_query(&sql);
@@ -392,6 +427,8 @@ static void test_random_queries_answer_as_plain_tables_do(void **state)
                      (const char *)theirs.data);
     }
     assert_true(rows > QUERIES / 2); /* most say something */
+    assert_true(source.pruned > QUERIES / 2);
+    assert_true(source.summarised > QUERIES / 4);
 }
 
 static int setup(void **state)
@@ -403,7 +440,7 @@ static int setup(void **state)
     random_state = random_state * 2654435761U + 88172645463325252U;
     if (select_start("/tmp", NULL) != ERR_OK || sqlite3_open(":memory:", &plain) != SQLITE_OK)
         return 1;
-    source_memory_init(&source, &schema, 7);
+    source_memory_init(&source, &schema, 3);
     rows_fill();
     return 0;
 }

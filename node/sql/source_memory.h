@@ -4,18 +4,24 @@
 
 #include "node/sql/select.h"
 
-#define SOURCE_MEMORY_COLUMNS 128
+#define SOURCE_MEMORY_COLUMNS 1200
 
 struct source_memory {
-    struct schema schema; /* borrows */
-    struct batch rows;    /* data columns, then partition columns */
-    size_t batch_rows;    /* in one batch that is given out */
-    size_t fail_after;    /* batches before ERR_CORRUPT; 0: never */
-    size_t found, released, opened, closed;
-    struct select_scan last;               /* of the last pass: columns and ranges are copied */
-    size_t columns[SOURCE_MEMORY_COLUMNS]; /* last.columns */
-    struct select_range ranges[SOURCE_MEMORY_COLUMNS]; /* the first of last.ranges */
-    struct select_catalog catalog; /* finds this table by every name but "absent" */
+    const char *name;                       /* NULL: every other name but "absent" */
+    struct source_memory *next;             /* another table of the catalog, or NULL; borrowed */
+    struct schema schema;                   /* borrows */
+    struct batch rows;                      /* data columns, then partition columns */
+    size_t batch_rows;                      /* in one batch that is given out */
+    size_t fail_after;                      /* batches before ERR_CORRUPT; 0: never */
+    uint64_t time_ms_max;                   /* of a query, 0: none */
+    size_t found, released, opened, closed; /* found, released: also of the next ones */
+    struct select_scan last;                /* of the last pass: columns and domains are copied */
+    size_t pruned;                          /* batches that were not given out */
+    size_t summarised;                      /* batches of which the summaries were enough */
+    size_t fetched_columns, fetched_rows;   /* asked for, by batch; rows of all these together */
+    size_t columns[SOURCE_MEMORY_COLUMNS];  /* last.columns */
+    struct bytes domains;          /* of the last pass as text: "a: (5, 9] [12, 12] NULL\nb: ..." */
+    struct select_catalog catalog; /* finds the first of this table and the next that fits */
 };
 
 void source_memory_init(struct source_memory *source, const struct schema *schema,

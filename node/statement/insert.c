@@ -1,103 +1,14 @@
-/* INSERT INTO | OVERWRITE ... [PARTITION(...)] VALUES: through the same pipeline as tunnel loads.
- *
- * Partition columns that PARTITION(...) does not give come last in each row, in their order.
+/* INSERT INTO | OVERWRITE ... [PARTITION(...)] VALUES | SELECT: through the same pipeline as tunnel
+ * loads.
  */
 #include "node/ingest.h"
+#include "node/statement/insert_plan.h"
 #include "node/statement/lookup.h"
-#include "node/statement/partition.h"
-#include "proto/key.h"
+#include "node/statement/written_query.h"
 
 #define INSERT_BATCH_ROWS 8192
 
-/* For each column of the whole row (data, then partition): where its value comes from. */
-struct row_plan {
-    size_t column_count;
-    struct row_source {
-        const struct column *column;
-        size_t at;          /* among the row's values; SIZE_MAX: always `value` */
-        struct value value; /* constant of PARTITION(...), default, or NULL */
-        bool is_partition;
-    } * sources;
-    size_t width; /* values that a row must have */
-};
-
-static enum err_code default_value(const struct column *column, struct value *ret_value,
-                                   struct err *err)
-{
-    *ret_value = (struct value){.null = true};
-    if (!column->has_default)
-        return ERR_OK;
-    return value_parse(column->type, column->default_text, ret_value, err);
-}
-
-static size_t listed_at(const struct insert *insert, struct span name)
-{
-    for (size_t i = 0; i < insert->column_count; i++) {
-        if (insert->columns[i].len == name.len &&
-            strncasecmp((const char *)insert->columns[i].data, (const char *)name.data, name.len) ==
-                0)
-            return i;
-    }
-    return SIZE_MAX;
-}
-
-/* INSERT INTO t (a, b): every listed name is a data column, once. */
-static enum err_code list_check(const struct insert *insert, const struct schema *schema,
-                                struct err *err)
-{
-    for (size_t i = 0; i < insert->column_count; i++) {
-        struct span name = insert->columns[i];
-        bool is_partition;
-        const struct column *column = schema_find(schema, name, &is_partition);
-        if (column == NULL)
-            return err_set(err, ERR_SEMANTIC, "column %.*s does not exist", SPAN_PRINTF(name));
-        if (listed_at(insert, name) != i)
-            return err_set(err, ERR_SEMANTIC, "column %.*s is listed twice", SPAN_PRINTF(name));
-        if (is_partition)
-            return err_set(err, ERR_SEMANTIC,
-                           "partition column %.*s cannot be listed: its values come last",
-                           SPAN_PRINTF(name));
-    }
-    return ERR_OK;
-}
-
-static enum err_code plan_data(const struct insert *insert, const struct schema *schema,
-                               struct row_plan *plan, struct err *err)
-{
-    TRY(list_check(insert, schema, err));
-    for (size_t i = 0; i < schema->column_count; i++) {
-        struct row_source *source = &plan->sources[i];
-        source->column = &schema->columns[i];
-        source->at = insert->column_count == 0 ? i : listed_at(insert, source->column->name);
-        if (source->at == SIZE_MAX)
-            TRY(default_value(source->column, &source->value, err));
-    }
-    plan->width = insert->column_count == 0 ? schema->column_count : insert->column_count;
-    return ERR_OK;
-}
-
-static enum err_code plan_make(const struct statement_call *call, const struct insert *insert,
-                               const struct schema *schema, struct row_plan *ret_plan,
-                               struct err *err)
-{
-    struct row_plan plan = {.column_count = schema->column_count + schema->partition_column_count};
-    plan.sources = arena_alloc(call->arena, plan.column_count, sizeof(*plan.sources));
-    if (plan.sources == NULL)
-        return err_set(err, ERR_LIMIT, "the statement needs more memory than it may");
-    TRY(plan_data(insert, schema, &plan, err));
-    struct value values[LIMIT_PARTITION_LEVELS];
-    bool given[LIMIT_PARTITION_LEVELS];
-    TRY(partition_spec_values(schema, &insert->partition, values, given, err));
-    for (size_t i = 0; i < schema->partition_column_count; i++) {
-        struct row_source *source = &plan.sources[schema->column_count + i];
-        source->column = &schema->partition_columns[i];
-        source->is_partition = true;
-        source->at = given[i] ? SIZE_MAX : plan.width++;
-        source->value = values[i];
-    }
-    *ret_plan = plan;
-    return ERR_OK;
-}
+/* ---- VALUES ---- */
 
 static enum err_code cell_value(const struct row_source *source, const struct literal *row,
                                 struct value *ret_value, struct err *err)
@@ -115,7 +26,7 @@ static enum err_code cell_value(const struct row_source *source, const struct li
     return ERR_OK;
 }
 
-static enum err_code row_append(const struct row_plan *plan, const struct literal *row,
+static enum err_code row_append(const struct insert_plan *plan, const struct literal *row,
                                 struct batch *batch, struct err *err)
 {
     for (size_t i = 0; i < plan->column_count; i++) {
@@ -127,7 +38,7 @@ static enum err_code row_append(const struct row_plan *plan, const struct litera
     return ERR_OK;
 }
 
-static enum err_code rows_ingest(const struct insert *insert, const struct row_plan *plan,
+static enum err_code rows_ingest(const struct insert *insert, const struct insert_plan *plan,
                                  struct ingest *ingest, struct err *err)
 {
     BATCH_CLEANUP struct batch batch;
@@ -150,12 +61,89 @@ static enum err_code insert_commit(const struct statement_call *call, struct ing
     const struct ingest_commit commit = {
         .operation = overwrite ? OPERATION_OVERWRITE : OPERATION_INSERT,
         .now_ms = statement_now_ms(),
-        .principal = span_text(call->principal->name),
+        .principal = call->principal,
         .statement = call->id,
         .content = call->content,
     };
     struct outcome outcome;
     return ingest_commit(ingest, &commit, &outcome, err);
+}
+
+static struct ingest_options options_of(const struct statement_call *call,
+                                        const struct lookup *lookup)
+{
+    return (struct ingest_options){
+        .store = call->services->store,
+        .account = lookup->project.owner,
+        .table = lookup->id,
+        .mode = call->statement->insert.overwrite ? UPLOAD_OVERWRITE : UPLOAD_APPEND,
+        .memory_bytes = call->services->load_memory_bytes,
+    };
+}
+
+static enum err_code insert_values(const struct statement_call *call, const struct lookup *lookup,
+                                   struct err *err)
+{
+    const struct insert *insert = &call->statement->insert;
+    const struct ingest_options options = options_of(call, lookup);
+    INGEST_CLEANUP struct ingest *ingest = NULL;
+    TRY(ingest_open(&options, &ingest, err));
+    struct insert_plan plan;
+    TRY(insert_plan_make(call, insert, ingest_schema(ingest), &plan, err));
+    if (insert->row_count > 0 && insert->row_width != plan.width)
+        return err_set(err, ERR_SEMANTIC, "a row has %zu values; %zu are needed", insert->row_width,
+                       plan.width);
+    TRY(rows_ingest(insert, &plan, ingest, err));
+    return insert_commit(call, ingest, insert->overwrite, err);
+}
+
+/* ---- SELECT ---- */
+
+static enum err_code width_check(const struct insert *insert, const struct insert_plan *plan,
+                                 size_t width, struct err *err)
+{
+    if (width == plan->width)
+        return ERR_OK;
+    BYTES_CLEANUP struct bytes names = {0};
+    insert_plan_names(plan, &names);
+    return err_set(err, ERR_SEMANTIC, "SELECT gives %zu column%s, %s has %zu: %.*s", width,
+                   width == 1 ? "" : "s",
+                   insert->column_count > 0 || insert->partition.count > 0 ? "INSERT" : "table",
+                   plan->width, SPAN_PRINTF(bytes_span(&names)));
+}
+
+/* The one partition that is named is there afterwards, whatever the query gives; of the others only
+ * those of its rows are touched. */
+static enum err_code named_partition_touch(const struct insert_plan *plan, struct ingest *ingest,
+                                           struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    if (!plan->one_partition)
+        return ERR_OK;
+    insert_plan_key(plan, &key);
+    return ingest_touch(ingest, bytes_span(&key), err);
+}
+
+static enum err_code insert_select(const struct statement_call *call, const struct lookup *lookup,
+                                   struct err *err)
+{
+    const struct insert *insert = &call->statement->insert;
+    struct ingest_options options = options_of(call, lookup);
+    WRITTEN_QUERY_CLEANUP struct written_query query = {0};
+    INGEST_CLEANUP struct ingest *ingest = NULL;
+    TRY(written_query_open(&query, call, &lookup->project, insert->query, err));
+    query.table = lookup;
+    options.memory_bytes = query.memory_bytes;
+    options.watch = written_query_watch(&query);
+    TRY(ingest_open(&options, &ingest, err));
+    struct insert_plan plan;
+    size_t width;
+    select_columns(query.cursor, &width);
+    TRY(insert_plan_make(call, insert, ingest_schema(ingest), &plan, err));
+    TRY(width_check(insert, &plan, width, err));
+    TRY(named_partition_touch(&plan, ingest, err));
+    TRY(written_query_run(&query, &plan, ingest, err));
+    return insert_commit(call, ingest, insert->overwrite, err);
 }
 
 enum err_code statement_insert(const struct statement_call *call, struct answer *answer,
@@ -165,20 +153,7 @@ enum err_code statement_insert(const struct statement_call *call, struct answer 
     const struct insert *insert = &call->statement->insert;
     struct lookup lookup;
     TRY(lookup_table(call, &insert->table, ACTION_UPDATE, &lookup, err));
-    const struct ingest_options options = {
-        .store = call->services->store,
-        .account = lookup.project.owner,
-        .table = lookup.id,
-        .mode = insert->overwrite ? UPLOAD_OVERWRITE : UPLOAD_APPEND,
-        .memory_bytes = call->services->load_memory_bytes,
-    };
-    INGEST_CLEANUP struct ingest *ingest = NULL;
-    TRY(ingest_open(&options, &ingest, err));
-    struct row_plan plan;
-    TRY(plan_make(call, insert, ingest_schema(ingest), &plan, err));
-    if (insert->row_count > 0 && insert->row_width != plan.width)
-        return err_set(err, ERR_SEMANTIC, "a row has %zu values; %zu are needed", insert->row_width,
-                       plan.width);
-    TRY(rows_ingest(insert, &plan, ingest, err));
-    return insert_commit(call, ingest, insert->overwrite, err);
+    TRY(lookup_has_rows(&lookup, "INSERT", err));
+    return insert->query != NULL ? insert_select(call, &lookup, err)
+                                 : insert_values(call, &lookup, err);
 }

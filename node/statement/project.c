@@ -4,6 +4,11 @@
 static enum err_code owner_find(const struct statement_call *call, struct span name,
                                 struct account_id *ret_owner, struct err *err)
 {
+    if (name.len == 0 && call->principal->account.n == 0)
+        return err_set(err, ERR_PARAMETER,
+                       "%s is an operator and no account, and owns nothing: say whose the project "
+                       "is with OWNER 'ALIYUN$name'",
+                       call->principal->name);
     if (name.len == 0) {
         *ret_owner = call->principal->account;
         return ERR_OK;

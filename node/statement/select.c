@@ -1,36 +1,76 @@
 /* SELECT: bound and executed by node/sql over the tables' sources. */
-#include "node/sql/select.h"
+#include <ctype.h>
+#include <strings.h>
 
-#include "node/statement/lookup.h"
-#include "node/table_source.h"
+#include "node/config.h"
+#include "node/statement/catalog.h"
 
-/* ---- tables as SELECT sees them ---- */
+/* ---- settings ---- */
 
-static enum err_code catalog_source_find(void *context, const struct name *name,
-                                         struct select_source *ret_source, struct err *err)
+/* The settings, in the units that a user writes. */
+static const struct limit_setting {
+    const char *name;
+    size_t offset; /* of its uint64_t in struct select_limits */
+    uint64_t unit;
+    bool bytes; /* "64MiB" is understood */
+    const char *example;
+} limit_settings[] = {
+    {"select_time", offsetof(struct select_limits, time_ms_max), 1000, false, "seconds, like 60"},
+    {"select_memory", offsetof(struct select_limits, memory_bytes_max), 1, true, "like 64MiB"},
+    {"select_temp", offsetof(struct select_limits, temp_bytes_max), 1, true, "like 1GiB"},
+    {"select_rows", offsetof(struct select_limits, rows_max), 1, false, "rows, like 1000"},
+    {"select_result", offsetof(struct select_limits, result_bytes_max), 1, true, "like 64MiB"},
+};
+
+enum err_code select_limit_set(struct select_limits *limits, struct span key, struct span value,
+                               struct err *err)
 {
-    const struct statement_call *call = context;
-    struct lookup lookup;
-    struct table_source *source;
-    TRY(lookup_any(call, name, ACTION_SELECT, &lookup, err));
-    TRY(table_source_open(call->services->store, lookup.id, &source, err));
-    *ret_source = (struct select_source){
-        .ops = &table_source_ops,
-        .table = source,
-        .schema = table_source_schema(source),
-    };
+    const struct limit_setting *setting = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(limit_settings); i++) {
+        const char *name = limit_settings[i].name;
+        if (key.len == strlen(name) && strncasecmp((const char *)key.data, name, key.len) == 0)
+            setting = &limit_settings[i];
+    }
+    /* Others' settings are taken and ignored; a limit of ours that is misspelt must not be. */
+    if (setting == NULL && key.len > 7 && strncasecmp((const char *)key.data, "select_", 7) == 0)
+        return err_set(err, ERR_SEMANTIC,
+                       "SET %.*s: there is no such limit; there are select_time, select_memory, "
+                       "select_temp, select_rows, select_result",
+                       SPAN_PRINTF(key));
+    if (setting == NULL)
+        return ERR_OK;
+    MEM_CLEANUP char *text = mem_strndup(value);
+    uint64_t number;
+    bool fits = config_parse_bytes(text, &number) && number > 0 &&
+                (setting->bytes || isdigit((unsigned char)text[strlen(text) - 1])) &&
+                number <= UINT64_MAX / setting->unit;
+    if (!fits)
+        return err_set(err, ERR_SEMANTIC, "SET %s = %s: write %s", setting->name, text,
+                       setting->example);
+    uint64_t *limit = (uint64_t *)(void *)((char *)limits + setting->offset);
+    if (*limit > 0 && number * setting->unit > *limit)
+        return err_set(err, ERR_SEMANTIC, "SET %s = %s: this node allows at most %" PRIu64,
+                       setting->name, text, *limit / setting->unit);
+    *limit = number * setting->unit;
     return ERR_OK;
 }
 
-static void catalog_source_release(void *context, struct select_source *source)
+enum err_code select_settings_apply(const struct statement_call *call,
+                                    struct select_options *options, struct err *err)
 {
-    (void)context;
-    table_source_close(source->table);
+    options->limits = call->services->select;
+    for (size_t i = 0; i < call->setting_count; i++) {
+        const struct operator_pair *setting = &call->settings[i];
+        TRY(select_limit_set(&options->limits, setting->key, setting->value, err));
+        TRY(select_mode_set(setting->key, setting->value, &options->mode, err));
+    }
+    return ERR_OK;
 }
 
 /* ---- the answer's stream ---- */
 
 struct selection {
+    struct catalog_scope scope;
     struct select_catalog catalog;
     struct select_cursor *cursor;
 };
@@ -39,6 +79,7 @@ static enum err_code selection_next(void *context, size_t bytes_max, struct batc
                                     bool *ret_end, struct err *err)
 {
     struct selection *selection = context;
+    TRY(catalog_ask_again(&selection->scope, err)); /* a result may be fetched for hours */
     return select_next(selection->cursor, bytes_max, batch, ret_end, err);
 }
 
@@ -65,16 +106,12 @@ static void columns_set(struct answer *answer, const struct select_cursor *curso
 enum err_code statement_select(const struct statement_call *call, struct answer *answer,
                                struct err *err)
 {
+    struct select_options options = {.cancel = call->cancel, .now_ms = (int64_t)statement_now_ms()};
+    TRY(select_settings_apply(call, &options, err));
     struct selection *selection = mem_calloc(1, sizeof(*selection));
-    selection->catalog = (struct select_catalog){
-        .context = (void *)call, /* lives as long as the run, and so longer than the answer */
-        .find = catalog_source_find,
-        .release = catalog_source_release,
-    };
-    const struct select_options options = {
-        .catalog = &selection->catalog,
-        .cancel = call->cancel,
-    };
+    selection->scope = (struct catalog_scope){.call = call};
+    selection->catalog = statement_catalog(&selection->scope);
+    options.catalog = &selection->catalog;
     enum err_code code = select_open(&call->statement->select, call->statement->text, &options,
                                      &selection->cursor, err);
     if (code != ERR_OK) {

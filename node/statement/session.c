@@ -1,5 +1,6 @@
 /* USE, SET, WHOAMI. What they choose lives in the client and comes with each request; here it is
  * only checked. */
+#include "node/sql/select.h"
 #include "node/statement/lookup.h"
 
 enum err_code statement_use(const struct statement_call *call, struct answer *answer,
@@ -7,7 +8,7 @@ enum err_code statement_use(const struct statement_call *call, struct answer *an
 {
     (void)answer;
     struct project_record project;
-    return lookup_project(call, call->statement->project, ACTION_LIST, &project, err);
+    return lookup_project(call, call->statement->project, ACTION_ENTER, &project, err);
 }
 
 enum err_code statement_set(const struct statement_call *call, struct answer *answer,
@@ -18,13 +19,27 @@ enum err_code statement_set(const struct statement_call *call, struct answer *an
     if (key.len == 0 || key.len > LIMIT_NAME_BYTES)
         return err_set(err, ERR_SEMANTIC, "SET: a setting's name has 1 to %d bytes",
                        LIMIT_NAME_BYTES);
-    return ERR_OK;
+    enum select_mode mode;
+    struct select_limits limits = call->services->select;
+    TRY(select_mode_set(key, call->statement->set.value, &mode, err));
+    return select_limit_set(&limits, key, call->statement->set.value, err);
+}
+
+/* "Name: ...", a line each, as the original shows it. */
+static enum err_code whoami_display(const struct statement_call *call, struct answer *answer,
+                                    struct err *err)
+{
+    BYTES_CLEANUP struct bytes text = {0};
+    bytes_printf(&text, "Name: %s\nRegion: %s\nOperator: %s\n", call->principal->name,
+                 call->services->region, call->principal->operator? "true" : "false");
+    if (call->project.len > 0)
+        bytes_printf(&text, "Project: %.*s\n", SPAN_PRINTF(call->project));
+    return answer_set_display(answer, bytes_span(&text), err);
 }
 
 enum err_code statement_whoami(const struct statement_call *call, struct answer *answer,
                                struct err *err)
 {
-    (void)err;
     static const struct answer_column columns[] = {
         {"principal", TYPE_STRING, true},
         {"region", TYPE_STRING, true},
@@ -39,5 +54,5 @@ enum err_code statement_whoami(const struct statement_call *call, struct answer 
         answer_add_text(answer, call->project);
     else
         answer_add_null(answer);
-    return ERR_OK;
+    return whoami_display(call, answer, err);
 }

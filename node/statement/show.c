@@ -31,8 +31,8 @@ static enum err_code add_project(void *context, const struct project_record *pro
                                  struct err *err)
 {
     struct listing *listing = context;
-    struct object object = object_project(project->owner, project->name);
-    if (authorise(listing->call->principal, ACTION_LIST, object, NULL) != ERR_OK)
+    struct object object = object_project(listing->call->services->store, project);
+    if (!object_seen(listing->call->principal, object))
         return ERR_OK;
     struct account_record owner;
     arena_reset(&listing->arena);
@@ -68,6 +68,30 @@ static bool name_wanted(const struct listing *listing, struct span name)
     return like.len == 0 || show_like(name, like);
 }
 
+/* Listed are names that the principal may know of; *ret_described: and what DESC would tell. */
+static bool is_listed(const struct listing *listing, struct span name, struct object object,
+                      bool *ret_described)
+{
+    const struct principal *principal = listing->call->principal;
+    if (!name_wanted(listing, name) || !object_seen(principal, object))
+        return false;
+    *ret_described = authorise(principal, ACTION_DESCRIBE, object, NULL) == ERR_OK;
+    return true;
+}
+
+static void add_nulls(struct answer *answer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        answer_add_null(answer);
+}
+
+/* Users of a project list what they may see of it. */
+static enum err_code listed_project(const struct statement_call *call,
+                                    struct project_record *ret_project, struct err *err)
+{
+    return lookup_project(call, call->statement->show.project, ACTION_ENTER, ret_project, err);
+}
+
 static enum err_code add_table(void *context, struct name_target target, struct err *err)
 {
     struct listing *listing = context;
@@ -79,10 +103,18 @@ static enum err_code add_table(void *context, struct name_target target, struct 
         table_get(listing->call->services->store, NULL, target.id, &listing->arena, &table, err);
     if (code == ERR_NOT_FOUND || code == ERR_TABLE_NOT_FOUND) /* dropped meanwhile */
         return ERR_OK;
-    if (code != ERR_OK || !name_wanted(listing, table.name))
+    bool described;
+    struct store *store = listing->call->services->store;
+    if (code != ERR_OK ||
+        !is_listed(listing, table.name, object_table(store, listing->project, &table), &described))
         return code;
     answer_add_text(listing->answer, table.name);
-    answer_add_text(listing->answer, span_text("TABLE"));
+    answer_add_text(listing->answer,
+                    span_text(table.external.stored.len > 0 ? "EXTERNAL TABLE" : "TABLE"));
+    if (!described) {
+        add_nulls(listing->answer, 5);
+        return ERR_OK;
+    }
     answer_add_number(listing->answer, table.version.totals.partitions);
     answer_add_number(listing->answer, table.version.totals.rows);
     answer_add_number(listing->answer, table.version.totals.bytes);
@@ -95,21 +127,23 @@ static enum err_code show_tables(const struct statement_call *call, struct answe
                                  struct err *err)
 {
     static const struct answer_column columns[] = {
-        {"table", TYPE_STRING, true},      {"kind", TYPE_STRING, true},
-        {"partitions", TYPE_BIGINT, true}, {"row_count", TYPE_BIGINT, true},
-        {"bytes", TYPE_BIGINT, true},      {"created", TYPE_DATETIME, true},
-        {"modified", TYPE_DATETIME, true},
+        {"table", TYPE_STRING, true},       {"kind", TYPE_STRING, true},
+        {"partitions", TYPE_BIGINT, false}, {"row_count", TYPE_BIGINT, false},
+        {"bytes", TYPE_BIGINT, false},      {"created", TYPE_DATETIME, false},
+        {"modified", TYPE_DATETIME, false},
     };
     struct project_record project;
-    TRY(lookup_project(call, call->statement->show.project, ACTION_LIST, &project, err));
+    TRY(listed_project(call, &project, err));
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     LISTING_CLEANUP struct listing listing;
     listing_init(&listing, call, answer);
+    listing.project = &project;
     return name_each(call->services->store, NULL, project.id, add_table, &listing, err);
 }
 
 static enum err_code snapshot_add_row(struct listing *listing,
-                                      const struct snapshot_record *snapshot, struct err *err)
+                                      const struct snapshot_record *snapshot, bool described,
+                                      struct err *err)
 {
     struct snapshot_claim claim;
     char version[DIGEST_HEX_BYTES];
@@ -117,6 +151,10 @@ static enum err_code snapshot_add_row(struct listing *listing,
     struct answer *answer = listing->answer;
     answer_add_text(answer, listing->project->name);
     answer_add_text(answer, snapshot->name);
+    if (!described) {
+        add_nulls(answer, 7);
+        return ERR_OK;
+    }
     answer_add_text(answer, claim.base_table_name);
     answer_add_time(answer, claim.created_ms);
     answer_add_time(answer, snapshot->expires_ms);
@@ -138,23 +176,27 @@ static enum err_code add_snapshot(void *context, struct name_target target, stru
                                       &listing->arena, &snapshot, err);
     if (code == ERR_NOT_FOUND || code == ERR_TABLE_NOT_FOUND)
         return ERR_OK;
-    if (code != ERR_OK || !name_wanted(listing, snapshot.name))
+    bool described;
+    struct store *store = listing->call->services->store;
+    if (code != ERR_OK ||
+        !is_listed(listing, snapshot.name, object_snapshot(store, listing->project, &snapshot),
+                   &described))
         return code;
-    return snapshot_add_row(listing, &snapshot, err);
+    return snapshot_add_row(listing, &snapshot, described, err);
 }
 
 static enum err_code show_snapshots(const struct statement_call *call, struct answer *answer,
                                     struct err *err)
 {
     static const struct answer_column columns[] = {
-        {"project", TYPE_STRING, true},       {"snapshot", TYPE_STRING, true},
-        {"base_table", TYPE_STRING, true},    {"created", TYPE_DATETIME, true},
-        {"expires", TYPE_DATETIME, false},    {"row_count", TYPE_BIGINT, true},
-        {"bytes", TYPE_BIGINT, true},         {"version", TYPE_STRING, true},
-        {"origin_region", TYPE_STRING, true},
+        {"project", TYPE_STRING, true},        {"snapshot", TYPE_STRING, true},
+        {"base_table", TYPE_STRING, false},    {"created", TYPE_DATETIME, false},
+        {"expires", TYPE_DATETIME, false},     {"row_count", TYPE_BIGINT, false},
+        {"bytes", TYPE_BIGINT, false},         {"version", TYPE_STRING, false},
+        {"origin_region", TYPE_STRING, false},
     };
     struct project_record project;
-    TRY(lookup_project(call, call->statement->show.project, ACTION_LIST, &project, err));
+    TRY(listed_project(call, &project, err));
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     LISTING_CLEANUP struct listing listing;
     listing_init(&listing, call, answer);
@@ -244,10 +286,18 @@ static enum err_code show_history(const struct statement_call *call, struct answ
 /* ---- all of them ---- */
 
 static statement_function *const functions[] = {
-    [SHOW_TABLES] = show_tables,         [SHOW_SNAPSHOT_TABLES] = show_snapshots,
-    [SHOW_PARTITIONS] = show_partitions, [SHOW_PROJECTS] = show_projects,
-    [SHOW_TASKS] = statement_show_tasks, [SHOW_CREATE_TABLE] = statement_show_create,
-    [SHOW_HISTORY] = show_history,       [SHOW_GRANTS] = NULL, /* the last kind */
+    [SHOW_TABLES] = show_tables,
+    [SHOW_SNAPSHOT_TABLES] = show_snapshots,
+    [SHOW_PARTITIONS] = show_partitions,
+    [SHOW_PROJECTS] = show_projects,
+    [SHOW_TASKS] = statement_show_tasks,
+    [SHOW_CREATE_TABLE] = statement_show_create,
+    [SHOW_HISTORY] = show_history,
+    [SHOW_GRANTS] = statement_show_grants,
+    [SHOW_ACL] = statement_show_acl,
+    [SHOW_ACCOUNTS] = statement_show_accounts,
+    [SHOW_RAM_USERS] = statement_show_ram_users,
+    [SHOW_PUBLIC_KEYS] = statement_show_public_keys, /* the last kind */
 };
 
 enum err_code statement_show(const struct statement_call *call, struct answer *answer,

@@ -1,6 +1,6 @@
 /* CREATE SNAPSHOT TABLE, DROP SNAPSHOT TABLE, CREATE TABLE ... CLONE: one record each, whatever the
  * size. */
-#include "node/statement/lookup.h"
+#include "node/statement/new_table.h"
 
 /* ---- the maker's signature ---- */
 
@@ -87,15 +87,21 @@ enum err_code statement_create_snapshot(const struct statement_call *call, struc
     struct lookup source;
     TRY(lookup_new(call, &create->name, &project, err));
     TRY(lookup_any(call, &create->source, ACTION_SELECT, &source, err));
+    TRY(authorise_clone(call->principal, &source.project, &project, err));
+    struct table_id replaces = {0};
+    if (create->or_replace)
+        TRY(lookup_replaced(call, &project, create->name.object, &replaces, err));
     if (source.kind != NAME_TABLE)
         return err_set(err, ERR_SEMANTIC, "%.*s is a snapshot; a snapshot is made of a table",
                        SPAN_PRINTF(create->source.object));
+    TRY(lookup_has_rows(&source, "CREATE SNAPSHOT TABLE", err));
     struct snapshot_signer signer = signer_of(call);
     struct snapshot_spec spec = {
         .project = project.id,
         .name = create->name.object,
         .table = source.id,
         .or_replace = create->or_replace,
+        .replaces = replaces,
         .region = span_text(call->services->region),
         .signer = &signer,
     };
@@ -109,27 +115,6 @@ enum err_code statement_create_snapshot(const struct statement_call *call, struc
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
-/* ---- DROP SNAPSHOT TABLE ---- */
-
-enum err_code statement_drop_snapshot(const struct statement_call *call, struct answer *answer,
-                                      struct err *err)
-{
-    (void)answer;
-    const struct drop_object *drop = &call->statement->drop;
-    struct lookup lookup;
-    struct err reason;
-    enum err_code code = lookup_any(call, &drop->name, ACTION_DROP, &lookup, &reason);
-    if (code == ERR_TABLE_NOT_FOUND && drop->if_exists)
-        return ERR_OK;
-    if (code != ERR_OK)
-        return err_set(err, code, "%s", reason.message);
-    if (lookup.kind != NAME_SNAPSHOT)
-        return err_set(err, ERR_SEMANTIC, "%.*s is a table: use DROP TABLE",
-                       SPAN_PRINTF(drop->name.object));
-    struct change_note note = statement_note(call);
-    return snapshot_drop(call->services->store, lookup.id, &note, err);
-}
-
 /* ---- CREATE TABLE ... CLONE ---- */
 
 enum err_code statement_restore_table(const struct statement_call *call, struct answer *answer,
@@ -137,26 +122,23 @@ enum err_code statement_restore_table(const struct statement_call *call, struct 
 {
     (void)answer;
     const struct restore_table *restore = &call->statement->restore_table;
-    struct project_record project;
+    struct new_table new;
     struct lookup source;
-    if (restore->or_replace)
-        return err_set(err, ERR_SEMANTIC,
-                       "CREATE OR REPLACE TABLE is not supported yet; DROP TABLE first");
-    TRY(lookup_new(call, &restore->name, &project, err));
+    TRY(new_table_look(call, &restore->name, restore->or_replace, restore->if_not_exists, &new,
+                       err));
     TRY(lookup_any(call, &restore->source, ACTION_SELECT, &source, err));
+    TRY(authorise_clone(call->principal, &source.project, &new.project, err));
     if (source.kind != NAME_SNAPSHOT)
         return err_set(err, ERR_SEMANTIC,
                        "%.*s is a table; CREATE TABLE ... CLONE takes a snapshot: use CLONE TABLE",
                        SPAN_PRINTF(restore->source.object));
-    const struct table_spec spec = {.project = project.id, .name = restore->name.object};
+    if (new.taken)
+        return new_table_taken(&new, err);
+    const struct table_spec spec = {
+        .project = new.project.id, .name = restore->name.object, .replaces = new.replaces};
     struct change_note note = statement_note(call);
     struct table_id id;
     struct err reason;
     enum err_code code = table_clone(call->services->store, &spec, source.id, &note, &id, &reason);
-    if (code == ERR_EXISTS && restore->if_not_exists)
-        return ERR_OK;
-    if (code == ERR_EXISTS)
-        return err_set(err, code, "AlreadyExistsException(message:%.*s.%.*s already exists)",
-                       SPAN_PRINTF(project.name), SPAN_PRINTF(restore->name.object));
-    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+    return new_table_result(&new, code, &reason, err);
 }

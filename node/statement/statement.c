@@ -2,19 +2,32 @@
 
 #include <time.h>
 
+#define NOTE_ARENA_BYTES KIB(1) /* of an outcome without a notice: under 200 bytes */
+
 /* NULL: known to the grammar, not to this node yet. */
 static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_SELECT] = statement_select,
+    [STATEMENT_EXPLAIN] = statement_explain,
     [STATEMENT_INSERT] = statement_insert,
     [STATEMENT_CREATE_TABLE] = statement_create_table,
     [STATEMENT_DROP_TABLE] = statement_drop_table,
     [STATEMENT_ADD_PARTITIONS] = statement_add_partitions,
     [STATEMENT_DROP_PARTITIONS] = statement_drop_partitions,
+    [STATEMENT_ALTER_TABLE] = statement_alter_table,
+    [STATEMENT_TRUNCATE_TABLE] = statement_truncate_table,
+    [STATEMENT_ALTER_CLUSTERING] = statement_alter_clustering,
     [STATEMENT_CREATE_SNAPSHOT] = statement_create_snapshot,
     [STATEMENT_DROP_SNAPSHOT] = statement_drop_snapshot,
     [STATEMENT_RESTORE_TABLE] = statement_restore_table,
+    [STATEMENT_CLONE_TABLE] = statement_clone_table,
     [STATEMENT_XCOPY] = statement_xcopy,
+    [STATEMENT_SCRUB] = statement_scrub,
     [STATEMENT_CANCEL_TASK] = statement_cancel_task,
+    [STATEMENT_CREATE_ACCOUNT] = statement_create_account,
+    [STATEMENT_CREATE_USER] = statement_create_user,
+    [STATEMENT_ALTER_KEYS] = statement_alter_keys,
+    [STATEMENT_DROP_ACCOUNT] = statement_drop_account,
+    [STATEMENT_DROP_USER] = statement_drop_user,
     [STATEMENT_CREATE_PROJECT] = statement_create_project,
     [STATEMENT_ALTER_PROJECT_XCOPY] = statement_alter_project,
     [STATEMENT_SHOW] = statement_show,
@@ -22,6 +35,22 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_USE] = statement_use,
     [STATEMENT_SET] = statement_set,
     [STATEMENT_WHOAMI] = statement_whoami,
+    [STATEMENT_CLEANUP] = statement_cleanup,
+    [STATEMENT_ADD_USER] = statement_add_user,
+    [STATEMENT_REMOVE_USER] = statement_remove_user,
+    [STATEMENT_LIST_USERS] = statement_list_users,
+    [STATEMENT_CREATE_ROLE] = statement_create_role,
+    [STATEMENT_DROP_ROLE] = statement_drop_role,
+    [STATEMENT_LIST_ROLES] = statement_list_roles,
+    [STATEMENT_DESC_ROLE] = statement_desc_role,
+    [STATEMENT_GRANT_ROLE] = statement_grant_role,
+    [STATEMENT_REVOKE_ROLE] = statement_revoke_role,
+    [STATEMENT_GRANT] = statement_grant,
+    [STATEMENT_REVOKE] = statement_revoke,
+    [STATEMENT_SET_PROTECTION] = statement_set_protection,
+    [STATEMENT_ADD_TRUSTED] = statement_add_trusted,
+    [STATEMENT_REMOVE_TRUSTED] = statement_remove_trusted,
+    [STATEMENT_LIST_TRUSTED] = statement_list_trusted,
 };
 
 /* True: it was done before, and the answer is the remembered one. */
@@ -45,15 +74,18 @@ static enum err_code outcome_replay(const struct statement_call *call, struct an
     return ERR_OK;
 }
 
-/* What changed between reading and committing is read again. */
+/* What changed between reading and committing is read again; it may have been this very statement. */
 static enum err_code function_run(statement_function *function, const struct statement_call *call,
                                   struct answer *answer, struct err *err)
 {
     enum err_code code = ERR_CONFLICT;
     for (int i = 0; i < STATEMENT_CONFLICT_TRIES && code == ERR_CONFLICT; i++) {
+        bool replayed = false;
         answer_deinit(answer);
         answer_init(answer);
-        code = function(call, answer, err);
+        if (statement_changes(call->statement))
+            TRY(outcome_replay(call, answer, &replayed, err));
+        code = replayed ? ERR_OK : function(call, answer, err);
     }
     return code;
 }
@@ -65,13 +97,12 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
     statement_function *function = functions[kind];
     if (function == NULL)
         return err_set(err, ERR_SEMANTIC, "%s is not supported yet", statement_kind_text(kind));
-    if (statement_changes(call->statement)) {
-        bool replayed;
-        TRY(outcome_replay(call, answer, &replayed, err));
-        if (replayed)
-            return ERR_OK;
-    }
-    return function_run(function, call, answer, err);
+    struct err reason;
+    enum err_code code = function_run(function, call, answer, &reason);
+    if (code == ERR_OK)
+        return ERR_OK;
+    statement_refused(call, NULL, &reason);
+    return err_set(err, code, "%s", reason.message);
 }
 
 uint64_t statement_now_ms(void)
@@ -96,12 +127,16 @@ struct change_note statement_note(const struct statement_call *call)
     const struct outcome outcome = {.content = call->content};
     BYTES_CLEANUP struct bytes encoded = {0};
     outcome_encode(&outcome, &encoded);
+    /* A statement that took all the memory that it may must not end the node: this is on top. */
+    call->arena->budget_bytes += NOTE_ARENA_BYTES;
     struct span copy = arena_copy(call->arena, bytes_span(&encoded));
-    ASSERT(copy.data != NULL); /* under 200 bytes: the arena's budget leaves room for it */
+    ASSERT(copy.data != NULL);
     return (struct change_note){
         .now_ms = statement_now_ms(),
         .principal = span_text(call->principal->name),
         .statement = &call->id,
         .outcome = copy,
+        .principal_id = principal_id(call->principal),
+        .audit = statement_audited(call),
     };
 }

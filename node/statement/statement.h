@@ -17,23 +17,37 @@
 #include "node/outcome.h"
 #include "node/peers.h"
 #include "node/sql/parser.h"
+#include "node/sql/select.h"
+#include "node/statement/audited.h"
 #include "store/project.h"
 #include "store/store.h"
 
 #define STATEMENT_CONFLICT_TRIES 8
 
+struct cleanup;
+struct scrubber;
 struct tasks;
 
 /* What statements work on; borrowed, constant. */
 struct statement_services {
     struct store *store;
-    const struct principals *principals;
+    struct principals *principals;
     struct peers *peers;
     struct tasks *tasks;
+    struct cleanup *cleanup;
+    struct scrubber *scrubber;
+    struct auditor *auditor;
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
     bool gates; /* new projects are not on the allow-list */
     size_t load_memory_bytes;
+    struct select_limits select; /* of each query; SET may lower them */
+};
+
+/* How far a long statement is: written by its worker, read by any thread. */
+struct statement_progress {
+    _Atomic(const char *) phase; /* static text; NULL: nothing to say */
+    atomic_ullong bytes;         /* plain, of rows so far */
 };
 
 /* One statement of one principal. Borrows. */
@@ -49,6 +63,8 @@ struct statement_call {
     const struct statement *statement;
     struct arena *arena;
     atomic_bool *cancel;
+    struct statement_progress *progress; /* or NULL */
+    struct statement_audit *audit;
 };
 
 typedef enum err_code statement_function(const struct statement_call *call, struct answer *answer,
@@ -59,7 +75,8 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
 
 /* ---- for the statements ---- */
 
-/* Time, principal and outcome for the commit of a change; its parts live in the call's arena. */
+/* Time, principal, outcome and audit entry for the commit of a change; its parts live in the call's
+ * arena and beside the call. */
 struct change_note statement_note(const struct statement_call *call);
 uint64_t statement_now_ms(void); /* since 1970 */
 /* A copy in the call's arena; ERR_LIMIT. */
@@ -70,27 +87,67 @@ enum err_code statement_copy(const struct statement_call *call, struct span cont
 enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
                                         struct err *err);
 
+/* The call's settings: the node's limits, lowered, and how strict it is. ERR_SEMANTIC: a limit is no number or above the
+ * node's. select.c */
+enum err_code select_settings_apply(const struct statement_call *call,
+                                    struct select_options *options, struct err *err);
+/* One setting; those that are none of SELECT's are left alone. */
+enum err_code select_limit_set(struct select_limits *limits, struct span key, struct span value,
+                               struct err *err);
+
 /* ---- the statements, one file a group ---- */
 
 statement_function statement_use;
 statement_function statement_set;
 statement_function statement_whoami;
+statement_function statement_cleanup;
+statement_function statement_create_account;
+statement_function statement_create_user;
+statement_function statement_alter_keys;
+statement_function statement_drop_account;
+statement_function statement_drop_user;
+statement_function statement_show_accounts;
+statement_function statement_show_ram_users;
+statement_function statement_show_public_keys;
 statement_function statement_create_project;
 statement_function statement_alter_project;
 statement_function statement_create_table;
 statement_function statement_drop_table;
 statement_function statement_add_partitions;
 statement_function statement_drop_partitions;
+statement_function statement_alter_table;
+statement_function statement_truncate_table;
+statement_function statement_alter_clustering;
 statement_function statement_insert;
 statement_function statement_create_snapshot;
 statement_function statement_drop_snapshot;
 statement_function statement_restore_table;
+statement_function statement_clone_table;
 statement_function statement_select;
+statement_function statement_explain;
 statement_function statement_show;
 statement_function statement_show_tasks;
 statement_function statement_show_create;
 statement_function statement_desc;
 statement_function statement_xcopy;
 statement_function statement_cancel_task;
+statement_function statement_scrub;
+statement_function statement_add_user;
+statement_function statement_remove_user;
+statement_function statement_list_users;
+statement_function statement_create_role;
+statement_function statement_drop_role;
+statement_function statement_list_roles;
+statement_function statement_desc_role;
+statement_function statement_grant_role;
+statement_function statement_revoke_role;
+statement_function statement_grant;
+statement_function statement_revoke;
+statement_function statement_set_protection;
+statement_function statement_add_trusted;
+statement_function statement_remove_trusted;
+statement_function statement_list_trusted;
+statement_function statement_show_grants;
+statement_function statement_show_acl;
 
 #endif

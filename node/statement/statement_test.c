@@ -31,6 +31,24 @@ static int stop(void **state)
     return 0;
 }
 
+/* However much of its memory a statement took (a client decides that), its outcome finds room. */
+static void an_outcome_finds_room_when_the_memory_is_spent(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, KIB(16));
+    const struct statement_call call = {
+        .services = &trial.services, .principal = &trial.root, .arena = &arena};
+    while (arena_alloc(&arena, 1, 1) != NULL)
+        ;
+    for (int i = 0; i < 3; i++) {
+        struct change_note note = statement_note(&call);
+        assert_true(note.outcome.data != NULL && note.outcome.len > 0);
+        while (arena_alloc(&arena, 1, 1) != NULL)
+            ;
+    }
+}
+
 #define SALES                                                                                      \
     "CREATE TABLE sales (id BIGINT NOT NULL, amount DECIMAL(10,2), note STRING DEFAULT 'none') "   \
     "COMMENT 'c' PARTITIONED BY (day DATE, shop STRING)"
@@ -155,6 +173,11 @@ static void tables_and_snapshots_are_not_taken_for_each_other(void **state)
     trial_refuses(&trial, "CREATE SNAPSHOT TABLE s CLONE t", ERR_EXISTS, "OR REPLACE");
     trial_refuses(&trial, "CREATE SNAPSHOT TABLE IF NOT EXISTS t CLONE t", ERR_EXISTS, "table @.t");
     trial_gives(&trial, "CREATE SNAPSHOT TABLE IF NOT EXISTS s CLONE t", "");
+    static const char *const makers[] = {
+        "CREATE TABLE IF NOT EXISTS s (a INT)", "CREATE TABLE IF NOT EXISTS s AS SELECT 1 AS a",
+        "CREATE TABLE IF NOT EXISTS s LIKE t", "CREATE TABLE s (a INT)"};
+    for (size_t i = 0; i < ARRAY_COUNT(makers); i++)
+        trial_refuses(&trial, makers[i], ERR_EXISTS, "snapshot @.s already exists");
     trial_gives(&trial, "INSERT INTO t VALUES (5)", "");
     trial_gives(&trial, "CREATE OR REPLACE SNAPSHOT TABLE s CLONE t", "");
     trial_gives(&trial, "SELECT a FROM s", "5");
@@ -213,7 +236,19 @@ static void every_change_is_remembered(void **state)
         "CREATE TABLE t (a INT) PARTITIONED BY (n BIGINT)",
         "ALTER TABLE t ADD PARTITION (n=1)",
         "ALTER TABLE t DROP PARTITION (n=1)",
+        "ALTER TABLE t RENAME TO u",
+        "ALTER TABLE u RENAME TO t",
+        "ALTER TABLE t SET COMMENT 'c'",
+        "ALTER TABLE t SET LIFECYCLE 3",
+        "ALTER TABLE t DISABLE LIFECYCLE",
+        "ALTER TABLE t TOUCH",
         "INSERT INTO t PARTITION(n=1) VALUES (1)",
+        "ALTER TABLE t TOUCH PARTITION (n=1)",
+        "ALTER TABLE t PARTITION (n=1) DISABLE LIFECYCLE",
+        "ALTER TABLE t PARTITION (n=1) RENAME TO PARTITION (n=2)",
+        "TRUNCATE TABLE t PARTITION (n=2)",
+        "TRUNCATE TABLE t",
+        "INSERT INTO t PARTITION(n=2) VALUES (1)",
         "CREATE SNAPSHOT TABLE s CLONE t",
         "CREATE TABLE r CLONE s",
         "DROP SNAPSHOT TABLE s",
@@ -239,6 +274,15 @@ static void another_account_is_denied_everything(void **state)
         "DROP TABLE t",
         "ALTER TABLE t ADD PARTITION (n=1)",
         "ALTER TABLE t DROP PARTITION (n=1)",
+        "ALTER TABLE t RENAME TO u",
+        "ALTER TABLE t SET COMMENT 'c'",
+        "ALTER TABLE t SET LIFECYCLE 3",
+        "ALTER TABLE t ENABLE LIFECYCLE",
+        "ALTER TABLE t PARTITION (n=1) DISABLE LIFECYCLE",
+        "ALTER TABLE t TOUCH",
+        "ALTER TABLE t PARTITION (n=1) RENAME TO PARTITION (n=2)",
+        "TRUNCATE TABLE t",
+        "TRUNCATE TABLE nope",
         "INSERT INTO t PARTITION(n=1) VALUES (1)",
         "CREATE SNAPSHOT TABLE x CLONE t",
         "DROP SNAPSHOT TABLE s",
@@ -282,6 +326,40 @@ static void lists_have_their_columns(void **state)
     trial_gives(&trial, "WHOAMI", "ALIYUN$root,cn-hongkong,true,@");
 }
 
+static void cleanup_is_the_operators_and_says_what_it_did(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes text = {0};
+    unsigned long before, after, live, pages, files;
+    const struct statement_id id = {{200}};
+    trial_project(&trial);
+    trial_gives(&trial, "CREATE TABLE t (a INT)", "");
+    trial_gives(&trial, "INSERT INTO t VALUES (1)", "");
+    trial_gives(&trial, "INSERT OVERWRITE TABLE t VALUES (2)", "");
+    assert_int_equal(trial_run(&trial, "CLEANUP", &text), ERR_OK);
+    assert_int_equal(sscanf((const char *)text.data, "%lu,%lu,%lu,%lu,%lu,", &before, &after, &live,
+                            &pages, &files),
+                     5);
+    assert_true(pages > 0 && files > 0 && after < before && live <= after);
+    trial_gives(&trial, "SELECT a FROM t", "2");
+    bytes_clear(&text);
+    assert_int_equal(trial_run_as(&trial, &trial.other, &id, "CLEANUP", &text), ERR_DENIED);
+}
+
+static void a_session_may_lower_the_limits_of_select(void **state)
+{
+    (void)state;
+    trial_gives(&trial, "SET select_time = 60", "");
+    trial_gives(&trial, "SET SELECT_MEMORY = 8MiB", "");
+    trial_gives(&trial, "SET select_rows = 5", ""); /* the node has no limit of its own */
+    trial_refuses(&trial, "SET select_time = 601", ERR_SEMANTIC, "this node allows at most 600");
+    trial_refuses(&trial, "SET select_tiem = 60", ERR_SEMANTIC, "there are select_time");
+    trial_gives(&trial, "SET odps.sql.anything = 1", "");
+    trial_refuses(&trial, "SET select_time = 0", ERR_SEMANTIC, "write seconds, like 60");
+    trial_refuses(&trial, "SET select_memory = lots", ERR_SEMANTIC, "write like 64MiB");
+    trial_refuses(&trial, "SET select_rows = 1KiB", ERR_SEMANTIC, "write rows, like 1000");
+}
+
 static void like_folds_case_and_goes_back(void **state)
 {
     (void)state;
@@ -301,11 +379,44 @@ static void like_folds_case_and_goes_back(void **state)
                          cases[i].fits);
 }
 
+static void settings_choose_how_strict_a_select_is(void **state)
+{
+    (void)state;
+    trial_refuses(&trial, "SELECT CAST('12x' AS BIGINT)", ERR_CAST, "'12x' is not a valid BIGINT");
+    trial_gives(&trial, "SELECT SUM('12x')", "12");
+    trial.setting =
+        (struct operator_pair){span_text("odps.function.strictmode"), span_text("false")};
+    trial_gives(&trial, "SELECT CAST('12x' AS BIGINT)", "12");
+    trial.setting.value = span_text("true");
+    trial_refuses(&trial, "SELECT SUM('12x')", ERR_CAST, "'12x' is not a valid DOUBLE");
+    trial.setting.value = span_text("perhaps");
+    trial_refuses(&trial, "SELECT 1", ERR_PARAMETER, "expected true or false");
+    trial.setting = (struct operator_pair){0};
+    trial_refuses(&trial, "SET odps.sql.udf.strict.mode=perhaps", ERR_PARAMETER,
+                  "expected true or false");
+    trial_gives(&trial, "SET odps.sql.udf.strict.mode=true", "");
+}
+
+static void now_is_one_instant_near_the_clock(void **state)
+{
+    (void)state;
+    int64_t before = (int64_t)statement_now_ms() / 1000;
+    BYTES_CLEANUP struct bytes text = {0};
+    assert_int_equal(trial_run(&trial, "SELECT UNIX_TIMESTAMP(), NOW() = GETDATE()", &text),
+                     ERR_OK);
+    bytes_append_u8(&text, 0);
+    char *end;
+    int64_t seen = strtoll((const char *)text.data, &end, 10);
+    assert_true(seen >= before && seen <= (int64_t)statement_now_ms() / 1000);
+    assert_string_equal(end, ",true");
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, project)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(an_outcome_finds_room_when_the_memory_is_spent),
         TEST(rows_come_back_in_their_partitions),
         TEST(overwrite_replaces_the_named_partition_only),
         TEST(listed_columns_take_defaults_for_the_others),
@@ -319,6 +430,10 @@ int main(void)
         TEST(every_change_is_remembered),
         TEST(another_account_is_denied_everything),
         TEST(lists_have_their_columns),
+        cmocka_unit_test(cleanup_is_the_operators_and_says_what_it_did),
+        TEST(settings_choose_how_strict_a_select_is),
+        TEST(now_is_one_instant_near_the_clock),
+        TEST(a_session_may_lower_the_limits_of_select),
         cmocka_unit_test(like_folds_case_and_goes_back),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,5 +1,6 @@
-/* CREATE TABLE, DROP TABLE. */
-#include "node/statement/lookup.h"
+/* CREATE [OR REPLACE] TABLE (columns) | LIKE | AS. */
+#include "node/statement/cluster.h"
+#include "node/statement/create_table.h"
 
 static enum err_code default_format(const struct statement_call *call, const struct column_def *def,
                                     struct span *ret_text, struct err *err)
@@ -67,52 +68,81 @@ static enum err_code properties_check(const struct option_list *properties, stru
     return ERR_OK;
 }
 
+static enum err_code table_make(const struct statement_call *call, const struct new_table *new,
+                                const struct table_spec *spec, struct err *err)
+{
+    CONTENT_CLEANUP struct content *content = NULL;
+    TRY(content_open(call->services->store, new->project.owner, &content, err));
+    struct change_note note = statement_note(call);
+    struct table_id id;
+    struct err reason;
+    enum err_code code = table_create(content, spec, &note, &id, &reason);
+    return new_table_result(new, code, &reason, err);
+}
+
+/* Columns, partition columns, comments and clustering of a table or snapshot; no rows, no lifecycle. */
+static enum err_code table_make_like(const struct statement_call *call, const struct new_table *new,
+                                     const struct table_spec *given, struct err *err)
+{
+    READER_CLEANUP struct reader_handle *reader = NULL;
+    struct lookup source;
+    struct table_spec spec = *given;
+    TRY(lookup_any(call, &call->statement->create_table.like, ACTION_SELECT, &source, err));
+    TRY(reader_open(call->services->store, source.id, &reader, err));
+    spec.like = reader_version(reader);
+    spec.schema = &spec.like->schema;
+    if (spec.comment.len == 0 && source.kind == NAME_TABLE)
+        spec.comment = source.table.comment;
+    return table_make(call, new, &spec, err);
+}
+
+static enum err_code properties_make(const struct statement_call *call,
+                                     const struct option_list *options,
+                                     struct table_property **ret_properties, struct err *err)
+{
+    struct table_property *properties =
+        arena_alloc(call->arena, options->count + 1, sizeof(*properties));
+    if (properties == NULL)
+        return err_set(err, ERR_LIMIT, "the statement needs more memory than it may");
+    for (size_t i = 0; i < options->count; i++)
+        properties[i] = (struct table_property){.key = options->items[i].key,
+                                                .value = options->items[i].value.text};
+    *ret_properties = properties;
+    return ERR_OK;
+}
+
 enum err_code statement_create_table(const struct statement_call *call, struct answer *answer,
                                      struct err *err)
 {
     (void)answer;
     const struct create_table *create = &call->statement->create_table;
-    struct project_record project;
+    struct new_table new;
     struct schema schema;
-    TRY(lookup_new(call, &create->name, &project, err));
+    struct table_property *properties;
+    TRY(new_table_look(call, &create->name, create->or_replace, create->if_not_exists, &new, err));
     TRY(properties_check(&create->properties, err));
-    TRY(schema_make(call, create, &schema, err));
+    TRY(properties_make(call, &create->properties, &properties, err));
+    struct clustering clustering = {.kind = CLUSTERING_NONE};
+    if (create->column_count > 0) {
+        TRY(schema_make(call, create, &schema, err));
+        TRY(clustering_make(&create->clustering, &schema, &clustering, err));
+    }
+    if (new.taken)
+        return new_table_taken(&new, err);
     const struct table_spec spec = {
-        .project = project.id,
+        .project = new.project.id,
         .name = create->name.object,
         .comment = create->comment,
         .lifecycle_days = (uint32_t)create->lifecycle_days,
+        .properties = properties,
+        .property_count = create->properties.count,
         .schema = &schema,
+        .external = {.stored = create->external, .location = create->location},
+        .replaces = new.replaces,
+        .clustering = clustering,
     };
-    CONTENT_CLEANUP struct content *content = NULL;
-    TRY(content_open(call->services->store, project.owner, &content, err));
-    struct change_note note = statement_note(call);
-    struct table_id id;
-    struct err reason;
-    enum err_code code = table_create(content, &spec, &note, &id, &reason);
-    if (code == ERR_EXISTS && create->if_not_exists)
-        return ERR_OK;
-    if (code == ERR_EXISTS)
-        return err_set(err, code, "AlreadyExistsException(message:%.*s.%.*s already exists)",
-                       SPAN_PRINTF(project.name), SPAN_PRINTF(create->name.object));
-    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
-}
-
-enum err_code statement_drop_table(const struct statement_call *call, struct answer *answer,
-                                   struct err *err)
-{
-    (void)answer;
-    const struct drop_object *drop = &call->statement->drop;
-    struct lookup lookup;
-    struct err reason;
-    enum err_code code = lookup_any(call, &drop->name, ACTION_DROP, &lookup, &reason);
-    if (code == ERR_TABLE_NOT_FOUND && drop->if_exists)
-        return ERR_OK;
-    if (code != ERR_OK)
-        return err_set(err, code, "%s", reason.message);
-    if (lookup.kind != NAME_TABLE)
-        return err_set(err, ERR_SEMANTIC, "%.*s is a snapshot: use DROP SNAPSHOT TABLE",
-                       SPAN_PRINTF(drop->name.object));
-    struct change_note note = statement_note(call);
-    return table_drop(call->services->store, lookup.id, &note, err);
+    if (create->has_like)
+        return table_make_like(call, &new, &spec, err);
+    return create->query != NULL ? create_table_as(call, &new, &spec, err)
+                                 : table_make(call, &new, &spec, err);
 }

@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include "node/cleanup.h"
+#include "node/expiry.h"
 #include "node/sql/select.h"
+#include "store/table.h"
 
 static void store_start(struct trial *trial)
 {
@@ -22,12 +25,42 @@ static void store_start(struct trial *trial)
     };
     if (store_open(&options, &trial->store, &err) != ERR_OK)
         fail_msg("%s", err.message);
+    const struct expiry_options expiry = {.store = trial->store}; /* history goes at once */
+    if (expiry_open(&expiry, &trial->expiry, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    const struct cleanup_options cleanup = {.store = trial->store, .expiry = trial->expiry};
     trial->services = (struct statement_services){
+        .auditor = auditor_new(trial->store),
+        .cleanup = cleanup_new(&cleanup),
         .store = trial->store,
+        .principals = trial->principals,
         .identity = trial->identity,
         .region = "cn-hongkong",
         .load_memory_bytes = 256 * MIB(1),
+        .select = {.time_ms_max = 600000, .memory_bytes_max = 64 * MIB(1)},
     };
+}
+
+static void principal_put(struct trial *trial, const struct principal *principal)
+{
+    principals_put(trial->principals, &(struct principal_spec){.name = span_text(principal->name),
+                                                               .account = principal->account,
+                                                               .number = principal->number,
+                                                               .user = principal->user});
+}
+
+static void user_make(struct trial *trial, struct principal *user, const char *name,
+                      const struct principal *account)
+{
+    struct err err;
+    struct user_id id;
+    const struct user_record spec = {.name = span_text(name), .account = account->account};
+    const struct change_note note = {.now_ms = 1, .principal = span_text(account->name)};
+    if (user_create(trial->store, &spec, &note, &id, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    *user = (struct principal){.account = account->account, .number = id.n, .user = true};
+    snprintf(user->name, sizeof(user->name), "%s", name);
+    principal_put(trial, user);
 }
 
 static void account_make(struct trial *trial, struct principal *principal, const char *name)
@@ -41,6 +74,8 @@ static void account_make(struct trial *trial, struct principal *principal, const
     const struct change_note note = {.now_ms = 1, .principal = span_text(name)};
     if (account_create(trial->store, &spec, &note, &principal->account, &err) != ERR_OK)
         fail_msg("%s", err.message);
+    principal->number = principal->account.n;
+    principal_put(trial, principal);
 }
 
 void trial_start(struct trial *trial)
@@ -49,21 +84,25 @@ void trial_start(struct trial *trial)
     snprintf(trial->folder, sizeof(trial->folder), "/tmp/statement_test.XXXXXX");
     assert_non_null(mkdtemp(trial->folder));
     trial->identity = identity_generate();
+    assert_int_equal(principals_new(&(struct config_list){0}, &trial->principals, NULL), ERR_OK);
     store_start(trial);
     assert_int_equal(select_start(store_tmp_dir(trial->store), NULL), ERR_OK);
     account_make(trial, &trial->root, "ALIYUN$root");
     account_make(trial, &trial->other, "ALIYUN$other");
     trial->root.operator= true;
+    user_make(trial, &trial->user, "RAM$root:u", &trial->root);
+    user_make(trial, &trial->stranger, "RAM$other:u", &trial->other);
 }
 
 void trial_project(struct trial *trial)
 {
     snprintf(trial->project, sizeof(trial->project), "p%u", ++trial->projects);
+    trial->as = NULL;
     trial_gives(trial, "CREATE PROJECT @", "");
 }
 
 /* '@' becomes the project's name; the caller frees it. */
-static char *text_fill(const struct trial *trial, const char *text)
+char *trial_text(const struct trial *trial, const char *text)
 {
     BYTES_CLEANUP struct bytes out = {0};
     for (const char *c = text; *c != '\0'; c++) {
@@ -75,10 +114,23 @@ static char *text_fill(const struct trial *trial, const char *text)
     return mem_strndup(bytes_span(&out));
 }
 
+void trial_close(struct trial *trial)
+{
+    cleanup_free(trial->services.cleanup);
+    auditor_free(trial->services.auditor);
+    expiry_free(trial->expiry);
+    store_close(trial->store);
+}
+
+void trial_reopen(struct trial *trial)
+{
+    store_start(trial);
+}
+
 void trial_restart(struct trial *trial)
 {
-    store_close(trial->store);
-    store_start(trial);
+    trial_close(trial);
+    trial_reopen(trial);
 }
 
 static void folder_remove(const char *path)
@@ -102,7 +154,8 @@ static void folder_remove(const char *path)
 
 void trial_stop(struct trial *trial)
 {
-    store_close(trial->store);
+    trial_close(trial);
+    principals_free(trial->principals);
     identity_free(trial->identity);
     folder_remove(trial->folder);
 }
@@ -136,52 +189,164 @@ static enum err_code answer_append_text(struct answer *answer, struct bytes *out
     return ERR_OK;
 }
 
+struct trial_cursor {
+    char *text;
+    struct arena arena;
+    struct statement *statement;
+    struct statement_call call;
+    struct statement_audit audit;
+    struct answer answer;
+    struct err err;
+};
+
+static enum err_code cursor_run(struct trial *trial, const struct principal *principal,
+                                const struct statement_id *id, const char *pattern,
+                                struct trial_cursor **ret_cursor)
+{
+    struct trial_cursor *cursor = mem_calloc(1, sizeof(*cursor));
+    cursor->text = trial_text(trial, pattern);
+    arena_init(&cursor->arena, STATEMENT_ARENA_BYTES);
+    snprintf(cursor->audit.address, sizeof(cursor->audit.address), "127.0.0.1:1");
+    cursor->call = (struct statement_call){
+        .services = &trial->services,
+        .principal = principal,
+        .id = *id,
+        .content = digest_of(DOMAIN_STATEMENT, span_text(cursor->text)),
+        .project = span_text(trial->project),
+        .settings = &trial->setting,
+        .setting_count = trial->setting.key.len > 0 ? 1 : 0,
+        .arena = &cursor->arena,
+        .cancel = &trial->cancel,
+        .audit = &cursor->audit,
+        .progress = trial->progress,
+    };
+    answer_init(&cursor->answer);
+    enum err_code code =
+        statement_parse(span_text(cursor->text), &cursor->arena, &cursor->statement, &cursor->err);
+    cursor->call.statement = cursor->statement;
+    if (code == ERR_OK)
+        code = statement_run(&cursor->call, &cursor->answer, &cursor->err);
+    *ret_cursor = cursor;
+    return code;
+}
+
+/* Ends the cursor; the rows that are left, or the error, go to ret_text. */
+static enum err_code cursor_end(struct trial_cursor *cursor, enum err_code code,
+                                struct bytes *ret_text)
+{
+    if (code == ERR_OK)
+        code = answer_append_text(&cursor->answer, ret_text, &cursor->err);
+    if (code != ERR_OK) {
+        char line[ERR_MESSAGE_BYTES + 128];
+        bytes_append_text(ret_text, err_format(&cursor->err, line, sizeof(line)));
+    }
+    bytes_append_u8(ret_text, 0);
+    answer_deinit(&cursor->answer);
+    arena_deinit(&cursor->arena);
+    mem_free(cursor->text);
+    mem_free(cursor);
+    return code;
+}
+
 enum err_code trial_run_as(struct trial *trial, const struct principal *principal,
                            const struct statement_id *id, const char *pattern,
                            struct bytes *ret_text)
 {
-    MEM_CLEANUP char *text = text_fill(trial, pattern);
-    struct err err = {0};
+    struct trial_cursor *cursor;
+    enum err_code code = cursor_run(trial, principal, id, pattern, &cursor);
+    return cursor_end(cursor, code, ret_text);
+}
+
+static const struct principal *runner(const struct trial *trial)
+{
+    return trial->as != NULL ? trial->as : &trial->root;
+}
+
+static struct trial_cursor *runner_run(struct trial *trial, const char *text)
+{
+    struct statement_id id = {{0}};
+    struct trial_cursor *cursor;
+    store_u32(id.b, ++trial->statements);
+    if (cursor_run(trial, runner(trial), &id, text, &cursor) != ERR_OK)
+        fail_msg("%s: %s", text, cursor->err.message);
+    return cursor;
+}
+
+struct trial_cursor *trial_open(struct trial *trial, const char *text)
+{
+    struct trial_cursor *cursor = runner_run(trial, text);
+    assert_non_null(cursor->answer.stream.context);
+    return cursor;
+}
+
+void trial_rest(struct trial_cursor *cursor, const char *rows)
+{
+    BYTES_CLEANUP struct bytes out = {0};
+    if (cursor_end(cursor, ERR_OK, &out) != ERR_OK)
+        fail_msg("%s", (const char *)out.data);
+    assert_string_equal((const char *)out.data, rows);
+}
+
+void trial_rest_refused(struct trial_cursor *cursor, enum err_code code, const char *words)
+{
+    BYTES_CLEANUP struct bytes out = {0};
+    assert_int_equal(cursor_end(cursor, ERR_OK, &out), code);
+    assert_non_null(strstr((const char *)out.data, words));
+}
+
+void trial_shows(struct trial *trial, const char *text, struct bytes *ret_display)
+{
+    BYTES_CLEANUP struct bytes rows = {0};
+    struct trial_cursor *cursor = runner_run(trial, text);
+    bytes_clear(ret_display);
+    bytes_append_span(ret_display, cursor->answer.display);
+    bytes_append_u8(ret_display, 0);
+    assert_int_equal(cursor_end(cursor, ERR_OK, &rows), ERR_OK);
+}
+
+struct version_ref trial_version(struct trial *trial, const char *name)
+{
+    struct err err;
     ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, STATEMENT_ARENA_BYTES);
-    atomic_bool cancel = false;
-    struct statement *statement;
-    struct statement_call call = {
-        .services = &trial->services,
-        .principal = principal,
-        .id = *id,
-        .content = digest_of(DOMAIN_STATEMENT, span_text(text)),
-        .project = span_text(trial->project),
-        .arena = &arena,
-        .cancel = &cancel,
-    };
-    ANSWER_CLEANUP struct answer answer;
-    answer_init(&answer);
-    enum err_code code = statement_parse(span_text(text), &arena, &statement, &err);
-    call.statement = statement;
-    if (code == ERR_OK)
-        code = statement_run(&call, &answer, &err);
-    if (code == ERR_OK)
-        code = answer_append_text(&answer, ret_text, &err);
-    if (code != ERR_OK) {
-        char line[ERR_MESSAGE_BYTES + 128];
-        bytes_append_text(ret_text, err_format(&err, line, sizeof(line)));
-    }
-    bytes_append_u8(ret_text, 0);
-    return code;
+    struct project_record project;
+    struct name_target target;
+    READER_CLEANUP struct reader_handle *reader = NULL;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    if (project_find(trial->store, NULL, span_text(trial->project), &arena, &project, &err) !=
+            ERR_OK ||
+        name_find(trial->store, NULL, project.id, span_text(name), &target, &err) != ERR_OK ||
+        reader_open(trial->store, target.id, &reader, &err) != ERR_OK)
+        fail_msg("%s: %s", name, err.message);
+    return *reader_ref(reader);
 }
 
 enum err_code trial_run(struct trial *trial, const char *text, struct bytes *ret_text)
 {
     struct statement_id id = {{0}};
     store_u32(id.b, ++trial->statements);
-    return trial_run_as(trial, &trial->root, &id, text, ret_text);
+    return trial_run_as(trial, runner(trial), &id, text, ret_text);
+}
+
+enum err_code trial_display(struct trial *trial, const char *text, struct bytes *ret_text)
+{
+    struct trial_cursor *cursor;
+    struct statement_id id = {{0}};
+    store_u32(id.b, ++trial->statements);
+    enum err_code code = cursor_run(trial, runner(trial), &id, text, &cursor);
+    BYTES_CLEANUP struct bytes shown = {0};
+    if (code == ERR_OK)
+        bytes_append_span(&shown, cursor->answer.display);
+    BYTES_CLEANUP struct bytes rows = {0};
+    code = cursor_end(cursor, code, &rows);
+    bytes_append_u8(&shown, 0);
+    bytes_append_span(ret_text, bytes_span(code == ERR_OK ? &shown : &rows));
+    return code;
 }
 
 void trial_gives(struct trial *trial, const char *text, const char *rows)
 {
     BYTES_CLEANUP struct bytes out = {0};
-    MEM_CLEANUP char *expected = text_fill(trial, rows);
+    MEM_CLEANUP char *expected = trial_text(trial, rows);
     if (trial_run(trial, text, &out) != ERR_OK)
         fail_msg("%s: %s", text, (const char *)out.data);
     assert_string_equal((const char *)out.data, expected);
@@ -190,7 +355,7 @@ void trial_gives(struct trial *trial, const char *text, const char *rows)
 void trial_begins(struct trial *trial, const char *text, const char *start)
 {
     BYTES_CLEANUP struct bytes out = {0};
-    MEM_CLEANUP char *expected = text_fill(trial, start);
+    MEM_CLEANUP char *expected = trial_text(trial, start);
     if (trial_run(trial, text, &out) != ERR_OK)
         fail_msg("%s: %s", text, (const char *)out.data);
     if (strncmp((const char *)out.data, expected, strlen(expected)) != 0)
@@ -200,7 +365,7 @@ void trial_begins(struct trial *trial, const char *text, const char *start)
 void trial_refuses(struct trial *trial, const char *text, enum err_code code, const char *words)
 {
     BYTES_CLEANUP struct bytes out = {0};
-    MEM_CLEANUP char *expected = text_fill(trial, words);
+    MEM_CLEANUP char *expected = trial_text(trial, words);
     enum err_code found = trial_run(trial, text, &out);
     if (found != code || strstr((const char *)out.data, expected) == NULL)
         fail_msg("%s: gave %s '%s', expected %s with '%s'", text, err_name(found),

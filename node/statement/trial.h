@@ -7,13 +7,21 @@
 struct trial {
     char folder[64];
     struct store *store;
+    struct expiry *expiry;
     struct identity *identity;
-    struct principal root;  /* owns what it makes, operator */
-    struct principal other; /* another account, no operator */
+    struct principals *principals;
+    struct principal root;      /* owns what it makes, operator */
+    struct principal other;     /* another account, no operator */
+    struct principal user;      /* RAM$root:u */
+    struct principal stranger;  /* RAM$other:u */
+    const struct principal *as; /* who runs what names nobody; NULL: root */
     struct statement_services services;
     uint32_t statements; /* ids are counted up */
     uint32_t projects;
-    char project[16]; /* the chosen one: '@' in texts means it */
+    char project[16];                    /* the chosen one: '@' in texts means it */
+    struct operator_pair setting;        /* goes with every statement; an empty key: none */
+    struct statement_progress *progress; /* of the next ones; or NULL */
+    atomic_bool cancel;                  /* of every statement */
 };
 
 /* Once in a process (SELECT is started with it). */
@@ -21,14 +29,31 @@ void trial_start(struct trial *trial);
 /* A fresh project, chosen from now on. */
 void trial_project(struct trial *trial);
 void trial_stop(struct trial *trial);
-/* Closes and opens the store. */
+/* Closes and opens the store: together, or with something between. */
 void trial_restart(struct trial *trial);
+void trial_close(struct trial *trial);
+void trial_reopen(struct trial *trial);
 
-/* Runs one statement as root; rows as text: cells joined by ',', rows by
+/* Runs one statement as `as`; rows as text: cells joined by ',', rows by
  * ';', NULL as "NULL". On failure ret_text is the formatted error. */
 enum err_code trial_run(struct trial *trial, const char *text, struct bytes *ret_text);
+/* What a screen shows instead of the rows. */
+enum err_code trial_display(struct trial *trial, const char *text, struct bytes *ret_text);
 enum err_code trial_run_as(struct trial *trial, const struct principal *principal,
                            const struct statement_id *id, const char *text, struct bytes *ret_text);
+
+/* '@' becomes the project's name; the caller frees it. */
+char *trial_text(const struct trial *trial, const char *text);
+/* What a table or snapshot of the chosen project is now. */
+struct version_ref trial_version(struct trial *trial, const char *name);
+/* A statement whose rows are still to come; trial_rest reads them all, compares and ends it. */
+struct trial_cursor;
+struct trial_cursor *trial_open(struct trial *trial, const char *text);
+void trial_rest(struct trial_cursor *cursor, const char *rows);
+/* The same, of one whose rows are refused by now. words: part of the error's text. */
+void trial_rest_refused(struct trial_cursor *cursor, enum err_code code, const char *words);
+/* What it shows on a screen, ended by a zero. */
+void trial_shows(struct trial *trial, const char *text, struct bytes *ret_display);
 
 /* trial_run with an expectation (cmocka). words: part of the error's text. */
 void trial_gives(struct trial *trial, const char *text, const char *rows);

@@ -36,7 +36,7 @@ static void row_add(struct answer *answer, const struct task_status *status)
 struct task_wait {
     struct tasks *tasks;
     struct task_id id;
-    char phase[160]; /* of the last look: progress borrows it */
+    char phase[TASK_PHASE_BYTES];
 };
 
 static enum err_code ended_answer(const struct task_status *status, struct answer *answer,
@@ -113,6 +113,7 @@ static enum err_code order_make(const struct statement_call *call, struct tasks_
         .principal = call->principal,
         .statement_id = call->id,
         .statement = call->statement->text,
+        .audit = statement_audited(call),
         .token = call->token,
         .source_region = region->value.text,
         .source_project = xcopy->source.project,
@@ -195,11 +196,9 @@ enum err_code statement_show_tasks(const struct statement_call *call, struct ans
     };
     struct task_status *list;
     size_t count;
-    TRY(tasks_list(call->services->tasks, call->arena, &list, &count, err));
+    TRY(tasks_list(call->services->tasks, call->principal, call->arena, &list, &count, err));
     answer_columns(answer, columns, ARRAY_COUNT(columns));
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].account.n == call->principal->account.n)
-            task_add(answer, &list[i]);
-    }
+    for (size_t i = 0; i < count; i++)
+        task_add(answer, &list[i]);
     return ERR_OK;
 }

@@ -57,7 +57,16 @@ static struct lease *table_find(const struct lease_table *table, const struct le
 
 const struct lease *lease_find(const struct lease_table *table, const struct lease_id *id)
 {
-    return table_find(table, id);
+    const struct lease *lease = table_find(table, id);
+    return lease != NULL && lease->state != LEASE_DROPPING ? lease : NULL;
+}
+
+size_t lease_count(const struct lease_table *table)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < table->count; i++)
+        count += table->leases[i].state != LEASE_DROPPING;
+    return count;
 }
 
 static struct lease *table_add(struct lease_table *table, const struct lease_event *event)
@@ -120,13 +129,15 @@ static bool allowed(const struct lease_event *event)
     return event->verdict == NULL || event->verdict->code == ERR_OK;
 }
 
-static void lease_drop(struct lease_table *table, struct lease *lease,
-                       const struct lease_event *event, struct lease_actions *actions)
+/* It stays in the table until its record is gone (invariant 5). */
+static void lease_drop(struct lease *lease, const struct lease_event *event,
+                       struct lease_actions *actions)
 {
     struct lease_action *action = action_add(actions, LEASE_DO_DROP, event);
     action->request = 0;
     action->id = lease->id;
-    table_remove(table, lease);
+    lease->state = LEASE_DROPPING;
+    lease->expires_ms = UINT64_MAX;
 }
 
 /* The lease if it is alive and this peer's, and the rights still stand; else it is answered. */
@@ -139,7 +150,7 @@ static struct lease *lease_usable(struct lease_table *table, const struct lease_
         return NULL;
     }
     if (event->now_ms >= lease->expires_ms || !allowed(event)) {
-        lease_drop(table, lease, event, actions);
+        lease_drop(lease, event, actions);
         reply_gone(actions, event);
         return NULL;
     }
@@ -165,13 +176,17 @@ static void on_loaded(struct lease_table *table, const struct lease_event *event
 static void describe_known(struct lease_table *table, struct lease *lease,
                            const struct lease_event *event, struct lease_actions *actions)
 {
-    if (!peer_equal(&lease->peer, &event->peer) ||
-        !digest_equal(&lease->arguments, &event->arguments)) {
+    bool same = digest_equal(&lease->arguments, &event->arguments);
+    if (!peer_equal(&lease->peer, &event->peer) || (!same && lease->state != LEASE_DROPPING)) {
         reply_code(actions, event, ERR_PARAMETER, "this task was described with other arguments");
         return;
     }
     if (lease->state == LEASE_GRANTING) {
         reply_code(actions, event, ERR_BUSY, "the lease is being granted");
+        return;
+    }
+    if (lease->state == LEASE_DROPPING) {
+        reply_code(actions, event, ERR_BUSY, "an earlier lease of this task is being ended");
         return;
     }
     lease->expires_ms = event->now_ms + table->lease_ms;
@@ -185,10 +200,8 @@ static void on_describe(struct lease_table *table, const struct lease_event *eve
     bool ended = lease != NULL && lease->state == LEASE_ALIVE &&
                  (event->now_ms >= lease->expires_ms || !allowed(event)) &&
                  peer_equal(&lease->peer, &event->peer);
-    if (ended) {
-        lease_drop(table, lease, event, actions);
-        lease = NULL;
-    }
+    if (ended)
+        lease_drop(lease, event, actions);
     if (!allowed(event)) {
         reply(actions, event, event->verdict);
         return;
@@ -247,7 +260,7 @@ static void on_end(struct lease_table *table, const struct lease_event *event,
     struct lease *lease = lease_usable(table, event, actions);
     if (lease == NULL)
         return;
-    lease_drop(table, lease, event, actions);
+    lease_drop(lease, event, actions);
     reply(actions, event, NULL);
 }
 
@@ -256,7 +269,20 @@ static void on_revoked(struct lease_table *table, const struct lease_event *even
 {
     struct lease *lease = table_find(table, &event->id);
     if (lease != NULL && lease->state == LEASE_ALIVE)
-        lease_drop(table, lease, event, actions);
+        lease_drop(lease, event, actions);
+}
+
+static void on_dropped(struct lease_table *table, const struct lease_event *event,
+                       struct lease_actions *actions)
+{
+    (void)actions;
+    struct lease *lease = table_find(table, &event->id);
+    if (lease == NULL || lease->state != LEASE_DROPPING)
+        return;
+    if (allowed(event))
+        table_remove(table, lease);
+    else
+        lease->expires_ms = event->now_ms + LEASE_DROP_RETRY_MS;
 }
 
 static void on_tick(struct lease_table *table, const struct lease_event *event,
@@ -264,14 +290,15 @@ static void on_tick(struct lease_table *table, const struct lease_event *event,
 {
     for (size_t i = table->count; i-- > 0;)
         if (event->now_ms >= table->leases[i].expires_ms)
-            lease_drop(table, &table->leases[i], event, actions);
+            lease_drop(&table->leases[i], event, actions);
 }
 
 static event_function *const event_functions[LEASE_EVENT_COUNT] = {
     [LEASE_ON_LOADED] = on_loaded,   [LEASE_ON_DESCRIBE] = on_describe,
     [LEASE_ON_GRANTED] = on_granted, [LEASE_ON_RENEW] = on_renew,
     [LEASE_ON_SERVE] = on_serve,     [LEASE_ON_END] = on_end,
-    [LEASE_ON_REVOKED] = on_revoked, [LEASE_ON_TICK] = on_tick,
+    [LEASE_ON_REVOKED] = on_revoked, [LEASE_ON_DROPPED] = on_dropped,
+    [LEASE_ON_TICK] = on_tick,
 };
 
 void lease_step(struct lease_table *table, const struct lease_event *event,

@@ -1,7 +1,8 @@
 /* The source's promise not to free what a task still needs, as a pure machine over all leases.
  *
- *     none --describe--> granting --granted--> alive --end, expiry, right or gate gone--> none
+ *     none --describe--> granting --granted--> alive --end, expiry, right or gate gone--> dropping
  *                                                ^ describe (same arguments), renew: a full period
+ *     dropping --dropped--> none          describe meanwhile: BUSY
  *
  * It reads no clock and does no I/O: events bring the time (monotonic, ms) and the verdict of the
  * rights at that moment; actions say what to commit and how to answer. Whoever performs them:
@@ -13,6 +14,8 @@
  * 2. A reply to describe goes out only after the lease's record is durable.
  * 3. The same peer and task have one lease; other arguments under the same id are refused.
  * 4. A lease's record leaves the disk (DROP) only after it stopped being alive.
+ * 5. GRANT and DROP of one id are never under way together, so their commits have one order. A DROP
+ *    that failed is done again after LEASE_DROP_RETRY_MS.
  *
  * Memory: at most LEASES_MAX leases. One thread at a time. What is under a lease (pages, files by
  * place): xcopy_source.c.
@@ -26,11 +29,13 @@
 
 #define LEASES_MAX          4096
 #define LEASES_PER_PEER_MAX 512
+#define LEASE_DROP_RETRY_MS LEASE_RENEW_MS
 
 enum lease_state {
     LEASE_NONE,
     LEASE_GRANTING,
     LEASE_ALIVE,
+    LEASE_DROPPING,
 };
 
 struct lease {
@@ -38,7 +43,7 @@ struct lease {
     struct identity_key peer;
     struct digest arguments; /* over everything describe was asked with */
     enum lease_state state;
-    uint64_t expires_ms;
+    uint64_t expires_ms;    /* DROPPING: when a failed DROP is done again */
     uint64_t grant_request; /* GRANTING: who waits */
     struct bytes subject;   /* owned; the caller's record: token, principal, snapshot, roots */
 };
@@ -57,6 +62,7 @@ struct lease_table {
     X(LEASE_ON_SERVE, "serve")       /* pages, files or a receipt are asked for; verdict */        \
     X(LEASE_ON_END, "end")                                                                         \
     X(LEASE_ON_REVOKED, "revoked") /* its token, a right or a gate went */                         \
+    X(LEASE_ON_DROPPED, "dropped") /* the DROP's outcome in verdict */                             \
     X(LEASE_ON_TICK, "tick")
 
 enum lease_event_kind {
@@ -79,7 +85,7 @@ struct lease_event {
 
 #define LEASE_ACTIONS(X)                                                                           \
     X(LEASE_DO_GRANT, "grant") /* commit the record, if its roots still exist -> GRANTED */        \
-    X(LEASE_DO_DROP, "drop")   /* delete the record; not answered */                               \
+    X(LEASE_DO_DROP, "drop")   /* delete the record -> DROPPED */                                  \
     X(LEASE_DO_SERVE, "serve") /* go down from its root and answer */                              \
     X(LEASE_DO_REPLY, "reply") /* answer with err */
 
@@ -115,6 +121,8 @@ void lease_step(struct lease_table *table, const struct lease_event *event,
                 struct lease_actions *actions);
 /* Alive or being granted; NULL when neither. Borrows until the next lease_step. */
 const struct lease *lease_find(const struct lease_table *table, const struct lease_id *id);
+/* Alive or being granted. */
+size_t lease_count(const struct lease_table *table);
 /* When the next one expires; UINT64_MAX: none. */
 uint64_t lease_wake_ms(const struct lease_table *table);
 

@@ -66,6 +66,12 @@ static void grant(uint64_t now_ms)
     replied(step(&granted), ERR_OK);
 }
 
+static void dropped(uint64_t now_ms)
+{
+    struct lease_event event = event_of(LEASE_ON_DROPPED, now_ms);
+    nothing(&event);
+}
+
 static void
 test_describe_answers_after_the_record_is_durable_and_gives_the_same_lease_again(void **state)
 {
@@ -171,10 +177,12 @@ static void test_lease_ends_when_a_right_goes(void **state)
         assert_int_equal(actions.count, 2);
         assert_int_equal(actions.list[0].kind, LEASE_DO_DROP);
         replied(&actions.list[1], ERR_LEASE_GONE);
+        dropped(1);
     }
     grant(0);
     struct lease_event revoked = event_of(LEASE_ON_REVOKED, 1);
     assert_int_equal(step(&revoked)->kind, LEASE_DO_DROP);
+    dropped(1);
     grant(2);
     struct lease_event describe = event_of(LEASE_ON_DESCRIBE, 3);
     describe.verdict = &denied;
@@ -182,6 +190,7 @@ static void test_lease_ends_when_a_right_goes(void **state)
     lease_step(&table, &describe, &actions);
     assert_int_equal(actions.count, 2);
     replied(&actions.list[1], ERR_DENIED);
+    dropped(3);
     assert_int_equal(table.count, 0);
 }
 
@@ -207,6 +216,59 @@ static void test_end_drops_once(void **state)
     assert_int_equal(actions.list[0].kind, LEASE_DO_DROP);
     replied(&actions.list[1], ERR_OK);
     replied(step(&end), ERR_LEASE_GONE);
+}
+
+static void test_nothing_is_granted_while_a_drop_of_that_id_is_under_way(void **state)
+{
+    (void)state;
+    grant(0);
+    struct lease_event revoked = event_of(LEASE_ON_REVOKED, 1);
+    assert_int_equal(step(&revoked)->kind, LEASE_DO_DROP);
+    struct lease_event describe = event_of(LEASE_ON_DESCRIBE, 2);
+    replied(step(&describe), ERR_BUSY);
+    assert_null(lease_find(&table, &describe.id));
+    assert_int_equal(lease_count(&table), 0);
+    struct lease_event serve = event_of(LEASE_ON_SERVE, 2);
+    replied(step(&serve), ERR_LEASE_GONE);
+    dropped(3);
+    grant(4);
+    struct lease_event late = event_of(LEASE_ON_DROPPED, 5); /* of nothing that is under way */
+    nothing(&late);
+    assert_non_null(lease_find(&table, &describe.id));
+}
+
+/* Expired at the moment of asking again: the same order. */
+static void test_a_describe_that_finds_its_lease_expired_waits_for_the_drop(void **state)
+{
+    (void)state;
+    grant(0);
+    struct lease_event describe = event_of(LEASE_ON_DESCRIBE, LEASE_MS);
+    lease_actions_clear(&actions);
+    lease_step(&table, &describe, &actions);
+    assert_int_equal(actions.count, 2);
+    assert_int_equal(actions.list[0].kind, LEASE_DO_DROP);
+    replied(&actions.list[1], ERR_BUSY);
+    dropped(LEASE_MS + 1);
+    grant(LEASE_MS + 2);
+}
+
+static void test_a_drop_that_failed_is_done_again(void **state)
+{
+    (void)state;
+    grant(0);
+    struct lease_event revoked = event_of(LEASE_ON_REVOKED, 1);
+    step(&revoked);
+    assert_true(lease_wake_ms(&table) == UINT64_MAX);
+    struct err failed;
+    err_set(&failed, ERR_NO_SPACE, "disk full");
+    struct lease_event event = event_of(LEASE_ON_DROPPED, 10);
+    event.verdict = &failed;
+    nothing(&event);
+    assert_true(lease_wake_ms(&table) == 10 + LEASE_DROP_RETRY_MS);
+    struct lease_event tick = event_of(LEASE_ON_TICK, 10 + LEASE_DROP_RETRY_MS);
+    assert_int_equal(step(&tick)->kind, LEASE_DO_DROP);
+    dropped(11 + LEASE_DROP_RETRY_MS);
+    assert_int_equal(table.count, 0);
 }
 
 static void test_peer_has_so_many_leases_and_no_more(void **state)
@@ -239,6 +301,9 @@ int main(void)
         TEST(test_lease_ends_when_a_right_goes),
         TEST(test_denied_describe_grants_nothing),
         TEST(test_end_drops_once),
+        TEST(test_nothing_is_granted_while_a_drop_of_that_id_is_under_way),
+        TEST(test_a_describe_that_finds_its_lease_expired_waits_for_the_drop),
+        TEST(test_a_drop_that_failed_is_done_again),
         TEST(test_peer_has_so_many_leases_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

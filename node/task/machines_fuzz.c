@@ -42,21 +42,21 @@ static void fuzz_task(struct fuzz *fuzz)
     uint8_t code = reader_u8(reader);
     if (code % 2 == 1 && code / 2 % ERR_CODE_COUNT != ERR_OK)
         err_set(&err, (enum err_code)(code / 2 % ERR_CODE_COUNT), "nonsense");
-    struct task_event event = {.kind = (enum task_event_kind)(reader_u8(reader) % 13),
-                               .now_ms = fuzz->now_ms,
-                               .random = reader_u64(reader),
-                               .request = request_near(fuzz),
-                               .err = &err};
+    struct task_event event = {
+        .kind = (enum task_event_kind)(reader_u8(reader) % (TASK_EVENT_COUNT + 1)),
+        .now_ms = fuzz->now_ms,
+        .random = reader_u64(reader),
+        .request = request_near(fuzz),
+        .err = &err};
     struct walk_need needs[FUZZ_NEEDS];
     enum walk_result results[FUZZ_NEEDS];
     uint8_t count = reader_u8(reader) % (FUZZ_NEEDS + 1);
     if (event.kind == TASK_ON_PLANNED) {
         fuzz_needs(fuzz, needs);
-        event.planned = (struct walk_plan){
-            .needs = needs, .need_count = count, .edge_partitions = {count, reader_u8(reader)}};
+        event.planned = (struct walk_plan){.needs = needs, .need_count = count};
     } else if (event.kind == TASK_ON_GOT) {
         for (size_t i = 0; i < FUZZ_NEEDS; i++)
-            results[i] = (enum walk_result)(reader_u8(reader) % 3);
+            results[i] = (enum walk_result)(reader_u8(reader) % (WALK_TAKEN + 1));
         const struct walk_request *request = walk_request_find(&fuzz->task.walk, event.request);
         if (request != NULL && request->item_count <= FUZZ_NEEDS && reader_u8(reader) % 4 != 0)
             count = (uint8_t)request->item_count;
@@ -77,13 +77,14 @@ static void fuzz_lease(struct fuzz *fuzz)
     struct err err = {0};
     if (reader_u8(reader) % 4 == 0)
         err_set(&err, ERR_DENIED, "nonsense");
-    struct lease_event event = {.kind = (enum lease_event_kind)(reader_u8(reader) % 9),
-                                .now_ms = fuzz->now_ms,
-                                .request = reader_u8(reader) % 4,
-                                .id = {{{reader_u8(reader) % 4}}},
-                                .peer = {{reader_u8(reader) % 2}},
-                                .arguments = {{reader_u8(reader) % 2}},
-                                .verdict = &err};
+    struct lease_event event = {
+        .kind = (enum lease_event_kind)(reader_u8(reader) % (LEASE_EVENT_COUNT + 1)),
+        .now_ms = fuzz->now_ms,
+        .request = reader_u8(reader) % 4,
+        .id = {{{reader_u8(reader) % 4}}},
+        .peer = {{reader_u8(reader) % 2}},
+        .arguments = {{reader_u8(reader) % 2}},
+        .verdict = &err};
     lease_actions_clear(&fuzz->lease_actions);
     lease_step(&fuzz->leases, &event, &fuzz->lease_actions);
 }

@@ -2,8 +2,6 @@
 
 #include <limits.h>
 
-#define TASK_EDGES_MAX (UINT64_C(1) << 20) /* beyond, edges of leaves count as distinct */
-
 /* ---- tables ---- */
 
 #define BIT(phase) (1U << (phase))
@@ -58,7 +56,6 @@ void task_init(struct task *task, const struct task_settings *settings)
 void task_deinit(struct task *task)
 {
     walk_deinit(&task->walk);
-    marks_deinit(&task->edges);
 }
 
 void task_actions_clear(struct task_actions *actions)
@@ -89,17 +86,6 @@ static void control_start(struct task *task, enum task_action_kind kind,
 {
     task->control = ++task->request_last;
     action_add(actions, kind, task->control);
-}
-
-/* ---- partitions at leaves' edges, counted once ---- */
-
-static void edge_count(struct task *task, uint64_t hash)
-{
-    if (hash == 0 || marks_has(&task->edges, hash))
-        return;
-    task->counters.partitions_moved++;
-    if (task->edges.used < TASK_EDGES_MAX)
-        marks_add(&task->edges, hash);
 }
 
 /* ---- ends and troubles ---- */
@@ -178,6 +164,12 @@ static enum err_code event_code(const struct task_event *event)
     return event->err == NULL ? ERR_OK : event->err->code;
 }
 
+/* Of the disk that an answer was to be written to: ours. A peer's own comes as ERR_BUSY. */
+static bool is_own_trouble(enum err_code code)
+{
+    return code == ERR_NO_SPACE || code == ERR_NO_DESCRIPTORS;
+}
+
 /* An error that the peer's answer, or the lack of one, brought outside of the walk. */
 static void peer_error(struct task *task, const struct task_event *event,
                        struct task_actions *actions)
@@ -185,6 +177,8 @@ static void peer_error(struct task *task, const struct task_event *event,
     enum err_class class = err_class(event_code(event));
     if (class == CLASS_PEER && ++task->wrong_answers >= task->settings.walk.wrong_bytes_tries)
         task_fail_peer(task, event->err, actions);
+    else if (is_own_trouble(event_code(event)))
+        task_trouble(task, &task->store, event, actions);
     else if (class == CLASS_PEER || class == CLASS_RETRY)
         task_trouble(task, &task->peer, event, actions);
     else
@@ -230,8 +224,9 @@ static void on_start(struct task *task, const struct task_event *event,
     if (task->phase != TASK_PHASE_QUEUED)
         return;
     task->counters = event->start.counters;
-    task->walk.counters.files_moved = task->counters.files_moved;
-    task->walk.counters.bytes_moved = task->counters.bytes_moved;
+    struct walk_counters *walk = &task->walk.counters;
+    walk->files_moved = walk->files_planned = task->counters.files_moved;
+    walk->bytes_moved = walk->bytes_planned = task->counters.bytes_moved;
     if (event->start.published) {
         task->state = TASK_DONE;
         task->leased = true; /* probably: it is ended at the end */
@@ -353,7 +348,7 @@ static void got_results(struct task *task, const struct task_event *event,
         reason = "an answer without what was asked for";
     } else {
         tries = walk_answered(&task->walk, event->request, event->got.results, WALK_LEFT);
-        if (results_count(event, WALK_STORED) > 0)
+        if (results_count(event, WALK_STORED) > 0) /* from the peer: not what is held or busy */
             task->peer = (struct task_trouble){0};
     }
     wrong_bytes(task, tries, reason, actions);
@@ -378,23 +373,12 @@ static void on_got(struct task *task, const struct task_event *event, struct tas
     if (code == ERR_LEASE_GONE) {
         if (task->leased) /* the first of several answers */
             lease_lost(task, event, actions);
-    } else if (code == ERR_NO_SPACE) {
+    } else if (is_own_trouble(code)) {
         task_trouble(task, &task->store, event, actions);
     } else if (class == CLASS_RETRY) {
         task_trouble(task, &task->peer, event, actions);
     } else {
         task_fail_peer(task, event->err, actions);
-    }
-}
-
-static void pages_counted(struct task *task)
-{
-    const struct walk_item *item;
-    TAILQ_FOREACH(item, &task->walk.committing, link)
-    {
-        task->counters.partitions_moved += item->partitions_moved;
-        edge_count(task, item->edge_partitions[0]);
-        edge_count(task, item->edge_partitions[1]);
     }
 }
 
@@ -413,7 +397,6 @@ static void on_committed(struct task *task, const struct task_event *event,
         return;
     }
     task->store = (struct task_trouble){0};
-    pages_counted(task);
     walk_committed(&task->walk);
 }
 
@@ -425,9 +408,11 @@ static void on_published(struct task *task, const struct task_event *event,
     task->publishing = false;
     enum err_code code = event_code(event);
     if (code == ERR_OK) {
-        struct task_counters *counters = &task->counters;
-        if (counters->bytes_total > counters->bytes_moved)
-            counters->bytes_skipped = counters->bytes_total - counters->bytes_moved;
+        uint64_t wire_bytes = task->counters.wire_bytes; /* goes on */
+        task->counters = event->counters;
+        task->counters.wire_bytes = wire_bytes;
+        task->walk.counters.files_moved = event->counters.files_moved;
+        task->walk.counters.bytes_moved = event->counters.bytes_moved;
         task->state = TASK_DONE;
         task->peer = (struct task_trouble){0};
         phase_set(task, TASK_PHASE_RECEIPT);
@@ -465,8 +450,20 @@ static void on_finished(struct task *task, const struct task_event *event,
             event->now_ms + pause_ms(&task->settings, task->store.tries, event->random);
         return;
     }
+    if (task->outcome != TASK_DONE) { /* as recorded; DONE's were final at the publish */
+        task->walk.counters.files_moved = event->counters.files_moved;
+        task->walk.counters.bytes_moved = event->counters.bytes_moved;
+    }
     task->state = task->outcome;
     phase_set(task, TASK_PHASE_ENDED);
+}
+
+static void on_released(struct task *task, const struct task_event *event,
+                        struct task_actions *actions)
+{
+    (void)event;
+    (void)actions;
+    walk_released(&task->walk);
 }
 
 static void on_cancel(struct task *task, const struct task_event *event,
@@ -493,7 +490,8 @@ static event_function *const event_functions[TASK_EVENT_COUNT] = {
     [TASK_ON_PLANNED] = on_planned,     [TASK_ON_GOT] = on_got,
     [TASK_ON_COMMITTED] = on_committed, [TASK_ON_PUBLISHED] = on_published,
     [TASK_ON_RECEIPTED] = on_receipted, [TASK_ON_FINISHED] = on_finished,
-    [TASK_ON_CANCEL] = on_cancel,       [TASK_ON_TICK] = on_tick,
+    [TASK_ON_RELEASED] = on_released,   [TASK_ON_CANCEL] = on_cancel,
+    [TASK_ON_TICK] = on_tick,
 };
 
 /* ---- what to do next ---- */

@@ -14,7 +14,7 @@
  * 1. PUBLISH is asked for only when the top of the walk is done: every page and file of the
  *    snapshot was found held at a plan or was in a commit that succeeded (CLOSED).
  * 2. Nothing that was learnt before a restart is relied on: the walk begins at the root again, and
- *    the store says what is held. Counters of the record are a hint for show.
+ *    the store says what is held. Counters go on from the record's.
  * 3. Pauses lie between retry_pause_min_ms and retry_pause_max_ms, and end in FAILED after
  *    retry_total_ms without progress.
  * 4. A state once DONE, FAILED or CANCELLED never changes.
@@ -24,7 +24,6 @@
 #ifndef NODE_TASK_TASK_H
 #define NODE_TASK_TASK_H
 
-#include "node/task/marks.h"
 #include "node/task/walk.h"
 #include "proto/ids.h"
 
@@ -105,6 +104,7 @@ void task_actions_deinit(struct task_actions *actions);
     X(TASK_ON_PUBLISHED, "published")                                                              \
     X(TASK_ON_RECEIPTED, "receipted")                                                              \
     X(TASK_ON_FINISHED, "finished")                                                                \
+    X(TASK_ON_RELEASED, "released")                                                                \
     X(TASK_ON_CANCEL, "cancel")                                                                    \
     X(TASK_ON_TICK, "tick")
 
@@ -118,7 +118,7 @@ enum task_event_kind {
 /* XCOPY's result row, as far as the machine knows it. */
 struct task_counters {
     uint64_t partitions_total; /* of the snapshot */
-    uint64_t partitions_moved; /* that name a file not held here when the task began */
+    uint64_t partitions_moved; /* that name a file not held here when the task began; at publish */
     uint64_t rows_total, bytes_total;
     uint64_t files_moved, bytes_moved; /* received and checked */
     uint64_t bytes_skipped;            /* what was not moved of bytes_total; set at publish */
@@ -137,15 +137,16 @@ struct task_event {
         struct {                           /* START: what the record says */
             bool published;                /* the snapshot is visible: only the receipt is left */
             bool cancel;                   /* it was asked to stop */
-            struct task_counters counters; /* a hint, for show */
+            struct task_counters counters; /* of the time before */
         } start;
         struct {                   /* DESCRIBED */
             struct digest version; /* of what is under the lease: a walk goes on below the same */
             uint64_t partitions, rows, bytes;
         } described;
-        struct walk_plan planned; /* PLANNED */
-        struct {                  /* GOT, without err: one for each item */
-            const enum walk_result *results;
+        struct walk_plan planned;            /* PLANNED */
+        struct task_counters counters;       /* PUBLISHED, FINISHED: as recorded, final */
+        struct {                             /* GOT, without err: one for each item */
+            const enum walk_result *results; /* WALK_TAKEN: RELEASED comes when it is not */
             size_t result_count;
             const char *reason; /* of the first WALK_WRONG; may be NULL */
         } got;
@@ -189,7 +190,6 @@ struct task {
     bool cancel_wanted;
     unsigned wrong_answers; /* to describe and renew */
     struct walk walk;
-    struct marks edges; /* partitions at leaves' edges that were counted */
 };
 
 void task_init(struct task *task, const struct task_settings *settings);

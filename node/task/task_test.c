@@ -87,8 +87,7 @@ static uint64_t described(struct fixture *f)
 
 static void planned(struct fixture *f, uint64_t request, struct walk_need need)
 {
-    struct walk_plan plan = {
-        .needs = &need, .need_count = 1, .partitions_moved = 1, .edge_partitions = {42, 43}};
+    struct walk_plan plan = {.needs = &need, .need_count = 1};
     send(f, (struct task_event){.kind = TASK_ON_PLANNED, .request = request, .planned = plan});
 }
 
@@ -121,7 +120,12 @@ static void test_whole_way_from_check_to_ended(void **state)
     assert_int_equal(f->task.state, TASK_RUNNING);
     assert_null(find(f, TASK_DO_PUBLISH));
     answer_code(f, TASK_ON_COMMITTED, want(f, TASK_DO_COMMIT), ERR_OK);
-    answer_code(f, TASK_ON_PUBLISHED, want(f, TASK_DO_PUBLISH), ERR_OK);
+    struct task_event published = {.kind = TASK_ON_PUBLISHED,
+                                   .request = want(f, TASK_DO_PUBLISH),
+                                   .counters = f->task.counters};
+    published.counters.bytes_skipped = 40;
+    published.counters.partitions_moved = 4;
+    send(f, published);
     assert_int_equal(f->task.state, TASK_DONE);
     answer_code(f, TASK_ON_RECEIPTED, want(f, TASK_DO_RECEIPT), ERR_OK);
     assert_non_null(find(f, TASK_DO_END_LEASE));
@@ -134,8 +138,25 @@ static void test_whole_way_from_check_to_ended(void **state)
     assert_int_equal(counters->bytes_moved, 60);
     assert_int_equal(counters->bytes_skipped, 40);
     assert_int_equal(counters->wire_bytes, 20);
-    assert_int_equal(counters->partitions_moved, 2 + 2); /* two leaves, two edges seen twice */
+    assert_int_equal(counters->partitions_moved, 4);
     assert_true(task_wake_ms(&f->task) == UINT64_MAX);
+}
+
+/* A file that another task is pulling is neither asked for nor waited for by a commit, and counts only
+ * when it came for this one. */
+static void test_what_is_pulled_elsewhere_is_asked_for_again_when_released(void **state)
+{
+    struct fixture *f = *state;
+    got(f, file_asked(f), WALK_TAKEN);
+    assert_int_equal(f->actions.count, 0);
+    send(f, (struct task_event){.kind = TASK_ON_TICK});
+    assert_int_equal(f->actions.count, 0);
+    send(f, (struct task_event){.kind = TASK_ON_RELEASED});
+    got(f, want(f, TASK_DO_GET_FILES), WALK_HELD);
+    assert_int_equal(f->task.counters.files_moved, 0);
+    assert_int_equal(f->task.counters.bytes_moved, 0);
+    answer_code(f, TASK_ON_COMMITTED, want(f, TASK_DO_COMMIT), ERR_OK);
+    want(f, TASK_DO_PUBLISH);
 }
 
 static void test_nothing_is_published_before_the_commit_succeeded(void **state)
@@ -257,6 +278,17 @@ static void test_phase_says_since_when_it_waits(void **state)
     assert_string_equal(text, "pulling");
 }
 
+static void test_a_full_disk_of_ours_is_not_laid_to_the_peer(void **state)
+{
+    struct fixture *f = *state;
+    char text[128];
+    start(f);
+    answer_code(f, TASK_ON_CHECKED, want(f, TASK_DO_CHECK), ERR_OK);
+    answer_code(f, TASK_ON_DESCRIBED, want(f, TASK_DO_DESCRIBE), ERR_NO_SPACE);
+    task_phase_format(&f->task, f->now_ms, text, sizeof(text));
+    assert_string_equal(text, "waiting for this node's store since 0 s: because");
+}
+
 static void test_lease_is_renewed_every_twenty_seconds(void **state)
 {
     struct fixture *f = *state;
@@ -372,6 +404,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_whole_way_from_check_to_ended),
+        TEST(test_what_is_pulled_elsewhere_is_asked_for_again_when_released),
         TEST(test_nothing_is_published_before_the_commit_succeeded),
         TEST(test_denied_at_any_gate_fails),
         TEST(test_denied_at_publish_fails_and_ends_the_lease),
@@ -380,6 +413,7 @@ int main(void)
         TEST(test_changed_key_fails_at_once),
         TEST(test_pauses_grow_from_one_to_sixty_seconds_and_end_after_six_hours),
         TEST(test_phase_says_since_when_it_waits),
+        TEST(test_a_full_disk_of_ours_is_not_laid_to_the_peer),
         TEST(test_lease_is_renewed_every_twenty_seconds),
         TEST(test_lost_lease_is_asked_for_again_and_the_walk_goes_on),
         TEST(test_another_version_under_the_new_lease_begins_at_its_root),

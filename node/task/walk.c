@@ -3,6 +3,7 @@
 #define WALK_PAGE_REPLY_BYTES_MIN LIMIT_PAGE_MESSAGE_BYTES
 #define WALK_BATCH_PLACE_BYTES    KIB(256) /* of one request's places, which name the keys */
 #define WALK_BUCKETS_MIN          256
+#define BATCH_FEW_DIVISOR         16 /* of a reply: so many bytes go along with a large file */
 
 struct walk_limits walk_limits_default(void)
 {
@@ -119,6 +120,7 @@ static void lists_init(struct walk *walk)
 {
     TAILQ_INIT(&walk->pending[WALK_PAGE]);
     TAILQ_INIT(&walk->pending[WALK_FILE]);
+    TAILQ_INIT(&walk->elsewhere);
     TAILQ_INIT(&walk->requests);
     for (size_t i = 0; i < ARRAY_COUNT(walk->to_plan); i++)
         TAILQ_INIT(&walk->to_plan[i]);
@@ -133,6 +135,24 @@ void walk_init(struct walk *walk, const struct walk_limits *limits)
 {
     *walk = (struct walk){.limits = *limits};
     lists_init(walk);
+}
+
+void walk_set_window(struct walk *walk, size_t window_bytes, size_t batch_bytes, size_t requests)
+{
+    walk->limits.window_bytes = window_bytes;
+    walk->limits.batch_bytes = batch_bytes;
+    walk->limits.requests = requests;
+}
+
+bool walk_wants_window(const struct walk *walk)
+{
+    return walk->pending_count[WALK_PAGE] > 0 || walk->pending_count[WALK_FILE] > 0;
+}
+
+size_t walk_reply_bytes(const struct walk *walk)
+{
+    size_t in_flight = walk->request_count[WALK_PAGE] + walk->request_count[WALK_FILE];
+    return in_flight == 0 ? 0 : walk->reserved_bytes / in_flight;
 }
 
 static void requests_free(struct walk *walk)
@@ -151,6 +171,7 @@ void walk_deinit(struct walk *walk)
     requests_free(walk);
     items_free(&walk->pending[WALK_PAGE]);
     items_free(&walk->pending[WALK_FILE]);
+    items_free(&walk->elsewhere);
     for (size_t i = 0; i < ARRAY_COUNT(walk->to_plan); i++)
         items_free(&walk->to_plan[i]);
     items_free(&walk->planning);
@@ -166,9 +187,11 @@ void walk_reset(struct walk *walk)
 {
     struct walk_limits limits = walk->limits;
     struct walk_counters counters = walk->counters;
+    uint64_t generation = walk->generation + 1;
     walk_deinit(walk);
     walk_init(walk, &limits);
     walk->counters = counters;
+    walk->generation = generation;
 }
 
 void walk_begin(struct walk *walk)
@@ -211,14 +234,19 @@ static void page_released(struct walk *walk, struct walk_item *page)
     page_completed(walk, page);
 }
 
-static void file_arrived(struct walk *walk, struct walk_item *file)
+static void file_arrived(struct walk *walk, struct walk_item *file, bool moved)
 {
     file->state = WALK_COMPLETE;
     TAILQ_INSERT_TAIL(&walk->arrived, file, link);
     walk->arrived_count++;
-    walk->arrived_bytes += file->bytes;
-    walk->counters.files_moved++;
-    walk->counters.bytes_moved += file->bytes;
+    walk->arrived_bytes += moved ? file->bytes : 0;
+    if (moved) {
+        walk->counters.files_moved++;
+        walk->counters.bytes_moved += file->bytes;
+    } else {
+        walk->counters.files_planned--;
+        walk->counters.bytes_planned -= file->bytes;
+    }
     page_released(walk, file->parent);
     for (size_t i = 0; i < file->waiter_count; i++)
         page_released(walk, file->waiters[i]);
@@ -243,9 +271,10 @@ static bool plan_allowed(const struct walk *walk)
     if (walk->planning_count >= limits->plans)
         return false;
     bool others = !TAILQ_EMPTY(&walk->requests) || walk->planning_count > 0 ||
-                  walk->pending_count[WALK_PAGE] > 0 || walk->pending_count[WALK_FILE] > 0;
-    bool full = walk->pending_bytes >= limits->window_bytes ||
-                walk->pending_count[WALK_FILE] >= LIMIT_REQUEST_ITEMS ||
+                  walk->pending_count[WALK_PAGE] > 0 || walk->pending_count[WALK_FILE] > 0 ||
+                  walk->elsewhere_count > 0;
+    bool full = walk->pending_bytes + walk->elsewhere_bytes >= limits->window_bytes ||
+                walk->pending_count[WALK_FILE] + walk->elsewhere_count >= LIMIT_REQUEST_ITEMS ||
                 walk->page_count >= limits->pages_open;
     return !full || !others;
 }
@@ -332,9 +361,6 @@ bool walk_planned(struct walk *walk, uint64_t id, const struct walk_plan *plan)
     for (size_t i = 0; i < plan->need_count; i++)
         if (!need_possible(page, &needs[i]))
             return false;
-    page->partitions_moved = plan->partitions_moved;
-    page->edge_partitions[0] = plan->edge_partitions[0];
-    page->edge_partitions[1] = plan->edge_partitions[1];
     TAILQ_REMOVE(&walk->planning, page, link);
     walk->planning_count--;
     page->state = WALK_OPEN;
@@ -361,6 +387,15 @@ static enum walk_kind request_kind(const struct walk *walk)
     return walk->request_count[WALK_PAGE] < 2 ? WALK_PAGE : WALK_FILE;
 }
 
+/* A large file takes those few bytes before it along: alone they would hold a connection for a round
+ * trip, and tables whose columns are of very different sizes have such files in turns. */
+static bool batch_takes(const struct walk_limits *limits, size_t bytes, size_t more)
+{
+    if (bytes + more <= limits->batch_bytes)
+        return true;
+    return bytes <= limits->batch_bytes / BATCH_FEW_DIVISOR && bytes + more <= LIMIT_BODY_BYTES;
+}
+
 /* How many of the pending items go into one request, and what its reply may take. */
 static size_t batch_size(const struct walk *walk, enum walk_kind kind, size_t *ret_reply_bytes)
 {
@@ -375,7 +410,7 @@ static size_t batch_size(const struct walk *walk, enum walk_kind kind, size_t *r
         place_bytes += item->place_bytes;
         if (count == limits->batch_items || (count > 0 && place_bytes > WALK_BATCH_PLACE_BYTES))
             break;
-        if (kind == WALK_FILE && count > 0 && bytes + more > limits->batch_bytes)
+        if (kind == WALK_FILE && count > 0 && !batch_takes(limits, bytes, more))
             break;
         count++;
         bytes += more;
@@ -385,6 +420,16 @@ static size_t batch_size(const struct walk *walk, enum walk_kind kind, size_t *r
         bytes = limits->batch_bytes;
     *ret_reply_bytes = bytes;
     return count;
+}
+
+/* Invariant 5. Without anything in flight or in a commit there is nothing to wait for. */
+static bool volatile_full(const struct walk *walk, enum walk_kind kind, size_t reply_bytes)
+{
+    const struct walk_limits *limits = &walk->limits;
+    bool waits = walk->commit_runs || !TAILQ_EMPTY(&walk->requests);
+    return kind == WALK_FILE && waits &&
+           walk->reserved_bytes + reply_bytes + walk->arrived_bytes + walk->committing_bytes >
+               limits->commit_bytes + limits->window_bytes;
 }
 
 const struct walk_request *walk_request_next(struct walk *walk, uint64_t id)
@@ -397,6 +442,8 @@ const struct walk_request *walk_request_next(struct walk *walk, uint64_t id)
     size_t reply_bytes;
     size_t count = batch_size(walk, kind, &reply_bytes);
     if (in_flight > 0 && walk->reserved_bytes + reply_bytes > limits->window_bytes)
+        return NULL;
+    if (volatile_full(walk, kind, reply_bytes))
         return NULL;
     struct walk_request *request =
         mem_calloc(1, sizeof(*request) + count * sizeof(struct walk_item *));
@@ -427,13 +474,36 @@ const struct walk_request *walk_request_find(const struct walk *walk, uint64_t i
     return NULL;
 }
 
-/* Back to the head of the queue: what is deepest goes on first. */
+/* Back to the head of the queue: what is deepest goes on first. One that came wrong goes to the end:
+ * what the peer has right is not held up by what it has lost. */
 static void item_again(struct walk *walk, struct walk_item *item)
 {
     item->state = WALK_PENDING;
-    TAILQ_INSERT_HEAD(&walk->pending[item->kind], item, link);
+    if (item->tries > 0)
+        TAILQ_INSERT_TAIL(&walk->pending[item->kind], item, link);
+    else
+        TAILQ_INSERT_HEAD(&walk->pending[item->kind], item, link);
     walk->pending_count[item->kind]++;
     walk->pending_bytes += item->bytes;
+}
+
+static void item_elsewhere(struct walk *walk, struct walk_item *file)
+{
+    file->state = WALK_ELSEWHERE;
+    TAILQ_INSERT_TAIL(&walk->elsewhere, file, link);
+    walk->elsewhere_count++;
+    walk->elsewhere_bytes += file->bytes;
+}
+
+void walk_released(struct walk *walk)
+{
+    struct walk_item *file;
+    while ((file = TAILQ_LAST(&walk->elsewhere, walk_items)) != NULL) {
+        TAILQ_REMOVE(&walk->elsewhere, file, link);
+        item_again(walk, file);
+    }
+    walk->elsewhere_count = 0;
+    walk->elsewhere_bytes = 0;
 }
 
 unsigned walk_answered(struct walk *walk, uint64_t id, const enum walk_result *results,
@@ -454,12 +524,15 @@ unsigned walk_answered(struct walk *walk, uint64_t id, const enum walk_result *r
         enum walk_result result = results != NULL ? results[i] : all;
         if (result == WALK_WRONG && ++item->tries > tries)
             tries = item->tries;
-        if (result != WALK_STORED)
-            item_again(walk, item);
-        else if (item->kind == WALK_FILE)
-            file_arrived(walk, item);
-        else
+        bool is_file = item->kind == WALK_FILE;
+        if (is_file && result == WALK_TAKEN)
+            item_elsewhere(walk, item);
+        else if (is_file && (result == WALK_STORED || result == WALK_HELD))
+            file_arrived(walk, item, result == WALK_STORED);
+        else if (!is_file && result == WALK_STORED)
             page_arrived(walk, item);
+        else
+            item_again(walk, item);
     }
     mem_free(request);
     return tries;
@@ -480,7 +553,9 @@ static bool commit_due(const struct walk *walk, bool stalled)
         return false;
     for (size_t level = 0; level < ARRAY_COUNT(walk->to_plan); level++)
         if (!TAILQ_EMPTY(&walk->to_plan[level]))
-            return pending; /* planning waits for the window, the window for the peer */
+            /* planning waits for the window, the window for the peer or for other tasks, which may
+             * wait for what is to be committed here */
+            return pending || walk->elsewhere_count > 0;
     return true;
 }
 
@@ -495,6 +570,7 @@ bool walk_commit_next(struct walk *walk, bool stalled)
         TAILQ_INSERT_TAIL(&walk->committing, item, link);
     }
     walk->arrived_count = 0;
+    walk->committing_bytes = walk->arrived_bytes;
     walk->arrived_bytes = 0;
     for (size_t i = 0; i < walk->limits.commit_pages && walk->complete_count > 0; i++) {
         item = TAILQ_FIRST(&walk->complete);
@@ -511,6 +587,7 @@ void walk_committed(struct walk *walk)
 {
     ASSERT(walk->commit_runs);
     walk->commit_runs = false;
+    walk->committing_bytes = 0;
     struct walk_item *item;
     while ((item = TAILQ_FIRST(&walk->committing)) != NULL) {
         TAILQ_REMOVE(&walk->committing, item, link);

@@ -9,11 +9,16 @@
  * goes deepest first.
  *
  * Invariants:
- * 1. Bytes reserved by requests in flight are at most window_bytes, or one request is in flight.
+ * 1. Bytes reserved by requests in flight are at most window_bytes, or one request is in flight, or
+ *    the window was made smaller since they went out.
  * 2. A page is listed for a commit only after all its files arrived and all its children are listed
  *    in the same commit before it, or were committed.
  * 3. One commit at a time, so that "arrived before" means "durable before".
  * 4. A file that two pages name is on its way once.
+ * 5. Files asked for or arrived and not yet durable are at most commit_bytes + window_bytes, or one
+ *    request: what a crash of either node makes to be pulled again.
+ * 6. What is elsewhere holds back no commit: so two tasks that wait for each other's files both
+ *    commit what they have, and release it.
  *
  * Pure: no clock, no chance, no I/O, no threads. `place` is the caller's own encoding of where an
  * item stands in the tree; the walk only carries it. What is done about errors: task.h.
@@ -61,15 +66,12 @@ struct walk_need {
 struct walk_plan {
     const struct walk_need *needs; /* borrowed during the call */
     size_t need_count;
-    uint64_t partitions_moved; /* that stand in this leaf whole and name a file not held at first */
-    /* Hashes of the leaf's first and last partition, where moved: they may go on in its neighbours.
-     * 0 is none. */
-    uint64_t edge_partitions[2];
 };
 
 enum walk_state {
     WALK_PENDING,    /* to be asked for */
     WALK_IN_FLIGHT,  /* asked for */
+    WALK_ELSEWHERE,  /* file: another task of this node is pulling it */
     WALK_TO_PLAN,    /* page: staged */
     WALK_PLANNING,   /* page: the caller reads it */
     WALK_OPEN,       /* page: waits for its children and files */
@@ -85,10 +87,8 @@ struct walk_item {
     size_t waiter_count;
     struct digest digest;
     uint64_t bytes;
-    uint64_t waiting;          /* page: children and files on their way */
-    uint64_t plan;             /* page: id of the plan that runs */
-    uint64_t partitions_moved; /* page: as struct walk_plan */
-    uint64_t edge_partitions[2];
+    uint64_t waiting; /* page: children and files on their way */
+    uint64_t plan;    /* page: id of the plan that runs */
     enum walk_kind kind;
     enum walk_state state;
     uint8_t level;
@@ -122,6 +122,9 @@ struct walk {
     struct walk_items pending[2]; /* by kind */
     size_t pending_count[2];
     uint64_t pending_bytes;
+    struct walk_items elsewhere; /* files */
+    size_t elsewhere_count;
+    uint64_t elsewhere_bytes;
     struct walk_requests requests;
     size_t request_count[2];
     size_t reserved_bytes;
@@ -133,8 +136,9 @@ struct walk {
     struct walk_items arrived;    /* files */
     struct walk_items committing; /* both */
     size_t complete_count, arrived_count;
-    uint64_t arrived_bytes;
-    size_t page_count; /* pages known at the moment, in whatever state */
+    uint64_t arrived_bytes, committing_bytes;
+    size_t page_count;   /* pages known at the moment, in whatever state */
+    uint64_t generation; /* how often it was reset */
     bool commit_runs;
     bool begun, done;
     struct walk_item **buckets; /* files by digest */
@@ -142,6 +146,11 @@ struct walk {
 };
 
 void walk_init(struct walk *walk, const struct walk_limits *limits);
+/* Other limits for the requests from now on; what is in flight stays. */
+void walk_set_window(struct walk *walk, size_t window_bytes, size_t batch_bytes, size_t requests);
+/* More would be asked for if the window allowed it. */
+bool walk_wants_window(const struct walk *walk);
+size_t walk_reply_bytes(const struct walk *walk); /* mean of the requests in flight; 0: none is */
 void walk_deinit(struct walk *walk);
 /* Forgets all that is on its way; counters stay. Answers that come later are unknown ids. */
 void walk_reset(struct walk *walk);
@@ -163,12 +172,16 @@ enum walk_result {
     WALK_STORED, /* page: checked and staged; file: checked and handed to the store */
     WALK_WRONG,  /* wrong bytes */
     WALK_LEFT,   /* not answered: ask again */
+    WALK_HELD,   /* file: another task has brought it meanwhile, and it is relied on */
+    WALK_TAKEN   /* file: another task is pulling it: waits for walk_released */
 };
 
 /* One result for each item of a known request (results == NULL: all of them are `all`). Returns the
  * most tries with wrong bytes that one of its items has now. */
 unsigned walk_answered(struct walk *walk, uint64_t id, const enum walk_result *results,
                        enum walk_result all);
+/* Another task may have brought, or given up, what was elsewhere: it is asked for again. */
+void walk_released(struct walk *walk);
 
 /* Moves what is complete into a commit if there is reason for one: enough is there, or nothing else
  * goes on (`stalled`: nothing is asked for at the moment). True: list walk->committing, commit its

@@ -116,6 +116,74 @@ static void test_window_and_batch_bound_what_is_in_flight(void **state)
     walk_deinit(&walk);
 }
 
+/* Large and tiny files in turns, as columns of different sizes make them: a tiny one goes with the
+ * large one after it, and no request is for a tiny one alone but the last. */
+static void test_few_bytes_go_along_with_a_large_file(void **state)
+{
+    (void)state;
+    struct walk_limits limits = walk_limits_default();
+    limits.window_bytes = 4 * LIMIT_BODY_BYTES;
+    limits.batch_bytes = 1600;
+    struct walk walk;
+    walk_at_leaf(&walk, &limits);
+    static const struct {
+        uint64_t bytes;
+        size_t request; /* that it goes with */
+    } cases[] = {{5000, 0}, {60, 1},  {40, 1},   {5000, 1}, {100, 2},
+                 {5000, 2}, {101, 3}, {5000, 4}, {50, 5},   {LIMIT_BODY_BYTES - 49, 6},
+                 {100, 7}};
+    struct walk_need files[ARRAY_COUNT(cases)];
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        files[i] = file_need(10 + i, cases[i].bytes);
+    assert_true(plan(&walk, 2, files, ARRAY_COUNT(cases)));
+    size_t at = 0;
+    for (size_t request = 0; at < ARRAY_COUNT(cases); request++) {
+        const struct walk_request *want = walk_request_next(&walk, 3 + request);
+        assert_non_null(want);
+        assert_true(want->reply_bytes <= LIMIT_BODY_BYTES);
+        for (size_t i = 0; i < want->item_count; i++, at++)
+            assert_int_equal(cases[at].request, request);
+    }
+    walk_deinit(&walk);
+}
+
+static void test_a_window_that_changes_counts_from_the_next_request_on(void **state)
+{
+    (void)state;
+    struct walk_limits limits = walk_limits_default();
+    limits.window_bytes = 100;
+    limits.batch_bytes = 20;
+    struct walk walk;
+    walk_at_leaf(&walk, &limits);
+    assert_false(walk_wants_window(&walk));
+    struct walk_need files[30];
+    for (uint64_t i = 0; i < 30; i++)
+        files[i] = file_need(10 + i, 20);
+    assert_true(plan(&walk, 2, files, 30));
+    uint64_t id = 3;
+    while (walk_request_next(&walk, id) != NULL)
+        id++;
+    assert_int_equal(walk.reserved_bytes, 100);
+    assert_true(walk_wants_window(&walk));
+    walk_set_window(&walk, 200, 40, 100);
+    while (walk_request_next(&walk, id) != NULL)
+        id++;
+    assert_int_equal(walk.reserved_bytes, 180);
+    assert_int_equal(walk_reply_bytes(&walk), 180 / 7);
+    walk_set_window(&walk, 60, 20, 100); /* what is out stays out */
+    assert_null(walk_request_next(&walk, id));
+    for (uint64_t answered = 3; answered < id; answered++)
+        walk_answered(&walk, answered, NULL, WALK_STORED);
+    assert_int_equal(walk_reply_bytes(&walk), 0);
+    for (uint64_t next = id; walk_request_next(&walk, next) != NULL;)
+        next++;
+    assert_int_equal(walk.reserved_bytes, 60);
+    walk_set_window(&walk, 200, 20, 4);
+    assert_non_null(walk_request_next(&walk, id + 3));
+    assert_null(walk_request_next(&walk, id + 4)); /* four at once */
+    walk_deinit(&walk);
+}
+
 static void test_one_file_larger_than_the_window_goes_alone(void **state)
 {
     (void)state;
@@ -171,9 +239,9 @@ static void test_results_are_taken_one_by_one_and_wrong_ones_counted(void **stat
     enum walk_result results[3] = {WALK_STORED, WALK_WRONG, WALK_LEFT};
     assert_int_equal(walk_answered(&walk, 3, results, WALK_LEFT), 1);
     const struct walk_request *request = walk_request_next(&walk, 4);
-    assert_int_equal(request->item_count, 2); /* in their old order */
-    struct digest first = digest_number(11);
-    assert_true(digest_equal(&request->items[0]->digest, &first));
+    assert_int_equal(request->item_count, 2); /* what came wrong does not hold up the other */
+    struct digest wrong = digest_number(11);
+    assert_true(digest_equal(&request->items[1]->digest, &wrong));
     assert_int_equal(walk_answered(&walk, 4, NULL, WALK_WRONG), 2);
     assert_int_equal(walk_answered(&walk, 4, NULL, WALK_WRONG), 0); /* unknown by now */
     walk_deinit(&walk);
@@ -239,12 +307,100 @@ static void test_memory_follows_the_window_and_not_the_table(void **state)
     walk_deinit(&walk);
 }
 
+static void test_what_a_crash_would_lose_is_bounded_while_a_commit_runs(void **state)
+{
+    (void)state;
+    struct walk_limits limits = walk_limits_default();
+    limits.window_bytes = 10;
+    limits.commit_bytes = 20;
+    limits.batch_items = 1;
+    struct walk walk;
+    walk_at_leaf(&walk, &limits);
+    struct walk_need files[8];
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++)
+        files[i] = file_need(10 + i, 10);
+    assert_true(plan(&walk, 2, files, ARRAY_COUNT(files)));
+    for (uint64_t id = 3; id < 5; id++) {
+        assert_non_null(walk_request_next(&walk, id));
+        assert_int_equal(walk_answered(&walk, id, NULL, WALK_STORED), 0);
+    }
+    assert_true(walk_commit_next(&walk, false)); /* 20 bytes, not durable yet */
+    assert_non_null(walk_request_next(&walk, 6));
+    assert_int_equal(walk_answered(&walk, 6, NULL, WALK_STORED), 0);
+    assert_null(walk_request_next(&walk, 7)); /* 20 and 10 would be lost already */
+    walk_committed(&walk);
+    assert_non_null(walk_request_next(&walk, 7));
+    walk_deinit(&walk);
+}
+
+/* Two tasks that wait for each other's files: each commits what it has, and so releases it. */
+static void test_what_is_elsewhere_holds_back_no_commit(void **state)
+{
+    (void)state;
+    struct walk_limits limits = walk_limits_default();
+    limits.window_bytes = 10;
+    struct walk walk;
+    walk_at_leaf(&walk, &limits);
+    struct walk_need files[2] = {file_need(10, 5), file_need(11, 5)};
+    assert_true(plan(&walk, 2, files, 2));
+    assert_int_equal(walk_request_next(&walk, 3)->item_count, 2);
+    const enum walk_result results[2] = {WALK_STORED, WALK_TAKEN};
+    assert_int_equal(walk_answered(&walk, 3, results, WALK_LEFT), 0);
+    assert_null(walk_request_next(&walk, 4));
+    assert_true(walk_commit_next(&walk, false));
+    assert_int_equal(walk.counters.files_moved, 1);
+    walk_committed(&walk);
+    assert_false(walk_commit_next(&walk, false));
+    walk_released(&walk);
+    const struct walk_request *again = walk_request_next(&walk, 5);
+    assert_int_equal(again->item_count, 1);
+    assert_true(digest_equal(&again->items[0]->digest, &files[1].digest));
+    assert_int_equal(walk_answered(&walk, 5, NULL, WALK_HELD), 0);
+    assert_int_equal(walk.counters.files_moved, 1);
+    assert_true(walk_commit_next(&walk, false));
+    walk_committed(&walk);
+    assert_true(walk_done(&walk));
+    walk_deinit(&walk);
+}
+
+/* ... and also while what is elsewhere fills the window, so that nothing more is planned. */
+static void test_a_window_full_of_what_is_elsewhere_lets_a_commit_go(void **state)
+{
+    (void)state;
+    struct walk_limits limits = walk_limits_default();
+    limits.window_bytes = 10;
+    limits.batch_items = 1;
+    limits.plans = 1;
+    struct walk walk;
+    walk_init(&walk, &limits);
+    walk_begin(&walk);
+    assert_non_null(walk_plan_next(&walk, 1));
+    struct walk_need leaves[2] = {page_need(1, 0, true), page_need(2, 0, true)};
+    assert_true(plan(&walk, 1, leaves, 2));
+    assert_non_null(walk_plan_next(&walk, 2));
+    struct walk_need files[2] = {file_need(10, 5), file_need(11, 10)};
+    assert_true(plan(&walk, 2, files, 2));
+    assert_non_null(walk_request_next(&walk, 3));
+    assert_int_equal(walk_answered(&walk, 3, NULL, WALK_STORED), 0);
+    assert_non_null(walk_request_next(&walk, 4));
+    assert_int_equal(walk_answered(&walk, 4, NULL, WALK_TAKEN), 0);
+    assert_null(walk_plan_next(&walk, 5));
+    assert_null(walk_request_next(&walk, 5));
+    assert_true(walk_commit_next(&walk, false));
+    walk_deinit(&walk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_that_is_all_held_asks_for_nothing),
         cmocka_unit_test(test_children_are_committed_before_parents_and_files_before_both),
+        cmocka_unit_test(test_what_a_crash_would_lose_is_bounded_while_a_commit_runs),
+        cmocka_unit_test(test_what_is_elsewhere_holds_back_no_commit),
+        cmocka_unit_test(test_a_window_full_of_what_is_elsewhere_lets_a_commit_go),
         cmocka_unit_test(test_window_and_batch_bound_what_is_in_flight),
+        cmocka_unit_test(test_few_bytes_go_along_with_a_large_file),
+        cmocka_unit_test(test_a_window_that_changes_counts_from_the_next_request_on),
         cmocka_unit_test(test_one_file_larger_than_the_window_goes_alone),
         cmocka_unit_test(test_file_named_twice_is_asked_for_once),
         cmocka_unit_test(test_results_are_taken_one_by_one_and_wrong_ones_counted),

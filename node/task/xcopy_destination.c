@@ -2,7 +2,12 @@
 
 #include <stdatomic.h>
 
+#include "node/task/repair.h"
+#include "node/log.h"
 #include "node/task/xcopy_pull.h"
+#include "store/crash.h"
+#include "store/held.h"
+#include "store/pages.h"
 
 #define TASK_KEPT_MS (24 * 3600 * 1000)
 
@@ -12,12 +17,23 @@ struct tasks {
     struct pull **pulls;  /* in order of start; only the loop takes one out */
     size_t pull_count, pull_capacity;
     bool stopped;                            /* the loop's */
+    struct claims claims;                    /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
 };
 
 bool tasks_stopped(const struct tasks *tasks)
 {
     return tasks->stopped;
+}
+
+const struct tasks_options *tasks_options_get(const struct tasks *tasks)
+{
+    return &tasks->options;
+}
+
+struct claims *tasks_claims(struct tasks *tasks)
+{
+    return &tasks->claims;
 }
 
 void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes)
@@ -36,15 +52,18 @@ struct tasks_traffic tasks_traffic_get(struct tasks *tasks)
 
 /* ---- the list ---- */
 
-static void list_add(struct tasks *tasks, struct pull *pull)
+static void list_add_locked(struct tasks *tasks, struct pull *pull)
 {
-    pthread_mutex_lock(&tasks->lock);
     if (tasks->pull_count == tasks->pull_capacity) {
         tasks->pull_capacity = tasks->pull_capacity == 0 ? 16 : 2 * tasks->pull_capacity;
         tasks->pulls = mem_realloc(tasks->pulls, tasks->pull_capacity, sizeof(struct pull *));
     }
     tasks->pulls[tasks->pull_count++] = pull;
-    pthread_mutex_unlock(&tasks->lock);
+}
+
+static bool id_equal(const struct task_id *a, const struct task_id *b)
+{
+    return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
 static size_t list_count(struct tasks *tasks)
@@ -64,13 +83,57 @@ static struct pull *list_at(struct tasks *tasks, size_t i)
     return pull;
 }
 
+static bool name_equal(struct span a, struct span b)
+{
+    return a.len == b.len && strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
+}
+
+/* How many have not ended; with a project: of that destination. Under the lock. */
+static size_t list_active_locked(const struct tasks *tasks, const struct span *project)
+{
+    size_t active = 0;
+    for (size_t i = 0; i < tasks->pull_count; i++) {
+        const struct pull *pull = tasks->pulls[i];
+        bool counts = project == NULL || name_equal(pull->token.destination.project, *project);
+        active += counts && !atomic_load(&pull->ended);
+    }
+    return active;
+}
+
+/* Takes the pull unless there are enough, of its project or in all. */
+static enum err_code list_admit(struct tasks *tasks, struct pull *pull, struct err *err)
+{
+    const struct span *project = &pull->token.destination.project;
+    pthread_mutex_lock(&tasks->lock);
+    size_t of_project = list_active_locked(tasks, project);
+    size_t of_all = list_active_locked(tasks, NULL);
+    bool known = false;
+    for (size_t i = 0; i < tasks->pull_count; i++)
+        known = known || id_equal(&tasks->pulls[i]->record.id, &pull->record.id);
+    if (!known && of_project < TASKS_PER_PROJECT && of_all < TASKS_ACTIVE_MAX) {
+        list_add_locked(tasks, pull);
+        pthread_mutex_unlock(&tasks->lock);
+        return ERR_OK;
+    }
+    pthread_mutex_unlock(&tasks->lock);
+    if (known)
+        return err_set(err, ERR_BUSY, "this task is being recorded; ask again");
+    if (of_project >= TASKS_PER_PROJECT)
+        return err_set(err, ERR_TASK_LIMIT,
+                       "%d XCOPY tasks of project %.*s run or wait already; submit again when one "
+                       "has ended (SHOW TASKS)",
+                       TASKS_PER_PROJECT, SPAN_PRINTF(*project));
+    return err_set(err, ERR_TASK_LIMIT, "%d tasks run or wait on this node already",
+                   TASKS_ACTIVE_MAX);
+}
+
 /* With a reference. */
 static struct pull *list_find(struct tasks *tasks, const struct task_id *id)
 {
     struct pull *found = NULL;
     pthread_mutex_lock(&tasks->lock);
     for (size_t i = 0; i < tasks->pull_count && found == NULL; i++)
-        if (memcmp(tasks->pulls[i]->record.id.b, id->b, sizeof(id->b)) == 0)
+        if (id_equal(&tasks->pulls[i]->record.id, id))
             found = tasks->pulls[i];
     if (found != NULL)
         pull_ref(found);
@@ -105,6 +168,7 @@ static enum err_code record_forget(struct tasks *tasks, const struct task_id *id
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     uint8_t key[XCOPY_KEY_BYTES];
+    TRY(tally_end(tasks->options.store, id, err));
     catalog_delete(&change, FAMILY_TASKS, xcopy_key('t', id, key));
     return catalog_commit(tasks->options.store, &change, CATALOG_USE_RESERVE, err);
 }
@@ -118,48 +182,145 @@ static void forget_on_worker(void *argument)
     pull_unref(pull);
 }
 
-/* On the loop: the oldest that has ended goes when there are too many. */
+static void list_remove(struct tasks *tasks, size_t i)
+{
+    pthread_mutex_lock(&tasks->lock);
+    memmove(&tasks->pulls[i], &tasks->pulls[i + 1],
+            (tasks->pull_count - i - 1) * sizeof(struct pull *));
+    tasks->pull_count--;
+    pthread_mutex_unlock(&tasks->lock);
+}
+
+/* On the loop: those that could not be recorded go, and the oldest that have ended when there are
+ * too many. */
 static void list_trim(struct tasks *tasks)
 {
-    size_t count = list_count(tasks);
-    for (size_t i = 0; count > TASKS_KEPT_MAX && i < count; i++) {
+    for (size_t i = 0; i < list_count(tasks);) {
         struct pull *pull = list_at(tasks, i);
-        if (!pull_idle(pull))
+        bool refused = atomic_load(&pull->ended) && !atomic_load(&pull->recorded);
+        if (!refused && (list_count(tasks) <= TASKS_KEPT_MAX || !pull_idle(pull))) {
+            i++;
             continue;
-        pthread_mutex_lock(&tasks->lock);
-        memmove(&tasks->pulls[i], &tasks->pulls[i + 1],
-                (tasks->pull_count - i - 1) * sizeof(struct pull *));
-        tasks->pull_count--;
-        pthread_mutex_unlock(&tasks->lock);
-        if (workers_post(tasks->options.workers, forget_on_worker, pull, NULL) != ERR_OK)
+        }
+        list_remove(tasks, i);
+        if (refused || workers_post(tasks->options.workers, forget_on_worker, pull, NULL) != ERR_OK)
             pull_unref(pull);
-        return;
     }
 }
 
 /* ---- on the loop: which ones run ---- */
 
-static void begin_waiting(void *argument)
+/* Those of one account may need the same files from now on. */
+static void list_share(struct tasks *tasks, struct pull *begun)
 {
-    struct tasks *tasks = argument;
-    size_t running = 0;
-    if (!tasks->stopped)
-        list_trim(tasks);
-    for (size_t i = 0; i < list_count(tasks); i++)
-        running += pull_runs(list_at(tasks, i));
-    for (size_t i = 0; i < list_count(tasks) && !tasks->stopped; i++) {
+    for (size_t i = 0; i < list_count(tasks); i++) {
         struct pull *pull = list_at(tasks, i);
-        bool waits = pull->machine.phase == TASK_PHASE_QUEUED && pull->record.ended_ms == 0;
-        if (!waits || running >= TASKS_RUNNING_MAX)
+        if (pull == begun || !pull_runs(pull) || pull->account.n != begun->account.n)
             continue;
-        pull_start(pull, pull->cancel_recorded);
-        running += pull_runs(pull);
+        pull->shared = true;
+        begun->shared = true;
     }
 }
 
-void tasks_pull_ended(struct tasks *tasks)
+/* May one more of this peer's begin? Who waits for a peer (or the disk) keeps none of another peer
+ * from running. */
+static bool may_begin(struct tasks *tasks, const struct pull *next)
+{
+    size_t running = 0, of_source = 0;
+    for (size_t i = 0; i < list_count(tasks); i++) {
+        const struct pull *pull = list_at(tasks, i);
+        if (!pull_runs(pull))
+            continue;
+        running += !task_waits(&pull->machine);
+        of_source += span_equal(pull->token.source.region, next->token.source.region);
+    }
+    return running < TASKS_RUNNING_MAX && of_source < TASKS_RUNNING_PER_SOURCE;
+}
+
+static void begin_waiting(void *argument)
+{
+    struct tasks *tasks = argument;
+    if (!tasks->stopped)
+        list_trim(tasks);
+    for (size_t i = 0; i < list_count(tasks) && !tasks->stopped; i++) {
+        struct pull *pull = list_at(tasks, i);
+        bool queued = pull->machine.phase == TASK_PHASE_QUEUED && pull->record.ended_ms == 0 &&
+                      atomic_load(&pull->recorded);
+        if (!queued || !may_begin(tasks, pull))
+            continue;
+        pull_start(pull, pull->cancel_recorded);
+        list_share(tasks, pull);
+    }
+}
+
+void tasks_pull_gave_way(struct tasks *tasks)
 {
     loop_post(tasks->options.loop, begin_waiting, tasks);
+}
+
+/* ---- on the loop: repairs ---- */
+
+struct repair_add {
+    struct tasks *tasks;
+    struct pull *pull;
+    bool now;
+};
+
+static bool repair_due(const struct pull *old, bool now)
+{
+    bool failed = old->status.state == TASK_FAILED || old->status.state == TASK_CANCELLED;
+    return pull_idle(old) && (now || !failed || old->end_ms + REPAIR_PAUSE_MS < loop_now_ms());
+}
+
+static void on_repair(void *argument)
+{
+    struct repair_add *add = argument;
+    struct tasks *tasks = add->tasks;
+    size_t count = list_count(tasks), at = 0;
+    while (at < count && !id_equal(&list_at(tasks, at)->record.id, &add->pull->record.id))
+        at++;
+    struct pull *old = at < count ? list_at(tasks, at) : NULL;
+    if (tasks->stopped || (old != NULL && !repair_due(old, add->now))) {
+        pull_unref(add->pull);
+        return;
+    }
+    if (old != NULL)
+        list_remove(tasks, at);
+    pull_unref(old);
+    atomic_store(&add->pull->recorded, true); /* by what it repairs: it has no record */
+    pthread_mutex_lock(&tasks->lock);
+    list_add_locked(tasks, add->pull);
+    pthread_mutex_unlock(&tasks->lock);
+    begin_waiting(tasks);
+}
+
+void tasks_repair_add(struct tasks *tasks, struct pull *pull, bool now)
+{
+    struct repair_add add = {.tasks = tasks, .pull = pull, .now = now};
+    if (!loop_call(tasks->options.loop, on_repair, &add))
+        pull_unref(pull);
+}
+
+static void on_released(void *argument)
+{
+    struct pull *pull = argument;
+    if (!tasks_stopped(pull->tasks))
+        pull_released(pull);
+    pull_unref(pull);
+}
+
+/* Not at once: the task that releases may be in the middle of its step. */
+void tasks_released(struct tasks *tasks, const struct pull *by)
+{
+    for (size_t i = 0; i < list_count(tasks); i++) {
+        struct pull *pull = list_at(tasks, i);
+        if (pull == by || !pull->waits_elsewhere || pull->account.n != by->account.n)
+            continue;
+        pull->waits_elsewhere = false;
+        pull_ref(pull);
+        if (!loop_post(tasks->options.loop, on_released, pull))
+            pull_unref(pull);
+    }
 }
 
 static void on_cancel(void *argument)
@@ -180,23 +341,78 @@ static void on_stop(void *argument)
 
 /* ---- records ---- */
 
-static enum err_code record_load(struct tasks *tasks, struct span record, struct err *err)
+/* A record that cannot be read must not keep the node from starting, nor its pages from being
+ * cleaned up: it is kept under another key for whoever looks for the reason. */
+static enum err_code record_set_aside(struct tasks *tasks, const struct task_id *id,
+                                      struct span record, const struct err *reason, struct err *err)
 {
-    struct pull *pull = pull_new(tasks, &tasks->options, record, err);
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    uint8_t key[XCOPY_KEY_BYTES];
+    char text[TASK_ID_TEXT_BYTES];
+    log_event(LOG_ERROR, "a task's record was set aside",
+              LOG_TEXT("task", task_id_format(id, text)), LOG_TEXT("error", reason->message));
+    TRY(staged_drop(tasks->options.store, id, err));
+    TRY(tally_end(tasks->options.store, id, err));
+    catalog_delete(&change, FAMILY_TASKS, xcopy_key('t', id, key));
+    catalog_delete(&change, FAMILY_TASKS, xcopy_key('c', id, key));
+    catalog_put(&change, FAMILY_TASKS, xcopy_key('x', id, key), record);
+    return catalog_commit(tasks->options.store, &change, CATALOG_USE_RESERVE, err);
+}
+
+/* Its record is whole, its token is not: it has failed, and says so. */
+static enum err_code record_fail(struct tasks *tasks, struct xcopy_record *record,
+                                 const struct err *reason, struct err *err)
+{
+    TRY(staged_drop(tasks->options.store, &record->id, err));
+    record->state = TASK_FAILED;
+    record->error = ERR_CORRUPT;
+    record->message = span_text(reason->message);
+    record->ended_ms = xcopy_now_ms();
+    TRY(xcopy_record_commit(tasks->options.store, record, CATALOG_USE_RESERVE, err));
+    return tally_end(tasks->options.store, &record->id, err);
+}
+
+static enum err_code counters_go_on(struct tasks *tasks, struct pull *pull, struct err *err)
+{
+    struct tally tally;
+    if (pull->record.published || pull->record.ended_ms != 0)
+        return ERR_OK; /* final */
+    TRY(tally_read(tasks->options.store, &pull->record.id, &tally, err));
+    pull->record.counters.files_moved = tally.files;
+    pull->record.counters.bytes_moved = tally.bytes;
+    pull_status_begin(pull);
+    return ERR_OK;
+}
+
+static enum err_code record_load(struct tasks *tasks, const struct task_id *id, struct span encoded,
+                                 struct err *err)
+{
+    struct xcopy_record record;
+    struct token token;
+    struct err reason;
+    if (xcopy_record_decode(encoded, &record, &reason) != ERR_OK || !id_equal(&record.id, id))
+        return record_set_aside(tasks, id, encoded, &reason, err);
+    BYTES_CLEANUP struct bytes failed = {0};
+    if (token_decode(record.token, &token, &reason) != ERR_OK && record.ended_ms == 0) {
+        TRY(record_fail(tasks, &record, &reason, err));
+        xcopy_record_encode(&record, &failed);
+        encoded = bytes_span(&failed);
+    }
+    if (!tasks->options.clock_doubted && record.ended_ms != 0 &&
+        record.ended_ms + TASK_KEPT_MS < xcopy_now_ms())
+        return record_forget(tasks, id, err);
+    struct pull *pull = pull_new(tasks, &tasks->options, encoded, err);
     if (pull == NULL)
         return err->code;
-    uint64_t ended_ms = pull->record.ended_ms;
-    if (ended_ms != 0 && ended_ms + TASK_KEPT_MS < xcopy_now_ms()) {
-        struct task_id id = pull->record.id;
-        pull_unref(pull);
-        return record_forget(tasks, &id, err);
-    }
-    list_add(tasks, pull);
+    atomic_store(&pull->recorded, true);
+    pthread_mutex_lock(&tasks->lock);
+    list_add_locked(tasks, pull);
+    pthread_mutex_unlock(&tasks->lock);
+    TRY(counters_go_on(tasks, pull, err));
     uint8_t key[XCOPY_KEY_BYTES];
     BYTES_CLEANUP struct bytes ignored = {0};
-    return catalog_find(tasks->options.store, NULL, FAMILY_TASKS,
-                        xcopy_key('c', &pull->record.id, key), &ignored, &pull->cancel_recorded,
-                        err);
+    return catalog_find(tasks->options.store, NULL, FAMILY_TASKS, xcopy_key('c', id, key), &ignored,
+                        &pull->cancel_recorded, err);
 }
 
 static enum err_code records_each(struct tasks *tasks, struct bytes *all, struct err *err)
@@ -210,9 +426,48 @@ static enum err_code records_each(struct tasks *tasks, struct bytes *all, struct
         TRY(db_iter_next(iter, &key, &value, &found, err));
         if (!found)
             return ERR_OK;
+        if (key.len != XCOPY_KEY_BYTES)
+            continue; /* nobody's */
+        bytes_append(all, key.data + 1, key.len - 1);
         bytes_append_u32(all, (uint32_t)value.len);
         bytes_append_span(all, value);
     }
+}
+
+/* A repair has no record: what it had staged when the node ended is nobody's. Another one begins
+ * anew, if there is still something to repair. */
+struct orphans {
+    struct store *store;
+    struct bytes ids;
+};
+
+static enum err_code orphan_note(void *context, const struct task_id *task, struct err *err)
+{
+    struct orphans *orphans = context;
+    BYTES_CLEANUP struct bytes record = {0};
+    uint8_t key[XCOPY_KEY_BYTES];
+    bool found;
+    TRY(catalog_find(orphans->store, NULL, FAMILY_TASKS, xcopy_key('t', task, key), &record, &found,
+                     err));
+    if (!found)
+        bytes_append(&orphans->ids, task->b, sizeof(task->b));
+    return ERR_OK;
+}
+
+static enum err_code orphans_drop(struct store *store, struct err *err)
+{
+    struct orphans orphans = {.store = store};
+    enum err_code code = staged_tasks_each(store, orphan_note, &orphans, err);
+    struct reader reader = reader_of(bytes_span(&orphans.ids));
+    while (code == ERR_OK && reader.left.len > 0) {
+        struct task_id id;
+        reader_copy(&reader, id.b, sizeof(id.b));
+        code = staged_drop(store, &id, err);
+        if (code == ERR_OK)
+            code = tally_end(store, &id, err);
+    }
+    bytes_deinit(&orphans.ids);
+    return code;
 }
 
 static int created_order(const void *a, const void *b)
@@ -228,12 +483,14 @@ static enum err_code records_load(struct tasks *tasks, struct err *err)
     TRY(records_each(tasks, &all, err));
     struct reader reader = reader_of(bytes_span(&all));
     while (reader.left.len > 0) {
+        struct task_id id;
+        reader_copy(&reader, id.b, sizeof(id.b));
         struct span record = reader_span(&reader, reader_u32(&reader));
-        TRY(record_load(tasks, record, err));
+        TRY(record_load(tasks, &id, record, err));
     }
     if (tasks->pull_count > 0)
         qsort(tasks->pulls, tasks->pull_count, sizeof(struct pull *), created_order);
-    return ERR_OK;
+    return orphans_drop(tasks->options.store, err);
 }
 
 /* ---- life ---- */
@@ -267,6 +524,7 @@ void tasks_free(struct tasks *tasks)
     for (size_t i = 0; i < tasks->pull_count; i++)
         pull_unref(tasks->pulls[i]);
     mem_free(tasks->pulls);
+    claims_deinit(&tasks->claims);
     pthread_mutex_destroy(&tasks->lock);
     mem_free(tasks);
 }
@@ -283,11 +541,6 @@ static struct task_id order_id(const struct tasks_order *order)
     struct task_id id;
     memcpy(id.b, digest.b, sizeof(id.b));
     return id;
-}
-
-static bool name_equal(struct span a, struct span b)
-{
-    return a.len == b.len && strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
 }
 
 static enum err_code order_check(struct tasks *tasks, const struct tasks_order *order,
@@ -313,37 +566,55 @@ static enum err_code order_check(struct tasks *tasks, const struct tasks_order *
                        "(here CREATE TABLE ... CLONE restores a snapshot)",
                        SPAN_PRINTF(order->source_region));
     if (peers_find_region(tasks->options.peers, order->source_region) == NULL)
-        return err_set(err, ERR_PARAMETER, "region %.*s is not known to %s",
-                       SPAN_PRINTF(order->source_region), tasks->options.region);
+        return peers_unknown(tasks->options.peers, order->source_region, err);
     return ERR_OK;
 }
 
-static enum err_code tasks_limit(struct tasks *tasks, struct err *err)
+static struct xcopy_record record_new(const struct tasks_order *order, const struct task_id *id,
+                                      struct account_id account)
 {
-    if (tasks_active(tasks) >= TASKS_PER_PROJECT)
-        return err_set(err, ERR_TASK_LIMIT, "%d tasks run or wait already", TASKS_PER_PROJECT);
-    return ERR_OK;
+    return (struct xcopy_record){.id = *id,
+                                 .state = TASK_QUEUED,
+                                 .account = account,
+                                 .expires_ms = order->expires_ms,
+                                 .created_ms = xcopy_now_ms(),
+                                 .principal = span_text(order->principal->name),
+                                 .statement = order->statement,
+                                 .token = order->token};
 }
 
-static enum err_code record_make(const struct tasks_order *order, const struct task_id *id,
-                                 struct account_id account, struct tasks *tasks,
-                                 struct bytes *ret_record, struct err *err)
+static enum err_code record_make(struct tasks *tasks, const struct xcopy_record *record,
+                                 const struct audit_record *audit, struct err *err)
 {
-    const struct xcopy_record record = {.id = *id,
-                                        .state = TASK_QUEUED,
-                                        .account = account,
-                                        .expires_ms = order->expires_ms,
-                                        .created_ms = xcopy_now_ms(),
-                                        .principal = span_text(order->principal->name),
-                                        .statement = order->statement,
-                                        .token = order->token};
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     uint8_t key[XCOPY_KEY_BYTES];
-    catalog_expect_absent(&change, FAMILY_TASKS, xcopy_key('t', id, key));
-    xcopy_record_put(&change, &record);
+    catalog_expect_absent(&change, FAMILY_TASKS, xcopy_key('t', &record->id, key));
+    xcopy_record_put(&change, record);
+    if (audit != NULL)
+        audit_put(&change, audit);
     TRY(catalog_commit(tasks->options.store, &change, CATALOG_KEEP_RESERVE, err));
-    xcopy_record_encode(&record, ret_record);
+    CRASH_POINT(CRASH_TASK_RECORDED);
     return ERR_OK;
+}
+
+/* In the list before it is durable, so that those who come at once are counted; it begins when it
+ * is. */
+static enum err_code task_make(struct tasks *tasks, const struct xcopy_record *record,
+                               const struct audit_record *audit, struct err *err)
+{
+    BYTES_CLEANUP struct bytes encoded = {0};
+    xcopy_record_encode(record, &encoded);
+    struct pull *pull = pull_new(tasks, &tasks->options, bytes_span(&encoded), err);
+    if (pull == NULL)
+        return err->code;
+    if (list_admit(tasks, pull, err) != ERR_OK) {
+        pull_unref(pull);
+        return err->code;
+    }
+    enum err_code code = record_make(tasks, record, audit, err);
+    atomic_store(code == ERR_OK ? &pull->recorded : &pull->ended, true);
+    loop_post(tasks->options.loop, begin_waiting, tasks);
+    return code;
 }
 
 enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
@@ -352,7 +623,10 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
     struct task_id id = order_id(order);
     struct pull *known = list_find(tasks, &id);
     if (known != NULL) { /* the statement came again */
+        bool recorded = atomic_load(&known->recorded);
         pull_unref(known);
+        if (!recorded)
+            return err_set(err, ERR_BUSY, "this task is being recorded; ask again");
         *ret_id = id;
         return ERR_OK;
     }
@@ -365,25 +639,26 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
                                         .region = tasks->options.region};
     struct xcopy_target target;
     TRY(xcopy_rights_destination(&rights, order->token, &arena, &target, err));
-    TRY(tasks_limit(tasks, err));
-    BYTES_CLEANUP struct bytes record = {0};
-    TRY(record_make(order, &id, target.owner, tasks, &record, err));
-    struct pull *pull = pull_new(tasks, &tasks->options, bytes_span(&record), err);
-    if (pull == NULL)
-        return err->code;
-    list_add(tasks, pull);
-    loop_post(tasks->options.loop, begin_waiting, tasks);
+    const struct xcopy_record record = record_new(order, &id, target.owner);
+    TRY(task_make(tasks, &record, order->audit, err));
     *ret_id = id;
     return ERR_OK;
+}
+
+static enum err_code task_missing(const struct task_id *id, struct err *err)
+{
+    char text[TASK_ID_TEXT_BYTES];
+    return err_set(err, ERR_NOT_FOUND, "no task %s; SHOW TASKS lists them",
+                   task_id_format(id, text));
 }
 
 static enum err_code cancel_record(struct tasks *tasks, const struct principal *principal,
                                    const struct pull *pull, struct err *err)
 {
     const struct task_id *id = &pull->record.id;
-    char text[TASK_ID_TEXT_BYTES];
-    if (principal->account.n != pull->record.account.n && !principal->operator)
-        return err_set(err, ERR_DENIED, "task %s is another account's", task_id_format(id, text));
+    if (!principal->operator&& !authorise_task(principal, pull->record.account,
+                                               pull->record.principal))
+        return task_missing(id, err);
     if (pull->record.ended_ms != 0)
         return ERR_OK;
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
@@ -396,9 +671,8 @@ enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principa
                            const struct task_id *id, struct err *err)
 {
     struct pull *pull = list_find(tasks, id);
-    char text[TASK_ID_TEXT_BYTES];
     if (pull == NULL)
-        return err_set(err, ERR_NOT_FOUND, "no task %s", task_id_format(id, text));
+        return task_missing(id, err);
     enum err_code code = cancel_record(tasks, principal, pull, err);
     if (code != ERR_OK || !loop_post(tasks->options.loop, on_cancel, pull))
         pull_unref(pull);
@@ -407,6 +681,23 @@ enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principa
 
 /* ---- status ---- */
 
+/* Statements have a limit of their own, and many tasks are listed together. */
+static struct span statement_shown(struct span statement, struct arena *arena)
+{
+    static const char more[] = "...";
+    if (statement.len <= TASK_STATEMENT_SHOWN_BYTES)
+        return arena_copy(arena, statement);
+    size_t len = TASK_STATEMENT_SHOWN_BYTES - (sizeof(more) - 1);
+    while (len > 0 && (statement.data[len] & 0xC0) == 0x80)
+        len--; /* not within a character */
+    uint8_t *shown = arena_alloc(arena, 1, TASK_STATEMENT_SHOWN_BYTES);
+    if (shown == NULL)
+        return span_of(NULL, 0);
+    memcpy(shown, statement.data, len);
+    memcpy(shown + len, more, sizeof(more) - 1);
+    return span_of(shown, len + sizeof(more) - 1);
+}
+
 static enum err_code status_get(struct pull *pull, struct arena *arena,
                                 struct task_status *ret_status, struct err *err)
 {
@@ -414,13 +705,14 @@ static enum err_code status_get(struct pull *pull, struct arena *arena,
     struct task_status status = pull->status;
     uint64_t start_ms = pull->start_ms;
     uint64_t end_ms = pull->end_ms;
+    uint64_t before_ms = pull->before_ms;
     pthread_mutex_unlock(&pull->lock);
     if (start_ms != 0)
-        status.elapsed_ms = (end_ms != 0 ? end_ms : loop_now_ms()) - start_ms;
+        status.elapsed_ms = before_ms + (end_ms != 0 ? end_ms : loop_now_ms()) - start_ms;
     else if (status.ended_ms > status.started_ms)
         status.elapsed_ms = status.ended_ms - status.started_ms;
     status.principal = arena_copy(arena, pull->record.principal);
-    status.statement = arena_copy(arena, pull->record.statement);
+    status.statement = statement_shown(pull->record.statement, arena);
     if (status.principal.data == NULL || status.statement.data == NULL)
         return err_set(err, ERR_LIMIT, "too many tasks to list");
     *ret_status = status;
@@ -431,42 +723,39 @@ enum err_code tasks_status(struct tasks *tasks, const struct task_id *id, struct
                            struct task_status *ret_status, struct err *err)
 {
     struct pull *pull = list_find(tasks, id);
-    char text[TASK_ID_TEXT_BYTES];
     if (pull == NULL)
-        return err_set(err, ERR_NOT_FOUND, "no task %s", task_id_format(id, text));
+        return task_missing(id, err);
     enum err_code code = status_get(pull, arena, ret_status, err);
     pull_unref(pull);
     return code;
 }
 
-enum err_code tasks_list(struct tasks *tasks, struct arena *arena, struct task_status **ret_list,
-                         size_t *ret_count, struct err *err)
+enum err_code tasks_list(struct tasks *tasks, const struct principal *principal,
+                         struct arena *arena, struct task_status **ret_list, size_t *ret_count,
+                         struct err *err)
 {
-    size_t count;
+    size_t count, listed = 0;
     struct pull **pulls = list_copy(tasks, &count);
     struct task_status *list = arena_alloc(arena, count + 1, sizeof(*list));
     enum err_code code = list != NULL ? ERR_OK : err_set(err, ERR_LIMIT, "too many tasks to list");
-    for (size_t i = 0; i < count && code == ERR_OK; i++)
-        code = status_get(pulls[count - 1 - i], arena, &list[i], err);
+    for (size_t i = count; i-- > 0 && code == ERR_OK;) {
+        if (atomic_load(&pulls[i]->recorded) &&
+            authorise_task(principal, pulls[i]->account, pulls[i]->record.principal))
+            code = status_get(pulls[i], arena, &list[listed++], err);
+    }
     list_copy_free(pulls, count);
     if (code != ERR_OK)
         return code;
     *ret_list = list;
-    *ret_count = count;
+    *ret_count = listed;
     return ERR_OK;
 }
 
 size_t tasks_active(struct tasks *tasks)
 {
-    size_t active = 0;
-    size_t count;
-    struct pull **pulls = list_copy(tasks, &count);
-    for (size_t i = 0; i < count; i++) {
-        pthread_mutex_lock(&pulls[i]->lock);
-        active += pulls[i]->status.state <= TASK_RUNNING;
-        pthread_mutex_unlock(&pulls[i]->lock);
-    }
-    list_copy_free(pulls, count);
+    pthread_mutex_lock(&tasks->lock);
+    size_t active = list_active_locked(tasks, NULL);
+    pthread_mutex_unlock(&tasks->lock);
     return active;
 }
 

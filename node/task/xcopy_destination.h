@@ -5,7 +5,9 @@
  *         -> links closed, workers and loop stopped -> tasks_free
  *
  * A task is a record in family `tasks` from its start on: after a restart tasks_open goes on with
- * all that had not ended. At most TASKS_RUNNING_MAX run at once, the others are QUEUED.
+ * all that had not ended. TASKS_RUNNING_PER_SOURCE have begun at once from one source and
+ * TASKS_RUNNING_MAX run in all, those that wait for their peer not counted; the others are QUEUED;
+ * beyond TASKS_PER_PROJECT none is taken.
  *
  * Threads: machines belong to the loop thread; store work runs on the workers; what is below may be
  * called from any thread but the loop's and may block on the store.
@@ -19,8 +21,13 @@
 #include "node/task/xcopy_rights.h"
 #include "node/workers.h"
 
-#define TASKS_RUNNING_MAX 4
-#define TASKS_KEPT_MAX    4096 /* ended ones that are still shown; the oldest go */
+/* Each task that runs may have a window of replies in memory, and more of them from one source share
+ * its bandwidth without being done sooner. From one source, because tasks that wait for a peer go on
+ * waiting for hours and must not keep back those of another. */
+#define TASKS_RUNNING_PER_SOURCE 4
+#define TASKS_RUNNING_MAX        16
+#define TASKS_ACTIVE_MAX         LIMIT_LISTED_TASKS
+#define TASKS_KEPT_MAX           4096 /* with ended ones that are still shown; the oldest of these go */
 
 struct tasks;
 
@@ -32,6 +39,7 @@ struct tasks_options { /* all borrowed until tasks_free */
     const struct principals *principals;
     const struct identity *identity;
     const char *region;
+    bool clock_doubted;      /* at the start: then no ended task is forgotten */
     struct walk_limits walk; /* zeroed: walk_limits_default() */
 };
 
@@ -51,36 +59,41 @@ struct tasks_order {
     struct span source_region, source_project, source_snapshot;
     struct span destination_project, destination_snapshot;
     uint64_t expires_ms; /* 0: never */
+    const struct audit_record
+        *audit; /* of the statement; goes into the commit of the task; or NULL */
 };
 
-/* The task is durable on return. ERR_TASK_LIMIT; ERR_DENIED, ERR_GATE ...: xcopy_rights.h;
+/* The task is durable on return. ERR_TASK_LIMIT: of its project; ERR_BUSY: ask again; ERR_DENIED, ERR_GATE ...: xcopy_rights.h;
  * ERR_PARAMETER: token and statement do not fit, or no such peer. */
 enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
                           struct task_id *ret_id, struct err *err) MUST_USE;
-/* ERR_NOT_FOUND; ERR_DENIED unless principal is of the account that started it. One that has ended
- * stays as it is. */
+/* ERR_NOT_FOUND, also for who may not see it (authorise_task; operators may cancel all). One that has
+ * ended stays as it is. */
 enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principal,
                            const struct task_id *id, struct err *err) MUST_USE;
+
+#define TASK_PHASE_BYTES (ERR_MESSAGE_BYTES + 96) /* why it waits comes whole */
 
 struct task_status {
     struct task_id id;
     enum task_state state;
-    char phase[160];
+    char phase[TASK_PHASE_BYTES];
     struct task_counters counters;
     uint64_t files_total, bytes_planned;       /* found missing so far */
     uint64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
     uint64_t elapsed_ms;                       /* from start to end or now */
     struct account_id account;
     struct err error;                 /* FAILED */
-    struct span principal, statement; /* in the arena */
+    struct span principal, statement; /* in the arena; at most TASK_STATEMENT_SHOWN_BYTES */
 };
 
 /* ERR_NOT_FOUND. Never blocks for long: for polling. */
 enum err_code tasks_status(struct tasks *tasks, const struct task_id *id, struct arena *arena,
                            struct task_status *ret_status, struct err *err) MUST_USE;
-/* Newest first. */
-enum err_code tasks_list(struct tasks *tasks, struct arena *arena, struct task_status **ret_list,
-                         size_t *ret_count, struct err *err) MUST_USE;
+/* Those that the principal may see, newest first. */
+enum err_code tasks_list(struct tasks *tasks, const struct principal *principal,
+                         struct arena *arena, struct task_status **ret_list, size_t *ret_count,
+                         struct err *err) MUST_USE;
 /* How many have not ended. */
 size_t tasks_active(struct tasks *tasks);
 /* Of replies since the start, before sealing. */

@@ -1,7 +1,6 @@
 #include "node/task/xcopy_pull.h"
 
 #define DEADLINE_CONTROL_MS 15000
-#define DEADLINE_BULK_MS    120000
 #define PHASE_REFRESH_MS    1000 /* of "waiting ... since 7 s" */
 
 /* ---- jobs ---- */
@@ -35,7 +34,7 @@ static void job_free(struct job *job)
     bytes_deinit(&job->described.claim);
     bytes_deinit(&job->reply_header);
     bytes_deinit(&job->places);
-    mem_free(job->reply_body);
+    link_body_free(job->reply_memory);
     mem_free(job->needs);
     mem_free(job->place_ends);
     mem_free(job);
@@ -140,11 +139,87 @@ static struct task_event job_event(struct job *job)
         event.described.partitions = described->version.totals.partitions;
         event.described.rows = described->version.totals.rows;
         event.described.bytes = described->version.totals.bytes;
+    } else if (job->answers == TASK_ON_PUBLISHED || job->answers == TASK_ON_FINISHED) {
+        event.counters = job->counters;
     }
     return event;
 }
 
+/* ---- claims ---- */
+
+static void claims_give_up(struct pull *pull, size_t released)
+{
+    if (released > 0)
+        tasks_released(pull->tasks, pull);
+}
+
+/* Files that did not come for this task, or are durable now. What was only sifted stays claimed: it
+ * is asked for next, and two tasks that give up at each other's sight would never end. */
+static void job_release(struct job *job)
+{
+    struct pull *pull = job->pull;
+    bool committed = job->answers == TASK_ON_COMMITTED;
+    bool got = job->answers == TASK_ON_GOT && job->err.code == ERR_OK && job->results != NULL &&
+               walk_request_find(&pull->machine.walk, job->request) != NULL;
+    size_t released = 0;
+    for (size_t i = 0; i < job->item_count; i++) {
+        const struct job_item *item = &job->items[i];
+        enum walk_result kept = job->after == NULL ? WALK_STORED : WALK_LEFT;
+        bool arrived = got && job->results[i] == kept;
+        if (item->kind == WALK_FILE && (committed || !arrived))
+            released +=
+                claims_release(tasks_claims(pull->tasks), pull->account, &item->digest, pull);
+    }
+    claims_give_up(pull, released);
+}
+
+/* What a walk had on its way when it was forgotten, or when its task began to wait for its peer,
+ * while another's may well answer. */
+static void walk_claims_check(struct pull *pull)
+{
+    bool forgotten = pull->generation != pull->machine.walk.generation;
+    bool waits = task_waits(&pull->machine) && !pull->waited;
+    pull->generation = pull->machine.walk.generation;
+    pull->waited = task_waits(&pull->machine);
+    if (!forgotten && !waits)
+        return;
+    claims_give_up(pull, claims_release_all(tasks_claims(pull->tasks), pull));
+}
+
+/* Claims what it can of a request for files; results: LEFT where it could, else TAKEN. */
+static bool job_claim(struct job *job)
+{
+    struct pull *pull = job->pull;
+    bool all = true;
+    results_begin(job);
+    for (size_t i = 0; i < job->item_count; i++) {
+        if (claims_take(tasks_claims(pull->tasks), pull->account, &job->items[i].digest, pull))
+            continue;
+        job->results[i] = WALK_TAKEN;
+        all = false;
+    }
+    return all;
+}
+
+/* Data connections for what describe offers come up while it, and pages, are on their way: each is
+ * three round trips away. At most one for so much as it carries in a round trip. */
+static void dial_early(struct pull *pull, uint64_t bytes)
+{
+    struct peer *peer = pull->peer;
+    if (peer == NULL || peer->link == NULL || pull->options->walk.window_bytes > 0)
+        return;
+    uint64_t most = WINDOW_CONNECTIONS_EARLY + bytes / WINDOW_CONNECTION_BYTES;
+    uint32_t early = peer->window.connections_early;
+    link_dial_early(peer->link, early < most ? early : (uint32_t)most);
+}
+
 static void finish_begin(struct pull *pull);
+
+static void pull_checked(struct pull *pull, const struct job *job)
+{
+    pull->record.held_since = job->held_since;
+    pull->project = job->project;
+}
 
 /* On the loop. */
 static void job_done(void *argument)
@@ -158,11 +233,17 @@ static void job_done(void *argument)
         epoch_leave(job);
     if (job->answers == TASK_ON_DESCRIBED)
         described_take(job);
+    if (job->answers == TASK_ON_CHECKED && job->err.code == ERR_OK)
+        pull_checked(pull, job);
+    if (job->answers == TASK_ON_COMMITTED || job->answers == TASK_ON_GOT)
+        job_release(job);
     if (job->answers == TASK_ON_GOT && job->item_count > 0)
         tasks_received(pull->tasks, job->items[0].kind, job->reply_bytes);
     struct task_event event = job_event(job);
     if (!tasks_stopped(pull->tasks))
         pull_step(pull, &event);
+    if (job->answers == TASK_ON_DESCRIBED && pull->machine.phase == TASK_PHASE_PULL)
+        dial_early(pull, pull->described.version.totals.bytes);
     job_free(job);
     if (pull->finish_request != 0 && pull->jobs == 0 && !tasks_stopped(pull->tasks))
         finish_begin(pull);
@@ -172,7 +253,8 @@ static void job_on_worker(void *argument)
 {
     struct job *job = argument;
     job->work(job);
-    bool posted = loop_post(job->pull->options->loop, job_done, job);
+    bool posted =
+        loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
     ASSERT(posted); /* the loop outlives the workers */
 }
 
@@ -181,7 +263,7 @@ static void job_post(struct job *job)
     job->counted = true;
     job->pull->jobs++;
     if (workers_post(job->pull->options->workers, job_on_worker, job, &job->err) != ERR_OK)
-        loop_post(job->pull->options->loop, job_done, job);
+        loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
 }
 
 static void job_copy_item(struct job *job, size_t at, const struct walk_item *item)
@@ -204,18 +286,32 @@ static void job_items(struct job *job, size_t count)
 
 /* ---- requests ---- */
 
+/* The operator compares: what is configured here, and what `strait pubkey` says there. */
+static void key_name(const struct pull *pull, struct err *err)
+{
+    char key[PUBLIC_IDENTITY_TEXT_BYTES];
+    (void)!err_wrap(err, "expected key %s", public_identity_format(&pull->peer->keys, key));
+}
+
 /* What a peer says of its own troubles is a reason to ask again, not the end. */
 static void reply_error(struct job *job, const struct link_reply *reply)
 {
     enum err_class class = err_class(reply->err.code);
+    if (reply->from_peer && class == CLASS_CORRUPT && job->item_count > 0) {
+        job->damaged = reply->err; /* its first item's: the others are asked for again */
+        return;
+    }
     bool own_trouble = class == CLASS_FATAL || class == CLASS_CORRUPT || class == CLASS_LIMIT ||
-                       class == CLASS_CANCELLED || reply->err.code == ERR_NO_SPACE;
+                       class == CLASS_CANCELLED || reply->err.code == ERR_NO_SPACE ||
+                       reply->err.code == ERR_NO_DESCRIPTORS;
     if (reply->from_peer && own_trouble)
         err_set(&job->err, ERR_BUSY, "it says: %s", reply->err.message);
     else if (reply->err.code == ERR_CANCELLED)
         err_set(&job->err, ERR_LOST, "%s", reply->err.message);
     else
         job->err = reply->err;
+    if (job->err.code == ERR_PEER_KEY)
+        key_name(job->pull, &job->err);
 }
 
 /* On the loop: the reply is here. */
@@ -243,10 +339,9 @@ static void on_reply(void *context, const struct link_reply *reply)
     } else {
         bytes_append_span(&job->reply_header, reply->header);
         job->reply_bytes = reply->body.len;
-        if (job->reply_body == NULL && reply->body.len > 0) {
-            job->reply_body = mem_alloc(reply->body.len);
-            memcpy(job->reply_body, reply->body.data, reply->body.len);
-        }
+        job->reply_memory = *reply->kept_body; /* there: no request here reserves memory */
+        job->reply_body = reply->body.data;
+        *reply->kept_body = NULL;
     }
     loop_post(job->pull->options->loop, job_replied, job);
 }
@@ -273,17 +368,14 @@ static void request_post(struct job *job, const struct outgoing *outgoing)
     }
     bool bulk = outgoing->method == PEER_GET_PAGES || outgoing->method == PEER_GET_FILES;
     struct span body = arena_copy(&job->arena, bytes_span(&outgoing->body));
-    if (job->reply_capacity > 0)
-        job->reply_body = mem_alloc(job->reply_capacity);
     const struct link_request request = {
         .method = (uint8_t)outgoing->method,
         .bulk = bulk,
         .header = bytes_span(&outgoing->header),
         .body = span_of(body.data, outgoing->body.len),
-        .reply_body = job->reply_body,
         .reply_body_bytes = job->reply_capacity > 0 ? (uint32_t)job->reply_capacity
                                                     : (uint32_t)LIMIT_PEER_DESCRIBED_BYTES,
-        .deadline_ms = bulk ? DEADLINE_BULK_MS : DEADLINE_CONTROL_MS,
+        .deadline_ms = bulk ? window_deadline_ms(&pull->peer->window) : DEADLINE_CONTROL_MS,
         .on_reply = on_reply,
         .context = job,
     };
@@ -301,11 +393,16 @@ static void lease_header(const struct pull *pull, uint32_t reply_bytes, struct s
 static void do_describe(struct pull *pull, const struct task_action *action)
 {
     struct job *job = job_new(pull, job_take_described, TASK_ON_DESCRIBED, action->request);
-    struct outgoing outgoing = {.method = PEER_DESCRIBE};
-    const struct peer_describe describe = {.task = pull->record.id, .token = pull->record.token};
+    const struct pull_repair *repair = &pull->repair;
+    struct outgoing outgoing = {.method = repair->is_one ? PEER_REPAIR : PEER_DESCRIBE};
+    const struct peer_describe describe = {
+        .task = pull->record.id,
+        .token =
+            repair->is_one ? span_of(repair->receipt, repair->receipt_bytes) : pull->record.token};
     peer_describe_encode(&describe, &outgoing.header);
     request_post(job, &outgoing);
     outgoing_deinit(&outgoing);
+    dial_early(pull, 0);
 }
 
 static void do_lease(struct pull *pull, const struct task_action *action, enum peer_method method,
@@ -331,16 +428,12 @@ static void do_end_lease(struct pull *pull, const struct task_action *action)
 static void do_receipt(struct pull *pull, const struct task_action *action)
 {
     struct job *job = job_new(pull, NULL, TASK_ON_RECEIPTED, action->request);
-    struct receipt receipt = {.lease = pull->described.lease,
-                              .version = pull->described.version.version,
-                              .root = pull->described.manifest_root,
-                              .signer = pull->rights.node,
-                              .published_ms = xcopy_now_ms()};
+    if (pull->repair.is_one) { /* the peer has one already */
+        loop_post(pull->options->loop, job_replied, job);
+        return;
+    }
     BYTES_CLEANUP struct bytes encoded = {0};
-    struct signature signature;
-    receipt_encode(&receipt, &encoded);
-    identity_sign(pull->options->identity, RECEIPT_DOMAIN, bytes_span(&encoded), &signature);
-    bytes_append(&encoded, signature.b, sizeof(signature.b));
+    receipt_make(pull, &pull->described, &encoded);
     struct outgoing outgoing = {.method = PEER_RECEIPT};
     lease_header(pull, 0, bytes_span(&encoded), &outgoing.header);
     request_post(job, &outgoing);
@@ -364,33 +457,106 @@ static enum err_code item_ask(const struct job_item *item, struct peer_item *ret
     return ERR_OK;
 }
 
-static void do_get(struct pull *pull, const struct task_action *action)
+static void get_post(struct job *job)
 {
-    const struct walk_request *want = action->want;
-    bool pages = want->kind == WALK_PAGE;
-    struct job *job =
-        job_new(pull, pages ? job_take_pages : job_take_files, TASK_ON_GOT, action->request);
+    bool pages = job->items[0].kind == WALK_PAGE;
     struct outgoing outgoing = {.method = pages ? PEER_GET_PAGES : PEER_GET_FILES};
-    struct peer_item *asks = mem_calloc(want->item_count, sizeof(*asks));
-    job_items(job, want->item_count);
-    job->reply_capacity = want->reply_bytes;
-    for (size_t i = 0; i < want->item_count && job->err.code == ERR_OK; i++) {
-        job_copy_item(job, i, want->items[i]);
+    struct peer_item *asks = mem_calloc(job->item_count, sizeof(*asks));
+    for (size_t i = 0; i < job->item_count; i++) {
         enum err_code code = item_ask(&job->items[i], &asks[i], &job->err);
         ASSERT(code == ERR_OK); /* our own encoding */
     }
-    lease_header(pull, (uint32_t)want->reply_bytes, span_of(NULL, 0), &outgoing.header);
-    peer_items_encode(asks, want->item_count, &outgoing.body);
+    lease_header(job->pull, (uint32_t)job->reply_capacity, span_of(NULL, 0), &outgoing.header);
+    peer_items_encode(asks, job->item_count, &outgoing.body);
+    job->work = pages ? job_take_pages : job_take_files;
+    job->after = NULL;
+    job->results = NULL;
     request_post(job, &outgoing);
     outgoing_deinit(&outgoing);
     mem_free(asks);
+}
+
+static void files_begin(struct job *job);
+
+static bool results_all_left(const struct job *job)
+{
+    for (size_t i = 0; i < job->item_count; i++)
+        if (job->results[i] != WALK_LEFT)
+            return false;
+    return true;
+}
+
+/* On the loop: what others have brought is known. Only when all is still missing and ours does the
+ * request go out; else the machine asks for the rest anew. */
+static void files_sifted(void *argument)
+{
+    struct job *job = argument;
+    struct pull *pull = job->pull;
+    bool late = pull->machine.phase == TASK_PHASE_FINISH || task_ended(&pull->machine);
+    if (job->err.code != ERR_OK || late || tasks_stopped(pull->tasks)) {
+        job->results = NULL;
+        job_done(job);
+        return;
+    }
+    bool refused = false, freed = false;
+    for (size_t i = 0; i < job->item_count; i++) {
+        if (job->results[i] != WALK_TAKEN)
+            continue;
+        if (claims_take(tasks_claims(pull->tasks), pull->account, &job->items[i].digest, pull)) {
+            job->results[i] = WALK_LEFT; /* given up meanwhile */
+            freed = true;
+        } else {
+            refused = true;
+        }
+    }
+    pull->waits_elsewhere = pull->waits_elsewhere || refused;
+    if (!results_all_left(job)) {
+        job_done(job);
+        return;
+    }
+    pull->jobs -= job->counted;
+    job->counted = false;
+    epoch_leave(job);
+    if (freed)
+        files_begin(job);
+    else
+        get_post(job);
+}
+
+/* A request for files: those that another task is pulling, or has brought, are not asked for. */
+static void files_begin(struct job *job)
+{
+    if (job_claim(job) && !job->pull->shared) {
+        get_post(job);
+        return;
+    }
+    job->work = job_sift;
+    job->after = files_sifted;
+    epoch_enter(job);
+    job_post(job);
+}
+
+static void do_get(struct pull *pull, const struct task_action *action)
+{
+    const struct walk_request *want = action->want;
+    struct job *job = job_new(pull, NULL, TASK_ON_GOT, action->request);
+    job_items(job, want->item_count);
+    job->reply_capacity = want->reply_bytes;
+    for (size_t i = 0; i < want->item_count; i++)
+        job_copy_item(job, i, want->items[i]);
+    if (want->kind == WALK_PAGE)
+        get_post(job);
+    else
+        files_begin(job);
 }
 
 /* ---- work of this node ---- */
 
 static void do_check(struct pull *pull, const struct task_action *action)
 {
-    job_post(job_new(pull, job_check, TASK_ON_CHECKED, action->request));
+    struct job *job = job_new(pull, job_check, TASK_ON_CHECKED, action->request);
+    job->counters = pull->machine.counters;
+    job_post(job);
 }
 
 static void do_plan(struct pull *pull, const struct task_action *action)
@@ -406,6 +572,7 @@ static void do_plan(struct pull *pull, const struct task_action *action)
 static void do_commit(struct pull *pull, const struct task_action *action)
 {
     struct job *job = job_new(pull, job_commit, TASK_ON_COMMITTED, action->request);
+    job->counters = pull->machine.counters;
     size_t count = 0;
     const struct walk_item *item;
     TAILQ_FOREACH(item, action->commit, link)
@@ -418,6 +585,7 @@ static void do_commit(struct pull *pull, const struct task_action *action)
     {
         job_copy_item(job, count++, item);
     }
+    described_copy(&pull->described, &job->described);
     epoch_enter(job);
     struct epoch *epoch = job->epoch;
     pull->epoch = NULL; /* what comes from now on goes to the next */
@@ -448,6 +616,8 @@ static void finish_begin(struct pull *pull)
     job->outcome_err = pull->machine.err;
     described_copy(&pull->described, &job->described);
     job->counters = pull->machine.counters;
+    if (pull->epoch != NULL && pull->epoch->commit == NULL)
+        epoch_enter(job); /* what has arrived is kept: the next try need not fetch it */
     job_post(job);
 }
 
@@ -456,6 +626,51 @@ static void do_finish(struct pull *pull, const struct task_action *action)
     pull->finish_request = action->request;
     if (pull->jobs == 0)
         finish_begin(pull);
+}
+
+/* ---- how much is asked for ---- */
+
+/* The peer's window is measured on all that it sends and shared evenly by the pulls that run. */
+static void window_share(struct pull *pull)
+{
+    struct peer *peer = pull->peer;
+    const struct window *window = &peer->window;
+    size_t bytes = window->bytes / peer->pulls;
+    size_t batch_bytes = window->batch_bytes;
+    size_t requests = 2 * bytes / batch_bytes;
+    if (requests < WINDOW_REQUESTS_MIN)
+        requests = WINDOW_REQUESTS_MIN;
+    walk_set_window(&pull->machine.walk, bytes, batch_bytes, requests);
+}
+
+static void window_update(struct pull *pull)
+{
+    struct peer *peer = pull->peer;
+    if (!pull->counted || pull->options->walk.window_bytes > 0)
+        return;
+    struct link_status status;
+    link_status(peer->link, &status);
+    const struct window_event event = {.now_us = pool_now_us(),
+                                       .received_bytes = status.received_bytes,
+                                       .round_trip_us = status.round_trip_us,
+                                       .reply_bytes = walk_reply_bytes(&pull->machine.walk),
+                                       .limited = walk_wants_window(&pull->machine.walk)};
+    uint32_t connections = peer->window.connections;
+    window_step(&peer->window, &event);
+    if (peer->window.connections != connections)
+        link_set_data_connections(peer->link, peer->window.connections);
+    window_share(pull);
+}
+
+static void pull_count(struct pull *pull, bool runs)
+{
+    if (pull->peer == NULL || pull->peer->link == NULL || pull->counted == runs)
+        return;
+    pull->counted = runs;
+    if (runs)
+        pull->peer->pulls++;
+    else
+        pull->peer->pulls--;
 }
 
 /* ---- the machine ---- */
@@ -499,13 +714,16 @@ static void status_update(struct pull *pull)
         status->ended_ms = xcopy_now_ms();
     }
     pthread_mutex_unlock(&pull->lock);
+    if (done)
+        atomic_store(&pull->ended, true);
     if (!ended)
         return;
+    pull_count(pull, false);
     epoch_drop(pull->epoch);
     epoch_drop(pull->last_epoch);
     pull->epoch = pull->last_epoch = NULL;
     loop_timer_cancel(pull->options->loop, &pull->timer);
-    tasks_pull_ended(pull->tasks);
+    tasks_pull_gave_way(pull->tasks);
 }
 
 static void on_timer(void *argument)
@@ -517,9 +735,14 @@ static void on_timer(void *argument)
 static void pull_step(struct pull *pull, struct task_event *event)
 {
     event->now_ms = loop_now_ms();
+    window_update(pull);
     randombytes_buf(&event->random, sizeof(event->random));
     task_actions_clear(&pull->actions);
+    bool waited = task_waits(&pull->machine);
     task_step(&pull->machine, event, &pull->actions);
+    walk_claims_check(pull);
+    if (!waited && task_waits(&pull->machine))
+        tasks_pull_gave_way(pull->tasks);
     for (size_t i = 0; i < pull->actions.count; i++) {
         const struct task_action *action = &pull->actions.list[i];
         action_functions[action->kind](pull, action);
@@ -536,37 +759,8 @@ static void pull_step(struct pull *pull, struct task_event *event)
 
 /* ---- life ---- */
 
-struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
-                      struct span record_bytes, struct err *err)
+void pull_status_begin(struct pull *pull)
 {
-    struct pull *pull = mem_calloc(1, sizeof(*pull));
-    pthread_mutex_init(&pull->lock, NULL);
-    pull->refs = 1;
-    pull->tasks = tasks;
-    pull->options = options;
-    bytes_append_span(&pull->record_bytes, record_bytes);
-    struct task_settings settings = task_settings_default("?");
-    task_init(&pull->machine, &settings);
-    if (xcopy_record_decode(bytes_span(&pull->record_bytes), &pull->record, err) != ERR_OK ||
-        token_decode(pull->record.token, &pull->token, err) != ERR_OK) {
-        pull_unref(pull);
-        return NULL;
-    }
-    pull->rights = (struct xcopy_rights){.store = options->store,
-                                         .principals = options->principals,
-                                         .node = identity_public(options->identity)->sign,
-                                         .region = options->region};
-    pull->account = pull->record.account;
-    pull->peer = peers_find_region(options->peers, pull->token.source.region);
-    snprintf(pull->machine.settings.peer, sizeof(pull->machine.settings.peer), "%.*s",
-             SPAN_PRINTF(pull->token.source.region));
-    if (options->walk.window_bytes > 0)
-        pull->machine.settings.walk = pull->machine.walk.limits = options->walk;
-    pull->described.version.version = pull->record.version;
-    pull->described.manifest_root = pull->record.root;
-    pull->described.lease = lease_id_of(&pull->rights.node, &pull->record.id);
-    pull->timer.run = on_timer;
-    pull->timer.argument = pull;
     const struct xcopy_record *record = &pull->record;
     struct task_status *status = &pull->status;
     status->id = record->id;
@@ -581,6 +775,73 @@ struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
         err_set(&status->error, record->error, "%.*s", SPAN_PRINTF(record->message));
     snprintf(status->phase, sizeof(status->phase), "%s",
              record->ended_ms != 0 ? "ended" : "queued");
+}
+
+/* What both kinds are made of; the names of regions and the peer are still to be set. */
+static struct pull *pull_make(struct tasks *tasks, const struct tasks_options *options,
+                              struct span record_bytes)
+{
+    struct pull *pull = mem_calloc(1, sizeof(*pull));
+    pthread_mutex_init(&pull->lock, NULL);
+    pull->refs = 1;
+    pull->tasks = tasks;
+    pull->options = options;
+    bytes_append_span(&pull->record_bytes, record_bytes);
+    struct task_settings settings = task_settings_default("?");
+    task_init(&pull->machine, &settings);
+    pull->rights = (struct xcopy_rights){.store = options->store,
+                                         .principals = options->principals,
+                                         .node = identity_public(options->identity)->sign,
+                                         .region = options->region};
+    pull->timer.run = on_timer;
+    pull->timer.argument = pull;
+    return pull;
+}
+
+/* With the record decoded and the source's region known. */
+static void pull_begin(struct pull *pull)
+{
+    const struct tasks_options *options = pull->options;
+    pull->account = pull->record.account;
+    snprintf(pull->machine.settings.peer, sizeof(pull->machine.settings.peer), "%.*s",
+             SPAN_PRINTF(pull->token.source.region));
+    if (options->walk.window_bytes > 0)
+        pull->machine.settings.walk = pull->machine.walk.limits = options->walk;
+    pull->described.version.version = pull->record.version;
+    pull->described.manifest_root = pull->record.root;
+    pull->described.lease = lease_id_of(&pull->rights.node, &pull->record.id);
+    pull_status_begin(pull);
+    atomic_store(&pull->ended, pull->record.ended_ms != 0);
+}
+
+struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
+                      struct span record_bytes, struct err *err)
+{
+    struct pull *pull = pull_make(tasks, options, record_bytes);
+    if (xcopy_record_decode(bytes_span(&pull->record_bytes), &pull->record, err) != ERR_OK ||
+        (token_decode(pull->record.token, &pull->token, err) != ERR_OK &&
+         pull->record.ended_ms == 0)) {
+        pull_unref(pull);
+        return NULL;
+    }
+    pull->peer = peers_find_region(options->peers, pull->token.source.region);
+    pull_begin(pull);
+    return pull;
+}
+
+struct pull *pull_repair_new(struct tasks *tasks, const struct tasks_options *options,
+                             struct span record_bytes, struct peer *peer,
+                             const struct pull_repair *repair, struct err *err)
+{
+    struct pull *pull = pull_make(tasks, options, record_bytes);
+    if (xcopy_record_decode(bytes_span(&pull->record_bytes), &pull->record, err) != ERR_OK) {
+        pull_unref(pull);
+        return NULL;
+    }
+    pull->peer = peer;
+    pull->token.source.region = span_text(peer->region);
+    pull->repair = *repair;
+    pull_begin(pull);
     return pull;
 }
 
@@ -593,7 +854,6 @@ static void pull_free(struct pull *pull)
     task_actions_deinit(&pull->actions);
     bytes_deinit(&pull->described.claim);
     bytes_deinit(&pull->record_bytes);
-    marks_deinit(&pull->moved);
     pthread_mutex_destroy(&pull->lock);
     mem_free(pull);
 }
@@ -618,10 +878,14 @@ bool pull_idle(const struct pull *pull)
 void pull_start(struct pull *pull, bool cancel)
 {
     pthread_mutex_lock(&pull->lock);
+    uint64_t now_ms = xcopy_now_ms();
     pull->start_ms = loop_now_ms();
     if (pull->status.started_ms == 0)
-        pull->status.started_ms = xcopy_now_ms();
+        pull->status.started_ms = now_ms;
+    else if (now_ms > pull->status.started_ms)
+        pull->before_ms = now_ms - pull->status.started_ms;
     pthread_mutex_unlock(&pull->lock);
+    pull_count(pull, true);
     struct task_event event = {.kind = TASK_ON_START,
                                .start = {.published = pull->record.published,
                                          .cancel = cancel,
@@ -632,6 +896,13 @@ void pull_start(struct pull *pull, bool cancel)
 void pull_cancel(struct pull *pull)
 {
     struct task_event event = {.kind = TASK_ON_CANCEL};
+    if (!task_ended(&pull->machine))
+        pull_step(pull, &event);
+}
+
+void pull_released(struct pull *pull)
+{
+    struct task_event event = {.kind = TASK_ON_RELEASED};
     if (!task_ended(&pull->machine))
         pull_step(pull, &event);
 }

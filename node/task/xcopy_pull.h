@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "node/task/claims.h"
 #include "node/task/lease.h"
 #include "node/task/xcopy_destination.h"
 #include "proto/peer.h"
@@ -38,6 +39,14 @@ struct epoch {
     bool dropped;            /* nobody wants it: closed by the last user */
 };
 
+/* The trees of a snapshot that is here: of the version that comes, or else the nearest in time
+ * of the same table. Most of the pages that come say of what is below the same as its pages, which were proven when
+ * it was published (or were made here). A shortcut: it may go meanwhile, and nothing is said then. */
+struct xcopy_base {
+    bool is_known;
+    struct digest manifest, attributes;
+};
+
 /* What describe said. Owned. */
 struct described {
     struct lease_id lease;
@@ -47,19 +56,34 @@ struct described {
     struct identity_key maker;
     uint8_t signature[SIGNATURE_BYTES];
     struct bytes claim;
+    struct xcopy_base base; /* this node's own */
+};
+
+/* A repair is a pull of a version that is here, under a receipt: what is damaged does not count as held,
+ * so it alone is fetched. Nothing is recorded or published. */
+struct pull_repair {
+    bool is_one;
+    uint8_t receipt[RECEIPT_BYTES_MAX];
+    size_t receipt_bytes;
+    struct digest version; /* what the peer has to describe */
+    struct digest page, attribute_root;
 };
 
 struct pull {
     struct tasks *tasks;
-    atomic_size_t refs; /* the list's, and of each call that looks at it */
+    atomic_size_t refs;   /* the list's, and of each call that looks at it */
+    atomic_bool recorded; /* durable: it may begin */
+    atomic_bool ended;    /* DONE, FAILED, CANCELLED, or could not be recorded: counts no more */
     /* constant */
     const struct tasks_options *options;
     struct bytes record_bytes;
-    struct xcopy_record record; /* borrows; as of the start */
+    struct xcopy_record record; /* borrows; as of the start, and held_since from CHECK on */
     struct token token;         /* borrows */
     struct xcopy_rights rights;
     struct peer *peer;         /* NULL: not configured any more */
     struct account_id account; /* for whom files are held */
+    struct project_id project; /* that it goes to; from CHECK on, of a repair 0 */
+    struct pull_repair repair;
     /* the loop's */
     struct task machine;
     struct task_actions actions;
@@ -71,12 +95,17 @@ struct pull {
     size_t outstanding;      /* all, those that wait for a reply too */
     uint64_t finish_request; /* FINISH waits for jobs; 0: none does */
     uint64_t start_ms;       /* loop's clock; 0: not yet */
+    uint64_t generation;     /* of the machine's walk, as of the last step */
+    bool shared;             /* another task of the account has run beside this one */
+    bool waits_elsewhere;    /* for another's claims: RELEASED is owed */
+    bool waited;             /* for its peer or store, as of the last step */
     bool cancel_recorded;
+    bool counted; /* in peer->pulls */
     /* shared */
     pthread_mutex_t lock;
-    struct marks moved;        /* files that this task brought, by hash */
     struct task_status status; /* spans unused */
     uint64_t end_ms;           /* loop's clock; 0: not yet */
+    uint64_t before_ms;        /* from the first start to this one, of an earlier life */
 };
 
 struct job_item { /* a copy of a walk_item */
@@ -91,22 +120,27 @@ struct job_item { /* a copy of a walk_item */
 struct job {
     struct pull *pull;
     void (*work)(struct job *job); /* on a worker */
+    void (*after)(void *job);      /* then, on the loop; NULL: it is done */
     struct epoch *epoch;           /* NULL: none */
     bool counted;                  /* in pull->jobs */
     enum task_event_kind answers;
     uint64_t request;
-    struct err err; /* its outcome */
+    struct err err;     /* its outcome */
+    struct err damaged; /* GOT: the peer has the first item, but damaged */
     struct arena arena;
     struct job_item *items;
     size_t item_count;
-    struct described described; /* CHECKED, PLANNED, PUBLISHED: in; DESCRIBED: out */
-    struct task_counters counters;
+    struct described described;    /* PLANNED, COMMITTED, PUBLISHED: in; DESCRIBED: out */
+    struct task_counters counters; /* in: the machine's; PUBLISHED, FINISHED: out */
+    uint64_t held_since;           /* CHECKED: out */
+    struct project_id project;     /* the same */
     /* finish */
     enum task_state outcome;
     struct err outcome_err;
     /* replies */
     struct bytes reply_header;
-    uint8_t *reply_body; /* owned */
+    struct link_body *reply_memory; /* owned; NULL: no body came */
+    const uint8_t *reply_body;      /* in it */
     size_t reply_capacity, reply_bytes;
     uint64_t wire_bytes;
     /* results */
@@ -121,19 +155,39 @@ struct job {
 
 #define JOB_ARENA_BYTES (64 * MIB(1))
 
-/* xcopy_jobs.c: the work, on workers. Each sets err and what belongs to its answer. */
+/* The levels of a walk: top, version record, roots (of whatever real level), pages. */
+#define LEVEL_VERSION LIMIT_TREE_DEPTH
+#define LEVEL_ROOT    (LIMIT_TREE_DEPTH - 1)
+
+/* The work, on workers. Each sets err and what belongs to its answer.
+ * xcopy_jobs.c */
 void job_check(struct job *job);
 void job_take_described(struct job *job);
-void job_plan(struct job *job);
+/* Of the items whose result is LEFT: those that are held by now are relied on and become HELD. */
+void job_sift(struct job *job);
 void job_take_pages(struct job *job);
 void job_take_files(struct job *job);
+/* xcopy_plan.c */
+void job_plan(struct job *job);
+/* xcopy_base.c: of the pull's project. */
+void xcopy_base_find(const struct pull *pull, struct described *described);
+/* xcopy_publish.c */
 void job_commit(struct job *job);
 void job_publish(struct job *job);
 void job_finish(struct job *job);
-/* The content of the job's epoch, opened by its first user. */
-enum err_code job_content(struct job *job, struct content **ret_content, struct err *err);
+/* Appends the signed receipt for what was described. */
+void receipt_make(const struct pull *pull, const struct described *described, struct bytes *out);
 
-/* Where a page or file stands, as the walk carries it. */
+/* xcopy_jobs.c, for the others. The content of the job's epoch, opened by its first user. */
+enum err_code job_content(struct job *job, struct content **ret_content, struct err *err);
+/* code ERR_OK: the job has no error. */
+void job_end(struct job *job, enum err_code code);
+/* All LEFT. */
+void results_begin(struct job *job);
+/* With the job's counters. */
+struct xcopy_record record_of(const struct job *job, enum task_state state);
+
+/* xcopy_place.c. Where a page or file stands, as the walk carries it. */
 void place_encode_page(const struct page_place *place, struct bytes *out);
 void place_encode_file(struct span key, uint32_t column_id, struct bytes *out);
 enum err_code place_decode_page(struct span encoded, struct page_place *ret_place,
@@ -144,18 +198,34 @@ enum err_code place_decode_file(struct span encoded, struct span *ret_key, uint3
 /* xcopy_pull.c: on the loop. */
 struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
                       struct span record_bytes, struct err *err);
+/* The record has no token: region is the peer's. */
+struct pull *pull_repair_new(struct tasks *tasks, const struct tasks_options *options,
+                             struct span record_bytes, struct peer *peer,
+                             const struct pull_repair *repair, struct err *err);
+/* What its status shows before it starts: as the record says. */
+void pull_status_begin(struct pull *pull);
 void pull_ref(struct pull *pull);
 void pull_unref(struct pull *pull); /* NULL is fine */
 /* It has ended, and nothing of it is under way. On the loop. */
 bool pull_idle(const struct pull *pull);
 void pull_start(struct pull *pull, bool cancel);
 void pull_cancel(struct pull *pull);
+/* What it waits for elsewhere is looked at again. */
+void pull_released(struct pull *pull);
 bool pull_runs(const struct pull *pull); /* begun and not ended */
 
 /* xcopy_destination.c */
-void tasks_pull_ended(struct tasks *tasks); /* on the loop: another may begin */
+void tasks_pull_gave_way(struct tasks *tasks); /* on the loop: another may begin */
 /* For status: the body of one reply, pages or files, right or wrong. */
 void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes);
 bool tasks_stopped(const struct tasks *tasks);
+const struct tasks_options *tasks_options_get(const struct tasks *tasks); /* constant */
+/* Takes the pull: it runs as a task, unless one of its id is under way, or (not now) has failed a moment
+ * ago. Not on the loop; waits for it. */
+void tasks_repair_add(struct tasks *tasks, struct pull *pull, bool now);
+/* The files that tasks of this node are pulling. The loop's. */
+struct claims *tasks_claims(struct tasks *tasks);
+/* Claims were released by one: other tasks of the account that wait for some look again. On the loop. */
+void tasks_released(struct tasks *tasks, const struct pull *by);
 
 #endif

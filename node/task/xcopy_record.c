@@ -2,7 +2,8 @@
 
 #include <time.h>
 
-#define RECORD_FORM 1
+#define RECORD_FORM     2
+#define RECORD_FORM_OLD 1 /* without held_since: the task begins anew */
 
 uint64_t xcopy_now_ms(void)
 {
@@ -46,6 +47,7 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
     bytes_append_u64(out, record->created_ms);
     bytes_append_u64(out, record->started_ms);
     bytes_append_u64(out, record->ended_ms);
+    bytes_append_u64(out, record->held_since);
 #define X(name) bytes_append_u64(out, record->counters.name);
     COUNTERS(X)
 #undef X
@@ -77,6 +79,7 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.created_ms = reader_u64(&reader);
     record.started_ms = reader_u64(&reader);
     record.ended_ms = reader_u64(&reader);
+    record.held_since = form == RECORD_FORM_OLD ? 0 : reader_u64(&reader);
 #define X(name) record.counters.name = reader_u64(&reader);
     COUNTERS(X)
 #undef X
@@ -86,8 +89,8 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.statement = read_span(&reader);
     record.token = read_span(&reader);
     record.message = read_span(&reader);
-    if (form != RECORD_FORM || !reader_end(&reader) || state > TASK_CANCELLED ||
-        error >= ERR_CODE_COUNT)
+    bool known = form == RECORD_FORM || form == RECORD_FORM_OLD;
+    if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT)
         return err_set(err, ERR_CORRUPT, "the record of a task is damaged");
     record.state = (enum task_state)state;
     record.error = (enum err_code)error;
@@ -101,4 +104,12 @@ void xcopy_record_put(struct catalog_change *change, const struct xcopy_record *
     uint8_t key[XCOPY_KEY_BYTES];
     xcopy_record_encode(record, &encoded);
     catalog_put(change, FAMILY_TASKS, xcopy_key('t', &record->id, key), bytes_span(&encoded));
+}
+
+enum err_code xcopy_record_commit(struct store *store, const struct xcopy_record *record,
+                                  enum catalog_space space, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    xcopy_record_put(&change, record);
+    return catalog_commit(store, &change, space, err);
 }

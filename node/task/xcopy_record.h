@@ -13,20 +13,21 @@
 
 struct xcopy_record {
     struct task_id id;
-    enum task_state state; /* QUEUED until it ends: progress is not recorded */
+    enum task_state state; /* QUEUED until it ends */
     bool published;        /* the snapshot is visible */
     struct account_id account;
     enum err_code error; /* state FAILED */
     uint64_t expires_ms; /* of the snapshot to be; 0: never */
     uint64_t created_ms; /* since 1970, UTC, as the next */
     uint64_t started_ms;
-    uint64_t ended_ms; /* 0: not yet; the receipt may still be on its way */
-    struct task_counters counters;
-    struct digest version, root; /* published: for the receipt */
-    struct span principal;       /* who started it */
-    struct span statement;       /* text */
-    struct span token;           /* signed bytes: names, regions, keys */
-    struct span message;         /* state FAILED */
+    uint64_t ended_ms;             /* 0: not yet; the receipt may still be on its way */
+    uint64_t held_since;           /* period (store/held.h) in which it began; 0: it has not */
+    struct task_counters counters; /* as of the last commit; at the end final */
+    struct digest version, root;   /* published: for the receipt */
+    struct span principal;         /* who started it */
+    struct span statement;         /* text */
+    struct span token;             /* signed bytes: names, regions, keys */
+    struct span message;           /* state FAILED */
 };
 
 uint64_t xcopy_now_ms(void); /* since 1970, UTC */
@@ -38,6 +39,8 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out);
 /* ERR_CORRUPT. */
 enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_record,
                                   struct err *err) MUST_USE;
+enum err_code xcopy_record_commit(struct store *store, const struct xcopy_record *record,
+                                  enum catalog_space space, struct err *err) MUST_USE;
 /* Adds the record to a change. */
 void xcopy_record_put(struct catalog_change *change, const struct xcopy_record *record);
 

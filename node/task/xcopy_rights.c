@@ -41,11 +41,13 @@ static enum err_code project_gate(const struct project_record *project, struct e
 
 static enum err_code target_name(const struct xcopy_rights *rights, const struct token *token,
                                  const struct principal *principal,
-                                 const struct project_record *project, struct err *err)
+                                 const struct project_record *project, struct arena *arena,
+                                 struct table_id *ret_replaces, struct err *err)
 {
     struct span name = token->destination.snapshot;
-    TRY(authorise(principal, ACTION_CREATE_TABLE, object_project(project->owner, project->name),
-                  err));
+    *ret_replaces = (struct table_id){0};
+    TRY(authorise(principal, ACTION_CREATE_TABLE, object_project(rights->store, project), err));
+    TRY(authorise_same_account(principal, project, err));
     struct name_target target;
     struct err reason;
     enum err_code code = name_find(rights->store, NULL, project->id, name, &target, &reason);
@@ -56,8 +58,27 @@ static enum err_code target_name(const struct xcopy_rights *rights, const struct
     if (target.kind != NAME_SNAPSHOT)
         return err_set(err, ERR_EXISTS, "%.*s.%.*s is a table; XCOPY makes a snapshot",
                        SPAN_PRINTF(project->name), SPAN_PRINTF(name));
-    return authorise(principal, ACTION_DROP, object_table(project->owner, project->name, name),
+    struct snapshot_record replaced;
+    code = snapshot_get(rights->store, NULL, target.id, arena, &replaced, &reason);
+    if (code == ERR_TABLE_NOT_FOUND || code == ERR_NOT_FOUND) /* dropped between the two */
+        return ERR_OK;
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    *ret_replaces = replaced.id;
+    return authorise(principal, ACTION_DROP, object_snapshot(rights->store, project, &replaced),
                      err);
+}
+
+/* Who may see no project of that name is told what they would be told if it were there. */
+static enum err_code target_project(const struct xcopy_rights *rights, struct span name,
+                                    const struct principal *principal, struct arena *arena,
+                                    struct project_record *ret_project, struct err *err)
+{
+    struct err reason;
+    enum err_code code = project_find(rights->store, NULL, name, arena, ret_project, &reason);
+    if (code == ERR_NOT_FOUND && !principal->operator)
+        return authorise(principal, ACTION_CREATE_TABLE, object_absent_project(name), err);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
 enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token_bytes,
@@ -71,24 +92,88 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
     if (memcmp(token.destination_node.b, rights->node.b, sizeof(rights->node.b)) != 0 ||
         !span_equal(token.destination.region, span_text(rights->region)))
         return err_set(err, ERR_DENIED, "the token is for another node");
-    const struct principal *principal = principals_find_signer(rights->principals, &token.signer);
-    if (principal == NULL)
+    struct principal principal;
+    if (!principals_find_signer(rights->principals, &token.signer, &principal))
         return err_set(err, ERR_DENIED, "the token's signer is not known in %s", rights->region);
     struct project_record project;
-    TRY(project_find(rights->store, NULL, token.destination.project, arena, &project, err));
-    TRY(target_name(rights, &token, principal, &project, err));
+    TRY(target_project(rights, token.destination.project, &principal, arena, &project, err));
+    struct table_id replaces;
+    TRY(target_name(rights, &token, &principal, &project, arena, &replaces, err));
     TRY(project_gate(&project, err));
-    *ret_target = (struct xcopy_target){
-        .project = project.id, .owner = project.owner, .principal = principal};
+    *ret_target = (struct xcopy_target){.project = project.id,
+                                        .owner = project.owner,
+                                        .replaces = replaces,
+                                        .principal = principal};
     return ERR_OK;
 }
 
 /* ---- source ---- */
 
+/* The snapshot of the token as it is now; without id: there is none (or a table). */
+static struct object origin_object(const struct xcopy_rights *rights, const struct token *token,
+                                   const struct project_record *project, struct arena *arena)
+{
+    struct snapshot_record snapshot;
+    return snapshot_find(rights->store, NULL, project->id, token->source.snapshot, arena, &snapshot,
+                         NULL) == ERR_OK
+               ? object_snapshot(rights->store, project, &snapshot)
+               : object_absent(rights->store, project, token->source.snapshot);
+}
+
+/* A trusted project of another region is one at the node whose key that region has here. */
+static enum err_code origin_leaves(const struct xcopy_rights *rights, const struct token *token,
+                                   const struct principal *principal,
+                                   const struct project_record *project, struct err *err)
+{
+    const struct peer *peer =
+        rights->peers == NULL ? NULL : peers_find_signer(rights->peers, &token->destination_node);
+    struct span region = token->destination.region;
+    bool is_its = peer != NULL && span_equal(span_text(peer->region), region);
+    return authorise_leave_region(principal, project, is_its ? region : span_of(NULL, 0),
+                                  token->destination.project, err);
+}
+
 enum err_code xcopy_unknown(const struct token *token, struct err *err)
 {
     return err_set(err, ERR_NOT_FOUND, "no snapshot %.*s.%.*s, or no right to it",
                    SPAN_PRINTF(token->source.project), SPAN_PRINTF(token->source.snapshot));
+}
+
+static void origin_detail(const struct xcopy_rights *rights, struct arena *arena,
+                          struct xcopy_told *told)
+{
+    const struct token *token = &told->token;
+    const struct object object =
+        told->project.id.n != 0 ? origin_object(rights, token, &told->project, arena)
+                                : object_absent_in(token->source.project, token->source.snapshot);
+    if (!told->known)
+        err_set_message(&told->detail, ERR_DENIED, "the token's signer is not known in %s",
+                        rights->region);
+    else if (told->project.id.n == 0)
+        err_set_message(&told->detail, ERR_NOT_FOUND, "there is no project %.*s",
+                        SPAN_PRINTF(token->source.project));
+    else if (authorise(&told->principal, ACTION_SELECT, object, &told->detail) != ERR_OK)
+        return;
+    else if (object.id.n == 0)
+        err_set_message(&told->detail, ERR_NOT_FOUND, "there is no snapshot %.*s.%.*s",
+                        SPAN_PRINTF(token->source.project), SPAN_PRINTF(token->source.snapshot));
+    else
+        told->detail = (struct err){0};
+}
+
+void xcopy_rights_tell(const struct xcopy_rights *rights, struct span token, struct arena *arena,
+                       struct xcopy_told *ret_told)
+{
+    struct xcopy_told *told = ret_told;
+    *told = (struct xcopy_told){0};
+    told->readable =
+        token_decode(token, &told->token, NULL) == ERR_OK && token_verify(token, NULL) == ERR_OK;
+    if (!told->readable)
+        return;
+    told->known = principals_find_signer(rights->principals, &told->token.signer, &told->principal);
+    (void)!project_find(rights->store, NULL, told->token.source.project, arena, &told->project,
+                        NULL);
+    origin_detail(rights, arena, told);
 }
 
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span token_bytes,
@@ -106,16 +191,19 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span
     if ((token.rights & (TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES)) !=
         (TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES))
         return err_set(err, ERR_DENIED, "the token does not grant a copy");
-    const struct principal *principal = principals_find_signer(rights->principals, &token.signer);
+    struct principal principal;
+    bool known = principals_find_signer(rights->principals, &token.signer, &principal);
     struct project_record project;
     enum err_code code =
         project_find(rights->store, NULL, token.source.project, arena, &project, NULL);
-    if (principal == NULL || code != ERR_OK ||
-        authorise(principal, ACTION_SELECT,
-                  object_table(project.owner, project.name, token.source.snapshot), NULL) != ERR_OK)
+    if (!known || code != ERR_OK ||
+        authorise(&principal, ACTION_SELECT, origin_object(rights, &token, &project, arena),
+                  NULL) != ERR_OK)
         return xcopy_unknown(&token, err);
+    TRY(authorise_same_account(&principal, &project, err));
     TRY(token_in_time(&token, err));
     TRY(project_gate(&project, err));
+    TRY(origin_leaves(rights, &token, &principal, &project, err));
     *ret_origin = (struct xcopy_origin){.project = project.id, .token = token};
     return ERR_OK;
 }

@@ -9,13 +9,15 @@
 #define NODE_TASK_XCOPY_RIGHTS_H
 
 #include "node/authorise.h"
+#include "node/peers.h"
 #include "proto/token.h"
 #include "store/snapshot.h"
 
 struct xcopy_rights {
     struct store *store;
     const struct principals *principals;
-    struct identity_key node; /* this one's */
+    const struct peers *peers; /* source: whose key is which region's; NULL: nobody's */
+    struct identity_key node;  /* this one's */
     const char *region;
 };
 
@@ -25,8 +27,9 @@ struct xcopy_rights {
  * has the name), ERR_NOT_FOUND. */
 struct xcopy_target {
     struct project_id project;
-    struct account_id owner; /* of the project: files are held for it */
-    const struct principal *principal;
+    struct account_id owner;  /* of the project: files are held for it */
+    struct table_id replaces; /* the snapshot that has the name, and may be replaced; 0: none */
+    struct principal principal;
 };
 enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token,
                                        struct arena *arena, struct xcopy_target *ret_target,
@@ -43,6 +46,18 @@ struct xcopy_origin {
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span token,
                                   const struct identity_key *peer, struct arena *arena,
                                   struct xcopy_origin *ret_origin, struct err *err) MUST_USE;
+/* For this side's own audit log: whose token it is, what it names here, and what the one answer keeps
+ * from the peer. Does the same work whatever there is. Borrows from token and arena. */
+struct xcopy_told {
+    bool readable; /* and truly signed: token is set */
+    struct token token;
+    bool known; /* its signer: principal is set */
+    struct principal principal;
+    struct project_record project; /* id 0: there is none */
+    struct err detail;             /* ERR_OK: the snapshot is there, and the principal may see it */
+};
+void xcopy_rights_tell(const struct xcopy_rights *rights, struct span token, struct arena *arena,
+                       struct xcopy_told *ret_told);
 /* The one answer. */
 enum err_code xcopy_unknown(const struct token *token, struct err *err);
 

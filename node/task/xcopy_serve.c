@@ -31,13 +31,15 @@ void lease_subject_encode(const struct lease_subject *subject, struct bytes *out
     bytes_append(out, subject->signature, sizeof(subject->signature));
     append_part(out, subject->claim);
     append_part(out, subject->token);
+    if (subject->receipt.len > 0)
+        append_part(out, subject->receipt);
 }
 
 enum err_code lease_subject_decode(struct span encoded, struct lease_subject *ret_subject,
                                    struct err *err)
 {
     struct reader reader = reader_of(encoded);
-    struct lease_subject subject;
+    struct lease_subject subject = {0};
     reader_copy(&reader, subject.task.b, sizeof(subject.task.b));
     reader_copy(&reader, subject.version.version.b, DIGEST_BYTES);
     reader_copy(&reader, subject.version.page.b, DIGEST_BYTES);
@@ -50,6 +52,8 @@ enum err_code lease_subject_decode(struct span encoded, struct lease_subject *re
     reader_copy(&reader, subject.signature, sizeof(subject.signature));
     subject.claim = reader_span(&reader, reader_u32(&reader));
     subject.token = reader_span(&reader, reader_u32(&reader));
+    if (reader.left.len > 0)
+        subject.receipt = reader_span(&reader, reader_u32(&reader));
     if (!reader_end(&reader))
         return err_set(err, ERR_CORRUPT, "the record of a lease is damaged");
     *ret_subject = subject;
@@ -142,8 +146,12 @@ enum err_code serve_pages(const struct serve *serve, struct bytes *header, struc
     size_t count = 0;
     for (; count < serve->item_count; count++) {
         const struct peer_item *item = &serve->items[count];
-        TRY(page_place_check(serve, &source, item, err));
-        TRY(cache_read(&cache, &item->digest, &page, err));
+        enum err_code code = page_place_check(serve, &source, item, err);
+        if (code == ERR_OK)
+            code = cache_read(&cache, &item->digest, &page, err);
+        if (code == ERR_CORRUPT && count > 0)
+            break; /* what comes before it is whole; asked for first, it is told */
+        TRY(code);
         if (!part_fits(serve, body, count, page.len))
             break;
         bytes_append_span(body, bytes_span(&page));
@@ -235,7 +243,10 @@ enum err_code serve_files(const struct serve *serve, struct bytes *header, struc
         if (!part_fits(serve, body, count, bytes))
             break;
         struct bytes *into = count == 0 ? body : &file; /* one large file is not copied */
-        TRY(file_read(serve->store, &item->digest, FILE_CHECK_LENGTH, into, err));
+        enum err_code code = file_read(serve->store, &item->digest, FILE_CHECK_LENGTH, into, err);
+        if (code == ERR_CORRUPT && count > 0)
+            break; /* as in serve_pages */
+        TRY(code);
         lengths[count] = (uint32_t)into->len;
         if (count > 0)
             bytes_append_span(body, bytes_span(&file));

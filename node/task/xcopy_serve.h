@@ -17,7 +17,8 @@ struct lease_subject {
     struct identity_key maker;
     uint8_t signature[SIGNATURE_BYTES];
     struct span claim;
-    struct span token;
+    struct span token;   /* empty under a receipt */
+    struct span receipt; /* a repair's (repair_grant.h); else empty */
 };
 
 void lease_subject_encode(const struct lease_subject *subject, struct bytes *out);

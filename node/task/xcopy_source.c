@@ -3,8 +3,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "node/task/repair_grant.h"
+#include "node/task/xcopy_audit.h"
+#include "node/log.h"
 #include "node/task/xcopy_serve.h"
 #include "proto/version.h"
+#include "store/crash.h"
 #include "store/pages.h"
 #include "store/roots.h"
 
@@ -19,6 +23,7 @@ struct source {
     uint64_t serving_last;
     struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
     atomic_size_t alive;
+    _Atomic uint64_t file_bytes; /* of replies */
 };
 
 /* One request from its arrival to its reply. */
@@ -99,7 +104,8 @@ static struct span token_key(const struct token_id *id, uint8_t key[TOKEN_KEY_BY
 }
 
 /* leases family: 'l' lease id -> peer 32 | arguments 32 | subject
- *                'u' token id -> task id 16 | not after u64         a token is used by one task */
+ *                'u' token id -> task id 16 | not after u64         a token is used by one task
+ * A repair's lease has no token. */
 static void lease_record_put(struct catalog_change *change, const struct serving *serving)
 {
     BYTES_CLEANUP struct bytes record = {0};
@@ -108,6 +114,8 @@ static void lease_record_put(struct catalog_change *change, const struct serving
     bytes_append_span(&record, digest_span(&serving->arguments));
     bytes_append_span(&record, bytes_span(&serving->subject));
     catalog_put(change, FAMILY_LEASES, lease_key(&serving->lease, key), bytes_span(&record));
+    if (serving->method == PEER_REPAIR)
+        return;
     BYTES_CLEANUP struct bytes use = {0};
     uint8_t use_key[TOKEN_KEY_BYTES];
     bytes_append(&use, serving->describe.task.b, sizeof(serving->describe.task.b));
@@ -120,12 +128,21 @@ static struct root_name lease_root(const struct lease_id *id)
     return (struct root_name){.purpose = 'l', .id = digest_span(&id->digest)};
 }
 
-/* A lease that went: its record and its roots. Not answered; a record that stays is dropped when
- * the lease of the next start expires. */
+/* A lease that went: its record and its roots. A record that stays when the node ends is dropped
+ * when the lease of the next start expires. */
 struct drop {
     struct source *source;
     struct lease_id id;
+    struct err err;
 };
+
+static void on_dropped(void *argument);
+
+static void drop_answer(struct drop *drop)
+{
+    if (!loop_post(drop->source->options.loop, on_dropped, drop))
+        mem_free(drop);
+}
 
 static void drop_on_worker(void *argument)
 {
@@ -134,18 +151,116 @@ static void drop_on_worker(void *argument)
     uint8_t key[LEASE_KEY_BYTES];
     catalog_delete(&change, FAMILY_LEASES, lease_key(&drop->id, key));
     root_delete(&change, lease_root(&drop->id));
-    enum err_code ignored = /* it expires again after the next start */
-        catalog_commit(drop->source->options.store, &change, CATALOG_USE_RESERVE, NULL);
-    (void)ignored;
-    mem_free(drop);
+    if (catalog_commit(drop->source->options.store, &change, CATALOG_USE_RESERVE, &drop->err) ==
+        ERR_OK)
+        drop->err = (struct err){0};
+    CRASH_POINT(CRASH_LEASE_ENDED);
+    drop_answer(drop);
 }
 
 static void drop_post(struct source *source, const struct lease_id *id)
 {
     struct drop *drop = mem_calloc(1, sizeof(*drop));
     *drop = (struct drop){.source = source, .id = *id};
-    if (workers_post(source->options.workers, drop_on_worker, drop, NULL) != ERR_OK)
-        mem_free(drop);
+    if (workers_post(source->options.workers, drop_on_worker, drop, &drop->err) != ERR_OK)
+        drop_answer(drop);
+}
+
+/* ---- the audit log ---- */
+
+static struct xcopy_asker asker_of(const struct serving *serving)
+{
+    return (struct xcopy_asker){.rights = &serving->source->rights,
+                                .session = request_session(serving->request),
+                                .task = serving->describe.task};
+}
+
+/* What is asked for under a lease or for one, with its token or receipt. */
+static void entry_of(struct serving *serving, const struct lease_subject *subject,
+                     struct xcopy_entry *ret_entry)
+{
+    struct xcopy_asker asker = asker_of(serving);
+    asker.task = subject->task;
+    if (subject->receipt.len > 0)
+        xcopy_entry_peer(&asker, "XCOPY REPAIR", NULL, ret_entry);
+    else
+        xcopy_entry_token(&asker, "XCOPY DESCRIBE", subject->token, &serving->arena, ret_entry);
+}
+
+/* By peers: how long an answer takes must not tell whether the principal is known. */
+static void entry_refuse(struct serving *serving, struct xcopy_entry *entry)
+{
+    xcopy_entry_refuse(entry, &serving->err);
+    auditor_refused(serving->source->options.auditor,
+                    span_text(request_session(serving->request)->name), &entry->record,
+                    loop_now_ms());
+}
+
+/* Of an answer about rights, and of "no such snapshot, or no right to it". */
+static bool is_refusal(const struct err *err)
+{
+    return err_class(err->code) == CLASS_DENIED || err->code == ERR_NOT_FOUND;
+}
+
+static void describe_refused(struct serving *serving)
+{
+    if (!is_refusal(&serving->err))
+        return;
+    struct xcopy_entry entry;
+    bool repair = serving->method == PEER_REPAIR;
+    const struct lease_subject subject = {
+        .task = serving->describe.task,
+        .token = repair ? (struct span){0} : serving->describe.token,
+        .receipt = repair ? serving->describe.token : (struct span){0}};
+    entry_of(serving, &subject, &entry);
+    entry_refuse(serving, &entry);
+}
+
+/* A right that was there when the lease was granted has gone. */
+static void lease_refused(struct serving *serving)
+{
+    struct lease_subject subject;
+    struct xcopy_entry entry;
+    if (!is_refusal(&serving->err) ||
+        lease_subject_decode(bytes_span(&serving->subject), &subject, NULL) != ERR_OK)
+        return;
+    entry_of(serving, &subject, &entry);
+    entry_refuse(serving, &entry);
+}
+
+static void grant_entry(struct serving *serving, const struct lease_subject *subject,
+                        const struct snapshot_record *snapshot, struct catalog_change *change)
+{
+    struct xcopy_entry entry;
+    struct token token;
+    entry_of(serving, subject, &entry);
+    if (subject->receipt.len > 0) {
+        struct project_record project = {.id = snapshot->project};
+        (void)!project_get(serving->source->options.store, NULL, snapshot->project, &serving->arena,
+                           &project, NULL);
+        entry.record.object =
+            (struct audit_place){snapshot->project, project.owner, project.name, snapshot->name};
+        xcopy_entry_say(&entry, "leased for a repair");
+    } else if (token_decode(subject->token, &token, NULL) == ERR_OK) {
+        xcopy_entry_say(
+            &entry, "leased, for %.*s.%.*s in %.*s", SPAN_PRINTF(token.destination.project),
+            SPAN_PRINTF(token.destination.snapshot), SPAN_PRINTF(token.destination.region));
+    }
+    audit_put(change, &entry.record);
+}
+
+/* Count and head of the peer's log are kept where the peer cannot change them. */
+static void receipt_entry(struct serving *serving, const struct lease_subject *subject,
+                          const struct receipt *receipt, struct catalog_change *change)
+{
+    struct xcopy_entry entry;
+    char head[DIGEST_HEX_BYTES];
+    entry_of(serving, subject, &entry);
+    entry.record.action = span_text("XCOPY RECEIPT");
+    if (receipt->has_audit)
+        xcopy_entry_say(&entry, "the audit log there has %" PRIu64 " entries, head %s",
+                        receipt->audit_count, digest_hex(&receipt->audit_head, head));
+    audit_put(change, &entry.record);
 }
 
 /* ---- describe ---- */
@@ -220,40 +335,96 @@ static enum err_code describe_prepare(struct serving *serving, struct err *err)
     return subject_build(serving, &origin, err);
 }
 
+/* What a snapshot's lease keeps under a receipt. */
+static enum err_code repair_prepare(struct serving *serving, struct err *err)
+{
+    struct store *store = serving->source->options.store;
+    struct repair_origin origin;
+    struct version_record version;
+    TRY(peer_describe_decode(request_header(serving->request), &serving->arena, &serving->describe,
+                             err));
+    serving->lease = lease_id_of(&serving->peer, &serving->describe.task);
+    serving->arguments = arguments_of(serving);
+    TRY(repair_rights(store, &serving->source->rights.node, serving->describe.token, &serving->peer,
+                      &serving->arena, &origin, err));
+    const struct snapshot_record *snapshot = &origin.snapshot;
+    TRY(page_read(store, &snapshot->version.page, &serving->version, err));
+    TRY(version_decode(bytes_span(&serving->version), &serving->arena, &version, err));
+    struct lease_subject subject = {.task = serving->describe.task,
+                                    .version = snapshot->version,
+                                    .manifest_root = version.root,
+                                    .maker = snapshot->maker,
+                                    .claim = snapshot->claim,
+                                    .receipt = serving->describe.token};
+    memcpy(subject.signature, snapshot->signature, sizeof(subject.signature));
+    bytes_clear(&serving->subject);
+    lease_subject_encode(&subject, &serving->subject);
+    return ERR_OK;
+}
+
 static void on_described(void *argument);
 
 /* On a worker: rights, and what the lease would keep. */
 static void describe_on_worker(void *argument)
 {
     struct serving *serving = argument;
-    if (describe_prepare(serving, &serving->err) == ERR_OK)
+    enum err_code code = serving->method == PEER_REPAIR ? repair_prepare(serving, &serving->err)
+                                                        : describe_prepare(serving, &serving->err);
+    if (code == ERR_OK)
         serving->err = (struct err){0};
+    else if (!serving->absent) /* that is not a refusal while a lease of before still has it */
+        describe_refused(serving);
     serving_on_loop(serving, on_described);
+}
+
+/* By the token or the receipt of the lease, and the session's identity. *ret_snapshot: the one that the
+ * lease is of, as it is now; may be NULL. */
+static enum err_code subject_rights(struct serving *serving, const struct lease_subject *subject,
+                                    struct snapshot_record *ret_snapshot, struct err *err)
+{
+    struct source *source = serving->source;
+    struct store *store = source->options.store;
+    if (subject->receipt.len > 0) {
+        struct repair_origin repair;
+        TRY(repair_rights(store, &source->rights.node, subject->receipt, &serving->peer,
+                          &serving->arena, &repair, err));
+        if (ret_snapshot != NULL)
+            *ret_snapshot = repair.snapshot;
+        return ERR_OK;
+    }
+    struct xcopy_origin origin;
+    TRY(xcopy_rights_source(&source->rights, subject->token, &serving->peer, &serving->arena,
+                            &origin, err));
+    if (ret_snapshot != NULL &&
+        snapshot_find(store, NULL, origin.project, origin.token.source.snapshot, &serving->arena,
+                      ret_snapshot, NULL) != ERR_OK)
+        return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
+    return ERR_OK;
 }
 
 static enum err_code grant(struct serving *serving, struct err *err)
 {
     struct store *store = serving->source->options.store;
     struct lease_subject subject;
-    struct xcopy_origin origin;
     CONTENT_CLEANUP struct content *content = NULL;
     TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
-    TRY(xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
-                            &serving->arena, &origin, err));
     TRY(content_open(store, (struct account_id){0}, &content, err));
     TRY(content_pin_page(content, &subject.version.page, err));
     TRY(content_pin_page(content, &subject.version.attribute_root, err));
-    struct snapshot_record snapshot; /* pinned: now look again */
-    if (snapshot_find(store, NULL, origin.project, origin.token.source.snapshot, &serving->arena,
-                      &snapshot, NULL) != ERR_OK ||
-        !version_ref_equal(&snapshot.version, &subject.version))
+    struct snapshot_record snapshot; /* pinned: now look */
+    TRY(subject_rights(serving, &subject, &snapshot, err));
+    if (!version_ref_equal(&snapshot.version, &subject.version))
         return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     const struct digest roots[2] = {subject.version.page, subject.version.attribute_root};
-    TRY(token_unused(serving, &serving->token, &change, err));
+    if (subject.receipt.len == 0)
+        TRY(token_unused(serving, &serving->token, &change, err));
+    grant_entry(serving, &subject, &snapshot, &change);
     lease_record_put(&change, serving);
     root_put(&change, lease_root(&serving->lease), roots, ARRAY_COUNT(roots));
-    return catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err);
+    TRY(catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err));
+    CRASH_POINT(CRASH_LEASE_GRANTED);
+    return ERR_OK;
 }
 
 static void on_granted(void *argument);
@@ -263,6 +434,8 @@ static void grant_on_worker(void *argument)
     struct serving *serving = argument;
     if (grant(serving, &serving->err) == ERR_OK)
         serving->err = (struct err){0};
+    else
+        lease_refused(serving);
     serving_on_loop(serving, on_granted);
 }
 
@@ -298,6 +471,19 @@ static void describe_reply_on_worker(void *argument)
 
 /* ---- under a lease ---- */
 
+/* The project that the lease's token is for; 0: it is gone, and the receipt grants nothing. */
+static struct project_id subject_project(struct serving *serving,
+                                         const struct lease_subject *subject)
+{
+    struct token token;
+    struct project_record project = {0};
+    if (token_decode(subject->token, &token, NULL) != ERR_OK ||
+        project_find(serving->source->options.store, NULL, token.source.project, &serving->arena,
+                     &project, NULL) != ERR_OK)
+        return (struct project_id){0};
+    return project.id;
+}
+
 static enum err_code receipt_take(struct serving *serving, const struct lease_subject *subject,
                                   struct err *err)
 {
@@ -311,12 +497,15 @@ static enum err_code receipt_take(struct serving *serving, const struct lease_su
     if (!fits)
         return err_set(err, ERR_PARAMETER, "the receipt is not of this lease");
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    BYTES_CLEANUP struct bytes key = {0};
-    bytes_append_u8(&key, 'r'); /* leases family: 'r' version 32 | signer 32 -> receipt */
-    bytes_append_span(&key, digest_span(&receipt.version));
-    bytes_append(&key, receipt.signer.b, sizeof(receipt.signer.b));
-    catalog_put(&change, FAMILY_LEASES, bytes_span(&key), serving->header.receipt);
-    return catalog_commit(serving->source->options.store, &change, CATALOG_USE_RESERVE, err);
+    const struct repair_grant kept = {.receipt = serving->header.receipt,
+                                      .project = subject_project(serving, subject),
+                                      .page = subject->version.page,
+                                      .attribute_root = subject->version.attribute_root};
+    repair_grant_put(&change, REPAIR_TOOK, &receipt.signer, &receipt.version, &kept);
+    receipt_entry(serving, subject, &receipt, &change);
+    TRY(catalog_commit(serving->source->options.store, &change, CATALOG_USE_RESERVE, err));
+    CRASH_POINT(CRASH_LEASE_RECEIPT);
+    return ERR_OK;
 }
 
 static enum err_code serve(struct serving *serving, struct bytes *header, struct bytes *body,
@@ -324,6 +513,8 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
 {
     struct lease_subject subject;
     TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    if (serving->method == PEER_RECEIPT && subject.receipt.len > 0)
+        return err_set(err, ERR_PARAMETER, "a repair has no receipt");
     if (serving->method == PEER_RECEIPT)
         return receipt_take(serving, &subject, err);
     size_t reply_max = request_reply_body_max(serving->request);
@@ -344,10 +535,8 @@ static void on_rights_gone(void *argument);
 static enum err_code serve_rights(struct serving *serving, struct err *err)
 {
     struct lease_subject subject;
-    struct xcopy_origin origin;
     TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
-    return xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
-                               &serving->arena, &origin, err);
+    return subject_rights(serving, &subject, NULL, err);
 }
 
 static void serve_on_worker(void *argument)
@@ -359,10 +548,15 @@ static void serve_on_worker(void *argument)
         err_set(&serving->err, ERR_TIMEOUT, "too late");
         serving_reply_error(serving, &serving->err);
     } else if (serving->method != PEER_RECEIPT && serve_rights(serving, &serving->err) != ERR_OK) {
+        lease_refused(serving);
         serving_on_loop(serving, on_rights_gone);
     } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
         serving_reply_error(serving, &serving->err);
     } else {
+        if (serving->method == PEER_GET_FILES) {
+            atomic_fetch_add_explicit(&serving->source->file_bytes, body.len, memory_order_relaxed);
+            CRASH_POINT(CRASH_LEASE_SERVED);
+        }
         request_reply_bytes(serving->request, bytes_span(&header), &body);
         serving_free(serving);
     }
@@ -374,14 +568,14 @@ static void renew_on_worker(void *argument)
 {
     struct serving *serving = argument;
     struct lease_subject subject;
-    struct xcopy_origin origin;
     enum err_code code =
         lease_subject_decode(bytes_span(&serving->subject), &subject, &serving->err);
     if (code == ERR_OK)
-        code = xcopy_rights_source(&serving->source->rights, subject.token, &serving->peer,
-                                   &serving->arena, &origin, &serving->err);
+        code = subject_rights(serving, &subject, NULL, &serving->err);
     if (code == ERR_OK)
         serving->err = (struct err){0};
+    else
+        lease_refused(serving);
     serving_on_loop(serving, on_renewal);
 }
 
@@ -418,7 +612,7 @@ static void action_reply(struct serving *serving, const struct lease_action *act
 {
     if (action->err.code != ERR_OK) {
         serving_reply_error(serving, &action->err);
-    } else if (serving->method == PEER_DESCRIBE) {
+    } else if (serving->method == PEER_DESCRIBE || serving->method == PEER_REPAIR) {
         subject_copy(serving);
         serving_on_worker(serving, describe_reply_on_worker);
     } else {
@@ -457,7 +651,7 @@ static void source_step(struct source *source, struct lease_event *event)
     lease_step(&source->table, event, &source->actions);
     for (size_t i = 0; i < source->actions.count; i++)
         action_do(source, &source->actions.list[i]);
-    atomic_store(&source->alive, source->table.count);
+    atomic_store(&source->alive, lease_count(&source->table));
     uint64_t wake_ms = lease_wake_ms(&source->table);
     uint64_t now_ms = loop_now_ms();
     if (wake_ms != UINT64_MAX)
@@ -482,13 +676,30 @@ static void serving_step(struct serving *serving, enum lease_event_kind kind)
     source_step(source, &event);
 }
 
+static void describe_step(void *argument)
+{
+    struct serving *serving = argument;
+    waiting_add(serving);
+    serving_step(serving, LEASE_ON_DESCRIBE);
+}
+
+static void absent_on_worker(void *argument)
+{
+    struct serving *serving = argument;
+    describe_refused(serving);
+    serving_on_loop(serving, describe_step);
+}
+
 static void on_described(void *argument)
 {
     struct serving *serving = argument;
-    if (serving->absent && lease_find(&serving->source->table, &serving->lease) != NULL)
+    bool leased = serving->absent && lease_find(&serving->source->table, &serving->lease) != NULL;
+    if (leased)
         serving->err = (struct err){0};
-    waiting_add(serving);
-    serving_step(serving, LEASE_ON_DESCRIBE);
+    if (serving->absent && !leased)
+        serving_on_worker(serving, absent_on_worker);
+    else
+        describe_step(serving);
 }
 
 static void on_granted(void *argument)
@@ -511,6 +722,14 @@ static void on_rights_gone(void *argument)
     struct serving *serving = argument;
     waiting_add(serving);
     serving_step(serving, LEASE_ON_SERVE); /* with the verdict: the lease ends */
+}
+
+static void on_dropped(void *argument)
+{
+    struct drop *drop = argument;
+    struct lease_event event = {.kind = LEASE_ON_DROPPED, .id = drop->id, .verdict = &drop->err};
+    source_step(drop->source, &event);
+    mem_free(drop);
 }
 
 static void on_timer(void *argument)
@@ -559,7 +778,7 @@ void source_on_request(void *context, struct request *request)
     serving->method = (enum peer_method)request_method(request);
     serving->peer = request_session(request)->identity;
     arena_init(&serving->arena, SERVING_ARENA_BYTES);
-    if (serving->method == PEER_DESCRIBE) {
+    if (serving->method == PEER_DESCRIBE || serving->method == PEER_REPAIR) {
         serving_on_worker(serving, describe_on_worker);
         return;
     }
@@ -600,7 +819,7 @@ static enum err_code leases_read(struct source *source, struct bytes *all, struc
         if (!found)
             return ERR_OK;
         if (key.len != LEASE_KEY_BYTES)
-            return err_set(err, ERR_CORRUPT, "the key of a lease is damaged");
+            continue; /* nobody's */
         bytes_append_u32(all, (uint32_t)value.len);
         bytes_append(all, key.data + 1, DIGEST_BYTES);
         bytes_append_span(all, value);
@@ -624,6 +843,13 @@ static void load_on_loop(void *argument)
         reader_copy(&value, event.peer.b, sizeof(event.peer.b));
         reader_copy(&value, event.arguments.b, DIGEST_BYTES);
         event.subject = value.left;
+        struct lease_subject subject;
+        struct err reason;
+        source_step(loading->source, &event);
+        if (lease_subject_decode(event.subject, &subject, &reason) == ERR_OK)
+            continue;
+        log_error("a lease's record cannot be read and is dropped; its peer asks anew", &reason);
+        event.kind = LEASE_ON_REVOKED;
         source_step(loading->source, &event);
     }
 }
@@ -652,11 +878,13 @@ static enum err_code uses_forget(struct store *store, struct err *err)
 enum err_code source_open(const struct source_options *options, struct source **ret_source,
                           struct err *err)
 {
-    TRY(uses_forget(options->store, err));
+    if (!options->clock_doubted)
+        TRY(uses_forget(options->store, err));
     struct source *source = mem_calloc(1, sizeof(*source));
     source->options = *options;
     source->rights = (struct xcopy_rights){.store = options->store,
                                            .principals = options->principals,
+                                           .peers = options->peers,
                                            .node = identity_public(options->identity)->sign,
                                            .region = options->region};
     source->timer.run = on_timer;
@@ -719,6 +947,11 @@ void source_revoke(struct source *source, const struct token_id *token)
     *revocation = (struct revocation){.source = source, .token = *token};
     if (!loop_post(source->options.loop, on_revocation, revocation))
         mem_free(revocation);
+}
+
+uint64_t source_file_bytes(struct source *source)
+{
+    return atomic_load_explicit(&source->file_bytes, memory_order_relaxed);
 }
 
 size_t source_leases(struct source *source)

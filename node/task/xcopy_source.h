@@ -11,6 +11,7 @@
 #ifndef NODE_TASK_XCOPY_SOURCE_H
 #define NODE_TASK_XCOPY_SOURCE_H
 
+#include "node/auditor.h"
 #include "node/loop.h"
 #include "node/peers.h"
 #include "node/task/lease.h"
@@ -28,6 +29,8 @@ struct source_options { /* all borrowed until source_free */
     const struct principals *principals;
     const struct identity *identity;
     const char *region;
+    struct auditor *auditor;
+    bool clock_doubted; /* at the start: then no use of a token is forgotten */
 };
 
 /* Leases of before a restart get a full period. */
@@ -43,5 +46,7 @@ void source_on_request(void *context, struct request *request);
  * this ends those of the token at once. */
 void source_revoke(struct source *source, const struct token_id *token);
 size_t source_leases(struct source *source); /* alive; any thread */
+/* Bytes of column files in replies since the start, before sealing. Any thread. */
+uint64_t source_file_bytes(struct source *source);
 
 #endif

@@ -1,0 +1,198 @@
+"""Damage on the disk: found, named, never served, and fetched again by place from the region that gave or took a receipt."""
+import contextlib
+import time
+
+import pytest
+
+from conftest import BIN, DESTINATION, SOURCE, Failed, command
+from test_crash import ended
+
+DAYS, ROWS = 30, 20000
+TABLE = "CREATE TABLE t (id BIGINT, amount DECIMAL(12,2), region STRING, note STRING) PARTITIONED BY (order_date DATE);"
+ANSWER = "SELECT COUNT(*) AS n, SUM(id) AS ids, MAX(note) AS note, SUM(amount) AS amount FROM {};"
+PACK_BYTES_MIN = 500_000
+REPAIR_SECONDS = 60
+# Durable steps of a repair; the store's own tests walk over all of store/crash.h.
+STEPS = ["staged.written", "content.step", "content.written", "content.synced", "staged.step"]
+
+
+@pytest.fixture
+def copied(pair, tmp_path):
+    """A snapshot s at both ends, and what it answers."""
+    source, destination = pair
+    path = tmp_path / "sales.csv"
+    path.write_text(command(BIN / "strait-sales", "--days", DAYS, "--rows", ROWS))
+    source.sql(TABLE)
+    source.upload(path, "t", "-acp=true", "-h=true")
+    source.sql("CREATE SNAPSHOT TABLE s CLONE t;")
+    assert int(destination.xcopy("s")["files_moved"]) > 0
+    return source, destination, source.one(ANSWER.format("s"))
+
+
+def packs(region):
+    found = [path for path in (region.home / "data" / "db").glob("*.sst") if path.stat().st_size > PACK_BYTES_MIN]
+    assert found, "no pack: the table is too small for this test"
+    return sorted(found)
+
+
+def flip(path, part):
+    """One bit at this part (0 to 1) of the file."""
+    with open(path, "r+b") as file:
+        file.seek(int(path.stat().st_size * part))
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 4]))
+
+
+def damage(region, *parts, down=False):
+    if down:
+        region.cluster.kill(region.name)
+    for part in parts:
+        flip(packs(region)[0], part)
+    if down:
+        region.cluster.start(region.name)
+
+
+def scrub(region, scope=""):
+    """(the row of what was checked, the rows of what was found)"""
+    rows = region.sql(f"SCRUB {scope};")
+    assert rows[0]["what"] == "checked"
+    return rows[0], rows[1:]
+
+
+def repaired(region, answer, name="s"):
+    assert region.one(ANSWER.format(name)) == answer
+    checked, found = scrub(region)
+    assert (checked["state"], found) == ("whole", [])
+    assert "0 faults" in region.fsck()
+
+
+def wait_until_whole(region):
+    deadline = time.monotonic() + REPAIR_SECONDS
+    while time.monotonic() < deadline:
+        if "strait_damaged_items 0" in region.strait("status", "--format", "prometheus"):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"not repaired: {region.sql('SHOW TASKS;')}\n{region.log[-3000:]}")
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["while it is down", "while it runs"])
+@pytest.mark.parametrize("victim", [0, 1], ids=["source", "destination"])
+def test_damage_is_named_never_served_and_repaired(copied, victim, down):
+    answer = copied[2]
+    region, peer = copied[victim], copied[1 - victim]
+    damage(region, 0.2, 0.5, down=down)
+    refused = region.refused(ANSWER.format("s"))
+    assert refused.count("file ") == 1 and "SCRUB" in refused, refused
+    assert "ODPS-0010095" in refused and "snapshot demo.s, order_date=" in refused and "column " in refused
+    checked, found = scrub(region)
+    assert checked["state"] == "whole" and checked["files"] > 0 and checked["pages"] > 0 and checked["bytes"] > 0
+    assert {row["hurts"] for row in found} == ({"demo.t", "demo.s"} if victim == 0 else {"demo.s"})
+    assert {row["state"] for row in found} == {"repaired"}
+    assert {row["peer"] for row in found} == {peer.name}
+    for row in found:
+        assert row["what"] == "file" and row["partitions"].startswith("order_date=") and row["columns"]
+    repaired(region, answer)
+    assert region.snapshot("s")["version"] == peer.snapshot("s")["version"]
+
+
+def test_both_ends_repair_from_each_other(copied):
+    source, destination, answer = copied
+    damage(source, 0.25)
+    damage(destination, 0.75)
+    assert scrub(destination)[0]["state"] == "whole"
+    assert scrub(source)[0]["state"] == "whole"
+    repaired(source, answer)
+    repaired(destination, answer)
+
+
+def test_a_peer_that_is_away_is_waited_for(copied):
+    source, destination, answer = copied
+    damage(destination, 0.5)
+    source.cluster.kill(SOURCE)
+    with pytest.raises(Failed) as caught:
+        destination.strait("scrub", "--format", "csv")
+    assert caught.value.code == 1
+    assert ",waiting," in caught.value.stdout and "waiting for peer" in caught.value.stdout
+    source.cluster.start(SOURCE)
+    wait_until_whole(destination)
+    repaired(destination, answer)
+
+
+def test_a_peer_that_dropped_the_snapshot_cannot_help(copied):
+    source, destination, _ = copied
+    source.sql("DROP SNAPSHOT TABLE s;")
+    damage(destination, 0.5)
+    checked, found = scrub(destination)
+    assert checked["state"] == "damaged"
+    assert {row["state"] for row in found} == {"damaged"} and "was dropped" in found[0]["detail"]
+    assert "ODPS-0010095" in destination.refused(ANSWER.format("s"))
+
+
+def test_gates_hold_for_repairs(copied):
+    source, destination, answer = copied
+    source.sql("ALTER PROJECT demo DISABLE XCOPY;")
+    damage(destination, 0.5)
+    assert "allow-list" in scrub(destination)[1][0]["detail"]
+    source.sql("ALTER PROJECT demo ENABLE XCOPY;")
+    assert scrub(destination)[0]["state"] == "whole"
+    repaired(destination, answer)
+
+
+def test_an_xcopy_heals_what_it_brings(copied):
+    """What is damaged does not count as held: the same content comes again, and nothing else."""
+    source, destination, answer = copied
+    source.sql("DROP SNAPSHOT TABLE s;")
+    damage(destination, 0.5)
+    assert scrub(destination)[0]["state"] == "damaged"
+    source.sql("CREATE SNAPSHOT TABLE again CLONE t;")
+    assert int(destination.xcopy("again")["files_moved"]) == 1
+    repaired(destination, answer)
+
+
+def test_an_xcopy_of_what_is_damaged_says_so_and_brings_the_rest(pair, tmp_path):
+    source, destination = pair
+    path = tmp_path / "sales.csv"
+    path.write_text(command(BIN / "strait-sales", "--days", DAYS, "--rows", ROWS))
+    source.sql(TABLE)
+    source.upload(path, "t", "-acp=true", "-h=true")
+    source.sql("CREATE SNAPSHOT TABLE s CLONE t;")
+    damage(source, 0.5)
+    refused = destination.refused(f'XCOPY SNAPSHOT demo.s TO SNAPSHOT s OPTIONS(src_region="{SOURCE}");')
+    assert "ODPS-1010031" in refused and "damaged" in refused
+    checked, found = scrub(source)
+    assert checked["state"] == "damaged" and "no region" in found[0]["detail"]
+    source.upload(path, "t", "-acp=true", "-h=true", "--replace-table")  # equal content: equal files
+    assert scrub(source)[0]["state"] == "whole"
+    again = destination.xcopy("s")
+    assert 0 < int(again["files_moved"]) < 20, again
+    repaired(destination, source.one(ANSWER.format("s")))
+
+
+def test_one_snapshot_can_be_scrubbed(copied):
+    source = copied[0]
+    assert scrub(source, "SNAPSHOT s")[0]["state"] == "whole"
+    assert scrub(source, "TABLE t")[0]["files"] == scrub(source, "SNAPSHOT s")[0]["files"]
+    assert "Table not found" in source.refused("SCRUB TABLE nothing;")
+    damage(source, 0.5)
+    assert [row["state"] for row in scrub(source, "SNAPSHOT s")[1]] == ["repaired"]
+
+
+def test_scrub_of_a_whole_store_ends_well(copied):
+    assert "whole" in copied[1].strait("scrub", "--format", "csv")
+
+
+@pytest.mark.parametrize("point", STEPS)
+def test_killed_in_a_repair(copied, point):
+    destination, answer = copied[1:]
+    cluster = destination.cluster
+    cluster.kill(DESTINATION)
+    damage(destination, 0.3, 0.6)
+    with contextlib.suppress(Failed):  # the node's own scrub may be there first
+        cluster.start(DESTINATION, env={"STRAIT_CRASH": point})
+        destination.sql("SCRUB;")
+    assert ended(cluster, DESTINATION, REPAIR_SECONDS), f"{point} was not passed"
+    cluster.kill(DESTINATION)
+    cluster.start(DESTINATION)
+    wait_until_whole(destination)
+    repaired(destination, answer)

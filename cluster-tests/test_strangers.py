@@ -1,0 +1,101 @@
+"""What is held is an account's: two accounts with the same content, and neither learns of the other."""
+import json
+
+import pytest
+
+from conftest import BIN, SOURCE, Cluster, command
+from test_accounts import Principal, proof
+
+ROWS = 40000
+COUNTERS = ("partitions_total", "partitions_moved", "files_moved", "bytes_moved", "bytes_skipped")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    made = Cluster(tmp_path_factory.mktemp("strangers") / "cluster")
+    yield made.up(SOURCE, "cn-hongkong")
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def people(pair, tmp_path_factory):
+    """{name: (at the source, at the destination)}: accounts a, b and c with a project of their name in both regions, and
+    there the same table t and its snapshot s."""
+    folder = tmp_path_factory.mktemp("keys")
+    rows = folder / "rows.csv"
+    rows.write_text("".join(f"{i},{i * 7919 % 1000003},value {i * i % 65537},{i % 3}\n" for i in range(ROWS)))
+    made = {}
+    for name in "abc":
+        key = folder / f"{name}.key"
+        command(BIN / "strait", "keygen", key)
+        for root in pair:
+            root.sql(f"CREATE ACCOUNT ALIYUN${name} PUBLIC KEY '{proof(root, f'ALIYUN${name}', key)}';"
+                     f"CREATE PROJECT p{name} OWNER ALIYUN${name};")
+        made[name] = tuple(Principal(root, key) for root in pair)
+    for name, (source, _) in made.items():
+        source.sql(f"USE p{name}; CREATE TABLE t (id BIGINT, n BIGINT, s STRING) PARTITIONED BY (p BIGINT);")
+        source.upload(rows, f"p{name}.t", "-acp=true")
+        source.sql(f"USE p{name}; CREATE SNAPSHOT TABLE s CLONE t;")
+    return made
+
+
+def copy(people, name, to="s"):
+    row = people[name][1].xcopy("s", to=f"p{name}.{to}", project=f"p{name}")
+    assert row["state"] == "DONE"
+    return row
+
+
+def counted(row):
+    return {key: row[key] for key in COUNTERS}
+
+
+def explained(principal, name):
+    """EXPLAIN's rows, without the project's name."""
+    rows = principal.sql(f"EXPLAIN SELECT s, sum(n) FROM p{name}.s WHERE p = 1 AND id > 5 GROUP BY s;")
+    assert rows
+    return [{key: value for key, value in row.items() if key != "table"} for row in rows]
+
+
+def test_a_copy_counts_the_same_whatever_strangers_hold(pair, people):
+    alone = copy(people, "a")  # nobody has it here
+    assert alone["files_moved"] > 0 and alone["partitions_moved"] == 3 and alone["bytes_skipped"] == 0
+    plain = explained(people["a"][1], "a")
+    beside = copy(people, "b")  # a has every byte of it
+    assert counted(beside) == counted(alone)
+    assert abs(beside["wire_bytes"] - alone["wire_bytes"]) <= alone["wire_bytes"] // 50
+    assert explained(people["b"][1], "b") == plain
+    assert counted(copy(people, "b", to="s2"))["files_moved"] == 0  # its own, which it holds
+    # stored once all the same
+    usage = {row["name"]: int(row["value"]) for row in status(pair[1]) if row["name"].startswith("strait_")}
+    assert usage["strait_pack_live_bytes"] + usage["strait_small_bytes"] < 2 * alone["bytes_moved"]
+
+
+def test_what_was_dropped_is_not_held_because_a_stranger_keeps_it(pair, people):
+    alone = copy(people, "c")
+    people["c"][1].sql("DROP SNAPSHOT TABLE pc.s;")
+    assert copy(people, "c")["files_moved"] == 0  # until the clean-up it is here for c
+    people["c"][1].sql("DROP SNAPSHOT TABLE pc.s;")
+    pair[1].sql("CLEANUP;")
+    again = copy(people, "c")  # a and b keep all of it
+    assert counted(again) == counted(alone)
+    assert abs(again["wire_bytes"] - alone["wire_bytes"]) <= alone["wire_bytes"] // 50
+    assert "0 faults" in pair[1].fsck()
+
+
+def status(principal):
+    return [json.loads(line) for line in principal.strait("status", "--format", "json").splitlines()]
+
+
+def test_lists_and_counters_are_ones_own(pair, people):
+    b = people["b"][1]
+    names = {row["name"] for row in status(pair[1])}
+    assert "strait_pack_bytes" in names and "strait_statements" in names
+    assert not any(row["name"].startswith("strait_") and row["name"] in names for row in status(b)), status(b)
+    assert "strait_pack_bytes" in pair[1].strait("status", "--format", "prometheus")
+    assert "strait_pack_bytes" not in b.strait("status", "--format", "prometheus")
+    assert [row["project"] for row in b.sql("SHOW PROJECTS;")] == ["pb"]
+    statements = [row["statement"] for row in b.sql("SHOW TASKS;")]
+    assert statements and all("pb." in text for text in statements)
+    tasks = [json.loads(line)["task_id"] for line in people["a"][1].strait("sql", "--quiet", "--format", "json", "-e", "SHOW TASKS;").splitlines()]
+    unknown = tasks[0][:-1] + ("0" if tasks[0][-1] != "0" else "1")
+    assert b.refused(f"CANCEL TASK '{tasks[0]}';").replace(tasks[0], unknown) == b.refused(f"CANCEL TASK '{unknown}';")

@@ -1,0 +1,13 @@
+/* What `help` in the shell and `strait sql --help` say of the statements: the form of each kind. */
+#ifndef NODE_CLIENT_STATEMENT_HELP_H
+#define NODE_CLIENT_STATEMENT_HELP_H
+
+#include <stdio.h>
+
+/* A line, or some; NULL: the grammar knows it, and no node does it yet. Static text. kind: an enum
+ * statement_kind; node/sql/ast.h is not included here, its options are others than getopt's. */
+const char *statement_help_form(unsigned kind);
+/* All of them. */
+void statement_help_print(FILE *out);
+
+#endif

@@ -1,0 +1,37 @@
+/* The statements' help: what the grammar knows is there, under its own words. */
+#include "node/client/statement_help.h"
+#include "node/sql/ast.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+/* Known to the grammar, done by no node yet: they join the help with the statement. */
+static bool is_later(enum statement_kind kind)
+{
+    return kind == STATEMENT_VERIFY_SNAPSHOT || kind == STATEMENT_DROP_PROJECT ||
+           kind == STATEMENT_ALTER_ACCOUNT_CHANNEL || kind == STATEMENT_ALTER_CHANNEL;
+}
+
+static void every_statement_has_its_form(void **state)
+{
+    (void)state;
+    for (enum statement_kind kind = 0; kind < STATEMENT_KIND_COUNT; kind++) {
+        const char *form = statement_help_form(kind);
+        const char *text = statement_kind_text(kind);
+        char first[32] = "";
+        if ((form == NULL) != is_later(kind))
+            fail_msg("%s: %s", text, form == NULL ? "no form" : "not done yet, but in the help");
+        if (form == NULL)
+            continue;
+        snprintf(first, sizeof(first), "%.*s", (int)strcspn(text, " "), text);
+        if (strstr(form, first) == NULL)
+            fail_msg("%s: its form is \"%s\"", text, form);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_statement_has_its_form)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,8 @@
+ADD USER ALIYUN$b; REMOVE USER 'RAM$a:u'; LIST USERS;
+GRANT Describe, select ON TABLE p.t TO USER RAM$a:u privilegeproperties("expires"="30");
+GRANT All ON t TO ROLE dev; REVOKE List, CreateTable ON PROJECT p FROM ROLE dev;
+CREATE ROLE dev privilegeproperties("type"="resource"); GRANT dev, admin TO USER RAM$u; REVOKE dev FROM ALIYUN$b;
+DROP ROLE dev; LIST ROLES; DESC ROLE dev; DESCRIBE ROLE dev; DESC role;
+SHOW GRANTS; SHOW GRANTS FOR USER ALIYUN$b; SHOW GRANTS FOR ROLE dev; SHOW ACL FOR p.t; SHOW ACL FOR p ON TYPE PROJECT;
+SET ProjectProtection=true; SET projectprotection = FALSE;
+ADD TRUSTEDPROJECT p; REMOVE TRUSTEDPROJECT 'r-1.p'; LIST TRUSTEDPROJECTS;

@@ -1,0 +1,1 @@
+SELECT DATEADD(t, -1, 'mm'), DATEADD(p, 0, 'yyyy'), DATEDIFF(t, p, 'week'), DATETRUNC(p, 'q'), EXTRACT(MINUTE FROM t), DATE_SUB(t, 1), ADD_MONTHS(p, 0), LAST_DAY(p), WEEKOFYEAR(p), UNIX_TIMESTAMP(t), FROM_UNIXTIME(12), TO_CHAR(t, 'yyyymmdd hh:mi:ss.ff3'), ISDATE(s, 'yyyy'), NOW() > p FROM t

@@ -1,0 +1,1 @@
+SELECT ROUND(b, 1), ROUND(d, a), ROUND(c, -3), TRUNC(a, -2), TRUNC(c), ABS(b), CEIL(b), FLOOR(b), SIGN(b), MOD(a, b), a DIV 3, POW(d, 2), SQRT(b * b), LN(b * b), LOG(2, 8), EXP(b), COT(b), FACTORIAL(3), HASH(a, b, c, d, s, t, f, p) % 1000, MD5(s), SHA2(b, 512), CRC32(s) FROM t

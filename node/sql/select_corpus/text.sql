@@ -1,0 +1,1 @@
+SELECT SUBSTR(s, -2, 9223372036854775807), SPLIT_PART(s, ',', 1, 99), INSTR(s, '1', 2, 2), LPAD(s, 7, 'xy'), RPAD(s, 12, s), REPEAT(s, 3), REPLACE(s, '1', s), TRIM(s, 'x1'), TRANSLATE(s, 'x', ''), INITCAP(s), REVERSE(s), CONCAT_WS('|', a, b, c, d, s, t, p), FIND_IN_SET(s, 'x,12') FROM t

@@ -1,0 +1,963 @@
+/* Statements about users, roles and grants, and what others may do with what they were given. */
+#include "node/statement/trial.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/expiry.h"
+#include "node/ingest.h"
+#include "node/load_rows.h"
+
+static struct trial trial;
+
+static int group_setup(void **state)
+{
+    (void)state;
+    trial_start(&trial);
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    trial_stop(&trial);
+    return 0;
+}
+
+/* A fresh project of root's with table t of three rows and snapshot s of it. */
+static int setup(void **state)
+{
+    (void)state;
+    trial_project(&trial);
+    trial_gives(&trial, "CREATE TABLE t (a BIGINT)", "");
+    trial_gives(&trial, "INSERT INTO t VALUES (1), (2), (3)", "");
+    trial_gives(&trial, "CREATE SNAPSHOT TABLE s CLONE t", "");
+    return 0;
+}
+
+static void as(const struct principal *principal)
+{
+    trial.as = principal;
+}
+
+static void root(const char *text)
+{
+    as(NULL);
+    trial_gives(&trial, text, "");
+}
+
+static void refused(const struct principal *principal, const char *text, const char *words)
+{
+    as(principal);
+    trial_refuses(&trial, text, ERR_DENIED, words);
+    as(NULL);
+}
+
+static void allowed(const struct principal *principal, const char *text, const char *rows)
+{
+    as(principal);
+    trial_gives(&trial, text, rows);
+    as(NULL);
+}
+
+/* ---- users ---- */
+
+static void users_come_and_go(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("ADD USER RAM$u"); /* of the caller's account */
+    trial_refuses(&trial, "ADD USER aliyun$OTHER", ERR_EXISTS, "ALIYUN$other is a user");
+    trial_refuses(&trial, "ADD USER ALIYUN$nobody", ERR_NOT_FOUND,
+                  "no account or user ALIYUN$nobody");
+    trial_refuses(&trial, "ADD USER ALIYUN$root", ERR_SEMANTIC, "cannot change its own rights");
+    trial_begins(&trial, "LIST USERS", "ALIYUN$other,");
+    trial_refuses(&trial, "REMOVE USER RAM$other:u", ERR_NOT_FOUND, "RAM$other:u is not a user");
+    root("REMOVE USER RAM$root:u");
+    trial_refuses(&trial, "REMOVE USER RAM$root:u", ERR_NOT_FOUND, "is not a user");
+    refused(&trial.other, "LIST USERS", "neither the owner nor in the role admin of project @");
+    refused(&trial.other, "ADD USER RAM$other:u", "neither the owner nor in the role admin");
+}
+
+static void a_new_user_may_do_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *missing;
+    } rows[] = {
+        {"SELECT * FROM t", "no Select on @.t"},
+        {"EXPLAIN SELECT * FROM t", "no Select on @.t"},
+        {"SELECT * FROM s", "no Select on @.s"},
+        {"DESC t", "no Describe on @.t"},
+        {"SHOW CREATE TABLE t", "no Describe on @.t"},
+        {"SHOW PARTITIONS t", "no Describe on @.t"},
+        {"SHOW HISTORY FOR TABLE t", "no ShowHistory on @.t"},
+        {"INSERT INTO t VALUES (4)", "no Update on @.t"},
+        {"ALTER TABLE t ADD PARTITION (p=1)", "no Alter on @.t"},
+        {"DROP TABLE t", "no Drop on @.t"},
+        {"DROP SNAPSHOT TABLE s", "no Drop on @.s"},
+        {"DROP TABLE IF EXISTS t", "no Drop on @.t"},
+        {"CREATE TABLE t2 (a BIGINT)", "no CreateTable on project @"},
+        {"CREATE TABLE IF NOT EXISTS t (a BIGINT)", "no CreateTable on project @"},
+        {"CREATE SNAPSHOT TABLE s2 CLONE t", "no CreateTable on project @"},
+        {"CREATE TABLE t3 CLONE s", "no CreateTable on project @"},
+        {"SCRUB TABLE t", "no Select on @.t"},
+        {"SCRUB ALL", "not an operator"},
+        {"CLEANUP", "not an operator"},
+        {"CREATE PROJECT nope", "not an operator"},
+        {"ALTER PROJECT @ DISABLE XCOPY", "not an operator"},
+        {"GRANT Select ON TABLE t TO USER ALIYUN$root", "neither the owner nor"},
+        {"REVOKE Select ON TABLE t FROM USER ALIYUN$root", "neither the owner nor"},
+        {"CREATE ROLE r", "neither the owner nor"},
+        {"DROP ROLE r", "neither the owner nor"},
+        {"LIST ROLES", "neither the owner nor"},
+        {"DESC ROLE r", "neither the owner nor"},
+        {"GRANT r TO ALIYUN$root", "neither the owner nor"},
+        {"REVOKE r FROM ALIYUN$root", "neither the owner nor"},
+        {"REMOVE USER ALIYUN$other", "neither the owner nor"},
+        {"SHOW GRANTS FOR ALIYUN$root", "neither the owner nor"},
+        {"SHOW GRANTS FOR ROLE r", "neither the owner nor"},
+        {"SHOW ACL FOR t", "neither the owner nor"},
+        {"SHOW ACL FOR @ ON TYPE PROJECT", "neither the owner nor"},
+        {"SET ProjectProtection=true", "not the owner of project @"},
+        {"ADD TRUSTEDPROJECT p1", "not the owner of project @"},
+        {"REMOVE TRUSTEDPROJECT p1", "not the owner of project @"},
+        {"LIST TRUSTEDPROJECTS", "neither the owner nor"},
+    };
+    const struct principal *who[] = {&trial.other, &trial.user, &trial.stranger};
+    for (int added = 0; added < 2; added++) {
+        for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+            for (size_t j = 0; j < ARRAY_COUNT(who); j++)
+                refused(who[j], rows[i].text, rows[i].missing);
+        }
+        if (added == 1)
+            break;
+        for (size_t j = 0; j < ARRAY_COUNT(who); j++) {
+            refused(who[j], "USE @", "is not a user of project @");
+            refused(who[j], "SHOW TABLES", "is not a user of project @");
+            refused(who[j], "SHOW SNAPSHOT TABLES", "is not a user of project @");
+            refused(who[j], "SHOW GRANTS", "is not a user of project @");
+        }
+        root("ADD USER ALIYUN$other");
+        root("ADD USER RAM$root:u");
+        root("ADD USER RAM$other:u");
+    }
+    for (size_t j = 0; j < ARRAY_COUNT(who); j++) {
+        allowed(who[j], "USE @", "");
+        allowed(who[j], "SHOW TABLES", "");
+        allowed(who[j], "SHOW SNAPSHOT TABLES", "");
+        allowed(who[j], "SHOW GRANTS", "");
+    }
+    trial_gives(&trial, "SELECT COUNT(*) FROM t", "3"); /* and nothing was done */
+}
+
+/* '#' becomes the name. */
+static const char *named(const char *form, const char *name)
+{
+    static char text[256];
+    const char *mark = strchr(form, '#');
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)(mark - form), form, name, mark + 1);
+    return text;
+}
+
+/* The words for what is there and for what is not are the same, the name apart. */
+static void same_words(const struct principal *principal, const char *form, const char *there,
+                       const char *absent)
+{
+    BYTES_CLEANUP struct bytes first = {0}, second = {0}, expected = {0};
+    as(principal);
+    enum err_code code = trial_run(&trial, named(form, there), &first);
+    assert_int_equal(trial_run(&trial, named(form, absent), &second), code);
+    assert_int_equal(code, ERR_DENIED);
+    for (const char *c = (const char *)first.data; *c != '\0';) {
+        const char *at = strstr(c, there);
+        if (at == NULL) {
+            bytes_append_text(&expected, c);
+            break;
+        }
+        bytes_append(&expected, c, (size_t)(at - c));
+        bytes_append_text(&expected, absent);
+        c = at + strlen(there);
+    }
+    bytes_append_u8(&expected, 0);
+    assert_string_equal((const char *)second.data, (const char *)expected.data);
+    as(NULL);
+}
+
+static void what_is_not_there_is_refused_in_the_same_words(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "SELECT * FROM #",
+        "EXPLAIN SELECT * FROM #",
+        "DESC #",
+        "SHOW CREATE TABLE #",
+        "SHOW PARTITIONS #",
+        "INSERT INTO # VALUES (1)",
+        "DROP TABLE #",
+        "DROP TABLE IF EXISTS #",
+        "DROP SNAPSHOT TABLE #",
+        "SHOW HISTORY FOR TABLE #",
+        "ALTER TABLE # ADD PARTITION (p=1)",
+        "SCRUB TABLE #",
+        "SELECT * FROM t2 JOIN # x ON x.a = t2.a",
+    };
+    static const char *const in_project[] = {"USE #",
+                                             "SHOW TABLES IN #",
+                                             "SELECT * FROM #.t",
+                                             "CREATE TABLE #.n (a BIGINT)",
+                                             "DROP TABLE #.t",
+                                             "GRANT List ON PROJECT # TO USER RAM$other:u",
+                                             "SHOW ACL FOR # ON TYPE PROJECT"};
+    root("CREATE TABLE t2 (a BIGINT)");
+    root("CREATE TABLE zzt (a BIGINT)");
+    root("CREATE SNAPSHOT TABLE zzs CLONE zzt");
+    root("ADD USER ALIYUN$other");
+    root("GRANT Select ON TABLE t2 TO USER ALIYUN$other");
+    for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
+        same_words(&trial.other, forms[i], "zzt", "qqq");
+        same_words(&trial.other, forms[i], "ZZT", "qqq");
+        same_words(&trial.other, forms[i], "zzs", "qqq");
+        if (strstr(forms[i], "t2") == NULL) /* not a user at all */
+            same_words(&trial.user, forms[i], "zzt", "qqq");
+    }
+    char upper[sizeof(trial.project)]; /* nor does the case that it was made with tell */
+    memcpy(upper, trial.project, sizeof(upper));
+    upper[0] = 'P';
+    for (size_t i = 0; i < ARRAY_COUNT(in_project); i++) {
+        same_words(&trial.user, in_project[i], trial.project, "nowhere");
+        same_words(&trial.user, in_project[i], upper, "nowhere");
+    }
+    /* who may list is told what is there and what not */
+    root("GRANT List ON PROJECT @ TO USER ALIYUN$other");
+    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
+    as(&trial.other);
+    trial_refuses(&trial, "SELECT * FROM qqq", ERR_TABLE_NOT_FOUND, "\"qqq\"");
+    as(NULL);
+    trial_refuses(&trial, "SELECT * FROM nowhere.t", ERR_NOT_FOUND, "project nowhere does not");
+}
+
+/* ---- grants ---- */
+
+static void a_grant_is_what_was_granted(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT select, describe ON TABLE T TO USER aliyun$other");
+    allowed(&trial.other, "SELECT * FROM t", "1;2;3");
+    allowed(&trial.other, "DESC t", "a,BIGINT,true,false,");
+    refused(&trial.other, "INSERT INTO t VALUES (4)", "no Update on @.t");
+    refused(&trial.other, "SELECT * FROM s", "no Select on @.s"); /* an object of its own */
+    root("GRANT All ON t TO ALIYUN$other"); /* TABLE and USER may be left out */
+    allowed(&trial.other, "INSERT INTO t VALUES (4)", "");
+    trial_refuses(&trial, "REVOKE Select, Drop, Select ON TABLE t FROM USER ALIYUN$other",
+                  ERR_SEMANTIC, "Select is named twice");
+    root("REVOKE Update, Drop ON TABLE t FROM USER ALIYUN$other");
+    refused(&trial.other, "INSERT INTO t VALUES (4)", "no Update on @.t");
+    refused(&trial.other, "DROP TABLE t", "no Drop on @.t");
+    trial_refuses(&trial, "REVOKE Drop, Select ON TABLE t FROM USER ALIYUN$other", ERR_NOT_FOUND,
+                  "Drop: not granted to ALIYUN$other on t; nothing was revoked");
+    allowed(&trial.other, "SELECT COUNT(*) FROM t", "4");
+    root("REMOVE USER ALIYUN$other");
+    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
+    root("ADD USER ALIYUN$other"); /* begins anew */
+    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
+}
+
+static void a_grant_of_a_table_goes_with_it(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT All ON TABLE t TO USER ALIYUN$other");
+    root("GRANT All ON TABLE s TO USER ALIYUN$other");
+    root("DROP TABLE t");
+    root("CREATE TABLE t (a BIGINT)");
+    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
+    allowed(&trial.other, "SELECT COUNT(*) FROM s", "3");
+    root("CREATE OR REPLACE SNAPSHOT TABLE s CLONE t"); /* another object under its name */
+    refused(&trial.other, "SELECT * FROM s", "no Select on @.s");
+    expiry_run(trial.expiry);
+    allowed(&trial.other, "SHOW GRANTS", "");
+}
+
+static void who_makes_something_may_everything_with_it(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT CreateTable ON PROJECT @ TO USER ALIYUN$other");
+    allowed(&trial.other, "CREATE TABLE mine (a BIGINT)", "");
+    allowed(&trial.other, "INSERT INTO mine VALUES (7)", "");
+    allowed(&trial.other, "SELECT * FROM mine", "7");
+    allowed(&trial.other, "CREATE SNAPSHOT TABLE mine_1 CLONE mine", "");
+    allowed(&trial.other, "CREATE OR REPLACE SNAPSHOT TABLE mine_1 CLONE mine", "");
+    refused(&trial.other, "CREATE SNAPSHOT TABLE t_1 CLONE t", "no Select on @.t");
+    refused(&trial.other, "CREATE TABLE t_2 CLONE s", "no Select on @.s");
+    refused(&trial.other, "CREATE OR REPLACE SNAPSHOT TABLE s CLONE mine", "no Drop on @.s");
+    refused(&trial.other, "GRANT Select ON TABLE mine TO USER RAM$other:u", "neither the owner");
+    root("REMOVE USER ALIYUN$other");
+    refused(&trial.other, "SELECT * FROM mine", "no Select on @.mine");
+    allowed(NULL, "SELECT * FROM mine", "7"); /* the project's owner */
+}
+
+static void grants_are_refused_that_make_no_sense(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    static const struct {
+        const char *text;
+        enum err_code code;
+        const char *words;
+    } rows[] = {
+        {"GRANT Fly ON TABLE t TO USER ALIYUN$other", ERR_SEMANTIC,
+         "Fly is no action on a table; there are Describe, Select, Alter, Update, Drop, Download, "
+         "ShowHistory, All"},
+        {"GRANT Select ON PROJECT @ TO USER ALIYUN$other", ERR_SEMANTIC,
+         "Select is no action on a project; there are Read, Write, List, CreateTable, "
+         "CreateInstance, CreateFunction, CreateResource, All"},
+        {"GRANT Own ON PROJECT @ TO USER ALIYUN$other", ERR_SEMANTIC, "Own is no action"},
+        {"GRANT Membership ON PROJECT @ TO USER ALIYUN$other", ERR_SEMANTIC, "is no action"},
+        {"GRANT Select, SELECT ON TABLE t TO USER ALIYUN$other", ERR_SEMANTIC, "named twice"},
+        {"GRANT All, Select ON TABLE t TO USER ALIYUN$other", ERR_SEMANTIC, "named twice"},
+        {"GRANT Select ON TABLE t TO USER ALIYUN$root", ERR_SEMANTIC,
+         "ALIYUN$root cannot change its own rights"},
+        {"GRANT Select ON TABLE t TO USER RAM$other:u", ERR_NOT_FOUND,
+         "RAM$other:u is not a user of the project: ADD USER first"},
+        {"GRANT Select ON TABLE nope TO USER ALIYUN$other", ERR_TABLE_NOT_FOUND, "\"nope\""},
+        {"GRANT List ON PROJECT nope TO USER ALIYUN$other", ERR_NOT_FOUND, "project nope"},
+        {"GRANT Select ON TABLE t TO ROLE nope", ERR_NOT_FOUND, "there is no role nope"},
+        {"GRANT Select ON TABLE t TO ROLE admin", ERR_PARAMETER, "admin has all rights"},
+        {"GRANT Select ON TABLE SYSTEM_CATALOG.INFORMATION_SCHEMA.x TO USER ALIYUN$other",
+         ERR_SEMANTIC, "SYSTEM_CATALOG"},
+        {"REVOKE Select ON TABLE t FROM USER ALIYUN$other", ERR_NOT_FOUND, "not granted"},
+        {"REVOKE Select ON TABLE t FROM USER RAM$other:u", ERR_NOT_FOUND, "is not a user"},
+        {"GRANT Select(a) ON TABLE t TO USER ALIYUN$other", ERR_SEMANTIC, "rights on columns"},
+        {"GRANT Select ON TABLE t(a) TO USER ALIYUN$other", ERR_SEMANTIC, "rights on columns"},
+        {"GRANT Select ON TABLE t PARTITION(p=1) TO USER ALIYUN$other", ERR_SEMANTIC,
+         "partitions are not supported"},
+        {"GRANT Select ON TABLE t TO USER ALIYUN$other privilegeproperties(\"expires\"=\"0\")",
+         ERR_SEMANTIC, "a number of days from 1 to"},
+        {"GRANT Select ON TABLE t TO USER ALIYUN$other privilegeproperties(\"policy\"=\"true\")",
+         ERR_SEMANTIC, "conditions and policies are not"},
+        {"GRANT nope TO ALIYUN$other", ERR_NOT_FOUND, "there is no role nope"},
+        {"REVOKE admin FROM ALIYUN$other", ERR_NOT_FOUND, "does not have the role admin"},
+        {"GRANT admin, admin TO ALIYUN$other", ERR_SEMANTIC, "role admin is named twice"},
+        {"GRANT admin TO RAM$other:u", ERR_NOT_FOUND, "is not a user"},
+        {"GRANT admin TO ALIYUN$root", ERR_SEMANTIC, "cannot change its own rights"},
+        {"CREATE ROLE admin", ERR_EXISTS, "role admin exists already"},
+        {"CREATE ROLE `9lives`", ERR_SEMANTIC, "cannot be a name"},
+        {"CREATE ROLE r privilegeproperties(\"type\"=\"admin\")", ERR_SEMANTIC, "resource"},
+        {"DROP ROLE admin", ERR_SEMANTIC, "every project has the role admin"},
+        {"DROP ROLE nope", ERR_NOT_FOUND, "there is no role nope"},
+        {"DESC ROLE nope", ERR_NOT_FOUND, "there is no role nope"},
+        {"SHOW GRANTS FOR ROLE nope", ERR_NOT_FOUND, "there is no role nope"},
+        {"SHOW GRANTS FOR RAM$other:u", ERR_NOT_FOUND, "is not a user of project"},
+        {"SET ProjectProtection=maybe", ERR_SEMANTIC, "takes true or false"},
+        {"SET ProjectProtection=true WITH EXCEPTION policy.txt", ERR_SEMANTIC,
+         "exceptions are whole projects"},
+        {"ADD TRUSTEDPROJECT nope", ERR_NOT_FOUND, "project nope does not exist"},
+        {"ADD TRUSTEDPROJECT @", ERR_SEMANTIC, "need not trust itself"},
+        {"ADD TRUSTEDPROJECT '.p'", ERR_SEMANTIC, "is written 'region.project'"},
+        {"REMOVE TRUSTEDPROJECT nope", ERR_NOT_FOUND, "project nope is not trusted"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        trial_refuses(&trial, rows[i].text, rows[i].code, rows[i].words);
+    trial_gives(&trial, "SHOW GRANTS FOR ALIYUN$other", ""); /* nothing half done */
+}
+
+static void a_statement_that_comes_again_does_nothing_twice(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes out = {0};
+    const struct statement_id id = {{0xEE, (uint8_t)trial.projects}};
+    root("ADD USER ALIYUN$other");
+    const char *revoke = "REVOKE Select ON TABLE t FROM USER ALIYUN$other";
+    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    assert_int_equal(trial_run_as(&trial, &trial.root, &id, revoke, &out), ERR_OK);
+    assert_int_equal(trial_run_as(&trial, &trial.root, &id, revoke, &out), ERR_OK);
+    trial_refuses(&trial, revoke, ERR_NOT_FOUND, "not granted");
+}
+
+static void a_load_asks_again_when_it_commits(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT Update ON TABLE t TO USER ALIYUN$other");
+    const struct operator_load_begin begin = {
+        .project = span_text(trial.project), .table = span_text("t"), .mode = UPLOAD_OVERWRITE};
+    const struct load_rows_options options = {.services = &trial.services,
+                                              .principal = &trial.other,
+                                              .begin = &begin,
+                                              .memory_bytes = MIB(1)};
+    const struct load_rows_commit commit = {.principal = &trial.other, .id = {{0xAB, 1}}};
+    struct load_rows *rows;
+    struct outcome outcome;
+    struct err err;
+    assert_int_equal(load_rows_open(&options, &rows, &err), ERR_OK);
+    root("REVOKE Update ON TABLE t FROM USER ALIYUN$other");
+    assert_int_equal(load_rows_commit(rows, &commit, &outcome, &err), ERR_DENIED);
+    load_rows_close(rows);
+    trial_gives(&trial, "SELECT COUNT(*) FROM t", "3");
+    root("GRANT Update ON TABLE t TO USER ALIYUN$other");
+    assert_int_equal(load_rows_open(&options, &rows, &err), ERR_OK);
+    assert_int_equal(load_rows_commit(rows, &commit, &outcome, &err), ERR_OK);
+    load_rows_close(rows);
+    trial_gives(&trial, "SELECT COUNT(*) FROM t", "0"); /* overwritten by nothing */
+}
+
+/* A snapshot there of a table here, and a table there of a snapshot here, are clones as well. */
+static void ram_users_clone_within_their_account_whatever_they_say(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "CLONE TABLE t TO theirs.c",
+        "CREATE SNAPSHOT TABLE theirs.s CLONE t",
+        "CREATE TABLE theirs.r CLONE s",
+    };
+    char here[sizeof(trial.project)];
+    trial_gives(&trial, "CREATE PROJECT theirs OWNER 'ALIYUN$other'", "");
+    root("ADD USER RAM$other:u");
+    root("ADD USER ALIYUN$other");
+    root("GRANT Select ON TABLE t TO USER RAM$other:u");
+    root("GRANT Select ON TABLE s TO USER RAM$other:u");
+    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    root("GRANT Select ON TABLE s TO USER ALIYUN$other");
+    memcpy(here, trial.project, sizeof(here));
+    snprintf(trial.project, sizeof(trial.project), "theirs");
+    allowed(&trial.other, "ADD USER RAM$other:u", "");
+    allowed(&trial.other, "GRANT CreateTable, CreateInstance ON PROJECT theirs TO USER RAM$other:u",
+            "");
+    memcpy(trial.project, here, sizeof(here));
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+        refused(&trial.stranger, texts[i], "RAM$other:u is a RAM user: between projects of two");
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+        allowed(&trial.other, texts[i], "");
+}
+
+/* ---- what lasts, and who is gone meanwhile ---- */
+
+static struct table_id object_of(const char *name)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct project_record project;
+    struct name_target target;
+    assert_int_equal(
+        project_find(trial.store, NULL, span_text(trial.project), &arena, &project, NULL), ERR_OK);
+    assert_int_equal(name_find(trial.store, NULL, project.id, span_text(name), &target, NULL),
+                     ERR_OK);
+    return target.id;
+}
+
+static struct project_id project_id_of(void)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct project_record project;
+    assert_int_equal(
+        project_find(trial.store, NULL, span_text(trial.project), &arena, &project, NULL), ERR_OK);
+    return project.id;
+}
+
+/* Begun, and committed after `meanwhile`: rows of `principal` into t, or as a new table of `create`. */
+static enum err_code ingested(const struct principal *principal, const struct table_spec *create,
+                              void (*meanwhile)(void), struct err *err)
+{
+    static uint8_t times;
+    const struct ingest_options options = {.store = trial.store,
+                                           .account = trial.root.account,
+                                           .table = create == NULL ? object_of("t")
+                                                                   : (struct table_id){0},
+                                           .create = create,
+                                           .mode = UPLOAD_APPEND,
+                                           .memory_bytes = MIB(1)};
+    const struct ingest_commit commit = {.operation = OPERATION_INSERT,
+                                         .now_ms = 1,
+                                         .principal = principal,
+                                         .statement = {{0x1D, ++times}}};
+    INGEST_CLEANUP struct ingest *ingest = NULL;
+    struct outcome outcome;
+    TRY(ingest_open(&options, &ingest, err));
+    meanwhile();
+    return ingest_commit(ingest, &commit, &outcome, err);
+}
+
+static struct principal guest; /* RAM$root:g */
+
+static void guest_make(void)
+{
+    struct user_id id;
+    const struct user_record spec = {.name = span_text("RAM$root:g"),
+                                     .account = trial.root.account};
+    const struct change_note made = {.now_ms = 1, .principal = span_text("ALIYUN$root")};
+    assert_int_equal(user_create(trial.store, &spec, &made, &id, NULL), ERR_OK);
+    guest = (struct principal){.account = trial.root.account, .number = id.n, .user = true};
+    snprintf(guest.name, sizeof(guest.name), "RAM$root:g");
+    principals_put(trial.principals, &(struct principal_spec){.name = span_text(guest.name),
+                                                              .account = guest.account,
+                                                              .number = guest.number,
+                                                              .user = true});
+}
+
+static void guest_drop(void)
+{
+    const struct change_note made = {.now_ms = 1, .principal = span_text("ALIYUN$root")};
+    assert_int_equal(principal_drop(trial.store, span_text(guest.name), &made, NULL), ERR_OK);
+    principals_remove(trial.principals, span_text(guest.name));
+}
+
+static void nothing(void)
+{
+}
+
+static void update_revoke(void)
+{
+    root("REVOKE Update ON TABLE t FROM USER RAM$root:g");
+}
+
+static void create_revoke(void)
+{
+    root("REVOKE CreateTable ON PROJECT @ FROM USER RAM$root:g");
+}
+
+static void drop_revoke(void)
+{
+    root("REVOKE Drop ON TABLE t FROM USER RAM$root:g");
+}
+
+static void rows_of_hours_are_allowed_when_they_are_committed(void **state)
+{
+    (void)state;
+    struct column column = {.id = 1, .name = span_text("a"), .type = {.kind = TYPE_BIGINT}};
+    const struct schema schema = {.columns = &column, .column_count = 1, .next_column_id = 2};
+    struct table_spec create = {
+        .project = project_id_of(), .name = span_text("made"), .schema = &schema};
+    struct err err;
+    guest_make();
+    root("ADD USER RAM$root:g");
+    root("GRANT Update, Drop ON TABLE t TO USER RAM$root:g");
+    root("GRANT CreateTable ON PROJECT @ TO USER RAM$root:g");
+    assert_int_equal(ingested(&guest, NULL, nothing, &err), ERR_OK);
+    assert_int_equal(ingested(&guest, NULL, update_revoke, &err), ERR_DENIED);
+    assert_non_null(strstr(err.message, "RAM$root:g has no Update on"));
+    struct table_spec instead = create;
+    instead.name = span_text("t");
+    instead.replaces = object_of("t");
+    assert_int_equal(ingested(&guest, &instead, drop_revoke, &err), ERR_DENIED);
+    assert_non_null(strstr(err.message, "has no Drop on"));
+    assert_int_equal(ingested(&guest, &create, create_revoke, &err), ERR_DENIED);
+    assert_non_null(strstr(err.message, "has no CreateTable on"));
+    guest_drop();
+    trial_gives(&trial, "SELECT COUNT(*) FROM t", "3");
+}
+
+static void dropped_under_way(void)
+{
+    root("REMOVE USER RAM$root:g");
+    guest_drop();
+}
+
+/* Also not to who has the name then: a table's maker is known by name. */
+static void nothing_is_made_by_who_was_dropped(void **state)
+{
+    (void)state;
+    struct column column = {.id = 1, .name = span_text("a"), .type = {.kind = TYPE_BIGINT}};
+    const struct schema schema = {.columns = &column, .column_count = 1, .next_column_id = 2};
+    const struct table_spec create = {
+        .project = project_id_of(), .name = span_text("made"), .schema = &schema};
+    struct err err;
+    guest_make();
+    root("ADD USER RAM$root:g");
+    root("GRANT CreateTable ON PROJECT @ TO USER RAM$root:g");
+    assert_int_equal(ingested(&guest, &create, dropped_under_way, &err), ERR_DENIED);
+    trial_refuses(&trial, "SELECT * FROM made", ERR_TABLE_NOT_FOUND, "");
+    /* the account itself: it owns the project, and only its being there is left to ask */
+    struct principal gone = trial.root;
+    gone.number = 1000000;
+    assert_int_equal(ingested(&gone, NULL, nothing, &err), ERR_CREDENTIALS);
+    assert_int_equal(ingested(&gone, &create, nothing, &err), ERR_CREDENTIALS);
+}
+
+/* A grant to the name of somebody else would be silently nobody's. */
+static void a_name_that_was_somebody_elses_is_no_user(void **state)
+{
+    (void)state;
+    guest_make();
+    root("ADD USER RAM$root:g");
+    root("CREATE ROLE r");
+    guest_drop();
+    static const char *const texts[] = {"GRANT Select ON TABLE t TO USER RAM$root:g",
+                                        "GRANT r TO USER RAM$root:g"};
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+            trial_refuses(&trial, texts[i], ERR_NOT_FOUND, "ADD USER first");
+        if (again == 0)
+            guest_make();
+    }
+    root("ADD USER RAM$root:g");
+    root(texts[0]);
+    allowed(&guest, "SELECT COUNT(*) FROM t", "3");
+    guest_drop();
+}
+
+/* ---- rights that end in mid-statement ---- */
+
+static void a_result_ends_with_the_right_to_it(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    static const char *const ends[] = {"REVOKE Select ON TABLE t FROM USER ALIYUN$other",
+                                       "REMOVE USER ALIYUN$other"};
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+        as(&trial.other);
+        struct trial_cursor *cursor = trial_open(&trial, "SELECT * FROM t");
+        root(ends[i]);
+        trial_rest_refused(cursor, ERR_DENIED, "ALIYUN$other has no Select on");
+        if (i == 0)
+            root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    }
+}
+
+static void what_is_dropped_is_read_on_by_users_of_its_project(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    as(&trial.other);
+    struct trial_cursor *first = trial_open(&trial, "SELECT * FROM t ORDER BY a");
+    struct trial_cursor *second = trial_open(&trial, "SELECT * FROM t ORDER BY a");
+    root("DROP TABLE t");
+    trial_rest(first, "1;2;3");
+    root("REMOVE USER ALIYUN$other");
+    trial_rest_refused(second, ERR_DENIED, "ALIYUN$other is not a user of project");
+}
+
+static void a_result_ends_with_its_principal(void **state)
+{
+    (void)state;
+    static const char name[] = "RAM$root:gone";
+    const struct principal_spec spec = {
+        .name = span_text(name), .account = trial.root.account, .number = 77, .user = true};
+    struct principal gone = {.account = trial.root.account, .number = 77, .user = true};
+    snprintf(gone.name, sizeof(gone.name), "%s", name);
+    principals_put(trial.principals, &spec);
+    root("ADD USER RAM$root:gone");
+    root("GRANT Select ON TABLE t TO USER RAM$root:gone");
+    as(&gone);
+    struct trial_cursor *cursor = trial_open(&trial, "SELECT * FROM t");
+    principals_remove(trial.principals, span_text(name));
+    trial_rest_refused(cursor, ERR_DENIED,
+                       "the key that RAM$root:gone began this with was dropped");
+    as(NULL);
+}
+
+/* One INSERT ... SELECT that would give rows for hours, on a thread of its own. */
+struct endless {
+    const char *text;
+    struct bytes out;
+    enum err_code code;
+};
+
+static void *endless_run(void *context)
+{
+    struct endless *endless = context;
+    static atomic_uchar runs;
+    const struct statement_id id = {{0xE4, atomic_fetch_add(&runs, 1)}};
+    endless->code = trial_run_as(&trial, &trial.other, &id, endless->text, &endless->out);
+    return NULL;
+}
+
+static void rows_that_are_written_end_with_the_rights(void **state)
+{
+    (void)state;
+#define ROWS "SELECT x.a FROM t x, t y, t z, t u, t v, t w, t b, t c, t d, t e, t f, t g, t h, t i"
+    static const struct {
+        const char *text, *end, *words;
+    } rows[] = {
+        {"INSERT INTO w " ROWS, "REVOKE Select ON TABLE t FROM USER ALIYUN$other", "has no Select"},
+        {"INSERT INTO w " ROWS, "REVOKE Update ON TABLE w FROM USER ALIYUN$other", "has no Update"},
+        {"CREATE TABLE n AS " ROWS, "REVOKE CreateTable ON PROJECT @ FROM USER ALIYUN$other",
+         "has no CreateTable"},
+        {"INSERT OVERWRITE TABLE w " ROWS, "REMOVE USER ALIYUN$other", "ALIYUN$other has no"},
+    };
+#undef ROWS
+    root("ALTER TABLE t RENAME TO old");
+    root("CREATE TABLE t (a BIGINT)");
+    root("INSERT INTO t VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10)");
+    root("CREATE TABLE w (a BIGINT)");
+    root("ADD USER ALIYUN$other");
+    root("GRANT CreateTable ON PROJECT @ TO USER ALIYUN$other");
+    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    root("GRANT Update ON TABLE w TO USER ALIYUN$other");
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct statement_progress progress = {0};
+        struct endless endless = {.text = rows[i].text};
+        pthread_t thread;
+        trial.progress = &progress;
+        assert_int_equal(pthread_create(&thread, NULL, endless_run, &endless), 0);
+        while (atomic_load(&progress.phase) == NULL) /* rows come */
+            sched_yield();
+        trial.progress = NULL;
+        root(rows[i].end);
+        pthread_join(thread, NULL);
+        assert_int_equal(endless.code, ERR_DENIED);
+        assert_non_null(strstr((const char *)endless.out.data, rows[i].words));
+        bytes_deinit(&endless.out);
+        trial_gives(&trial, "SELECT COUNT(*) FROM w", "0"); /* nothing of it */
+        trial_refuses(&trial, "DESC n", ERR_TABLE_NOT_FOUND, "n");
+        if (i == 0)
+            root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+        if (i == 1)
+            root("GRANT Update ON TABLE w TO USER ALIYUN$other");
+    }
+}
+
+/* ---- roles ---- */
+
+static void roles_give_what_they_were_granted(void **state)
+{
+    (void)state;
+    root("CREATE ROLE dev privilegeproperties(\"type\"=\"resource\")");
+    trial_refuses(&trial, "CREATE ROLE DEV", ERR_EXISTS, "role DEV exists already");
+    root("ADD USER ALIYUN$other");
+    root("GRANT Select ON TABLE t TO ROLE Dev");
+    refused(&trial.other, "SELECT * FROM t", "no Select");
+    root("GRANT dev TO USER ALIYUN$other");
+    trial_refuses(&trial, "GRANT dev TO ALIYUN$other", ERR_EXISTS, "has the role dev");
+    allowed(&trial.other, "SELECT COUNT(*) FROM t", "3");
+    trial_refuses(&trial, "DROP ROLE dev", ERR_SEMANTIC, "1 users have it; REVOKE it");
+    trial_begins(&trial, "LIST ROLES", "admin,NULL,NULL;dev,");
+    trial_gives(&trial, "DESC ROLE dev", "role/dev,projects/@/tables/t,Select,NULL");
+    root("REVOKE dev FROM ALIYUN$other");
+    refused(&trial.other, "SELECT * FROM t", "no Select");
+    root("DROP ROLE dev");
+    root("CREATE ROLE dev"); /* another one */
+    trial_gives(&trial, "SHOW GRANTS FOR ROLE dev", "");
+}
+
+static void admin_manages_and_does_not_own(void **state)
+{
+    (void)state;
+    root("ADD USER RAM$root:u");
+    root("ADD USER ALIYUN$other");
+    root("GRANT admin TO RAM$root:u");
+    allowed(&trial.user, "SELECT COUNT(*) FROM t", "3");
+    allowed(&trial.user, "CREATE ROLE dev", "");
+    allowed(&trial.user, "GRANT All ON PROJECT @ TO ROLE dev", "");
+    allowed(&trial.user, "SHOW GRANTS", "role/admin,projects/@/*,All,NULL");
+    refused(&trial.user, "SET ProjectProtection=true", "not the owner of project @");
+    refused(&trial.user, "ADD USER RAM$other:u",
+            "RAM$root:u is a RAM user and manages RAM users of its own account only");
+    refused(&trial.user, "GRANT admin TO ALIYUN$other", "RAM users of its own account only");
+    root("GRANT admin TO ALIYUN$other");
+    refused(&trial.other, "REMOVE USER RAM$root:u", "not the owner of project @");
+    refused(&trial.other, "REVOKE admin FROM RAM$root:u", "not the owner of project @");
+    allowed(&trial.other, "ADD USER RAM$other:u", "");
+    refused(&trial.other, "GRANT admin TO RAM$other:u", "not the owner of project @");
+    allowed(&trial.other, "GRANT Select ON TABLE t TO USER RAM$other:u", "");
+    allowed(&trial.stranger, "SELECT COUNT(*) FROM t", "3");
+    root("REVOKE admin FROM RAM$root:u");
+    refused(&trial.user, "SELECT COUNT(*) FROM t", "no Select on @.t");
+}
+
+/* ---- lists ---- */
+
+static bool shows_project(const struct principal *principal)
+{
+    BYTES_CLEANUP struct bytes out = {0};
+    char row[32];
+    snprintf(row, sizeof(row), "%s,ALIYUN$root,", trial.project);
+    as(principal);
+    assert_int_equal(trial_run(&trial, "SHOW PROJECTS", &out), ERR_OK);
+    as(NULL);
+    return strstr((const char *)out.data, row) != NULL;
+}
+
+static void lists_show_what_may_be_seen(void **state)
+{
+    (void)state;
+    root("CREATE TABLE other (a BIGINT)");
+    root("ADD USER ALIYUN$other");
+    allowed(&trial.other, "SHOW TABLES", "");
+    root("GRANT Update ON TABLE t TO USER ALIYUN$other"); /* may be seen, not described */
+    allowed(&trial.other, "SHOW TABLES", "t,TABLE,NULL,NULL,NULL,NULL,NULL");
+    root("GRANT Describe ON TABLE t TO USER ALIYUN$other");
+    as(&trial.other);
+    trial_begins(&trial, "SHOW TABLES", "t,TABLE,1,3,");
+    as(NULL);
+    allowed(&trial.other, "SHOW SNAPSHOT TABLES", "");
+    root("GRANT List ON PROJECT @ TO USER ALIYUN$other");
+    allowed(&trial.other, "SHOW SNAPSHOT TABLES", "@,s,NULL,NULL,NULL,NULL,NULL,NULL,NULL");
+    allowed(&trial.other, "SHOW TABLES LIKE 'o%'", "other,TABLE,NULL,NULL,NULL,NULL,NULL");
+    assert_true(shows_project(&trial.other));
+    assert_true(shows_project(&trial.root));
+    assert_false(shows_project(&trial.user));
+    root("REMOVE USER ALIYUN$other");
+    assert_false(shows_project(&trial.other));
+}
+
+/* ---- what is shown of rights ---- */
+
+static void shown(const char *text, const char *expected)
+{
+    struct bytes out = {0};
+    char *filled = trial_text(&trial, expected);
+    if (trial_display(&trial, text, &out) != ERR_OK)
+        fail_msg("%s: %s", text, (const char *)out.data);
+    assert_string_equal((const char *)out.data, filled);
+    mem_free(filled);
+    bytes_deinit(&out);
+}
+
+static void rights_are_shown_as_documented(void **state)
+{
+    (void)state;
+    root("CREATE ROLE dev");
+    root("ADD USER RAM$root:u");
+    root("GRANT dev TO RAM$root:u");
+    root("GRANT List, CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:u");
+    root("GRANT Select, Describe ON TABLE t TO USER RAM$root:u");
+    root("GRANT All ON TABLE s TO ROLE dev");
+    shown("SHOW GRANTS FOR RAM$root:u", "[roles]\n"
+                                        "dev\n"
+                                        "\n"
+                                        "Authorization Type: ACL\n"
+                                        "[user/RAM$root:u]\n"
+                                        "A       projects/@: List | CreateTable | CreateInstance\n"
+                                        "A       projects/@/tables/t: Describe | Select\n"
+                                        "[role/dev]\n"
+                                        "A       projects/@/tables/s: All\n");
+    shown("SHOW GRANTS", "[ALIYUN$root]\nprojects/@: Project Owner\n");
+    shown("SHOW ACL FOR t ON TYPE TABLE", "Authorization Type: ACL\n"
+                                          "[user/RAM$root:u]\n"
+                                          "A       projects/@/tables/t: Describe | Select\n"
+                                          "Authorization Type: Implicit\n"
+                                          "[role/project_owner]\n"
+                                          "A       projects/@/tables/t: All\n"
+                                          "[role/admin]\n"
+                                          "A       projects/@/tables/t: All\n"
+                                          "[user/object_creator]\n"
+                                          "A       projects/@/tables/t: All\n");
+    shown("DESC ROLE dev", "[users]\n"
+                           "RAM$root:u\n"
+                           "\n"
+                           "Authorization Type: ACL\n"
+                           "[role/dev]\n"
+                           "A       projects/@/tables/s: All\n");
+    trial_gives(&trial, "SHOW ACL FOR @ ON TYPE PROJECT",
+                "user/RAM$root:u,projects/@,List | CreateTable | CreateInstance,NULL;"
+                "role/project_owner,projects/@,All,NULL;role/admin,projects/@,All,NULL");
+    root("GRANT Select ON TABLE t TO USER RAM$root:u privilegeproperties(\"expires\"=\"30\")");
+    struct bytes out = {0};
+    assert_int_equal(trial_display(&trial, "SHOW GRANTS FOR RAM$u", &out), ERR_OK);
+    assert_non_null(strstr((const char *)out.data, "tables/t: Select    Expires:20"));
+    assert_non_null(strstr((const char *)out.data, "tables/t: Describe\n"));
+    bytes_deinit(&out);
+    allowed(&trial.user, "SELECT COUNT(*) FROM t", "3");
+}
+
+/* ---- protection ---- */
+
+static void protected_data_goes_to_trusted_projects_only(void **state)
+{
+    (void)state;
+    char from[16], text[128];
+    snprintf(from, sizeof(from), "%s", trial.project);
+    root("SET projectprotection = TRUE");
+    trial_project(&trial); /* the one to copy to; both are root's */
+    char to[16];
+    snprintf(to, sizeof(to), "%s", trial.project);
+    const char *forms[] = {"CREATE TABLE r CLONE #.s", "CREATE SNAPSHOT TABLE c CLONE #.t"};
+    for (size_t i = 0; i < ARRAY_COUNT(forms); i++)
+        trial_refuses(&trial, named(forms[i], from), ERR_DENIED, "is protected");
+    snprintf(text, sizeof(text), "SELECT COUNT(*) FROM %s.t", from); /* to look is not to take */
+    trial_gives(&trial, text, "3");
+    snprintf(trial.project, sizeof(trial.project), "%s", from);
+    root("CREATE TABLE r CLONE s"); /* within */
+    snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT %s", to);
+    root(text);
+    trial_refuses(&trial, text, ERR_EXISTS, "is trusted already");
+    root("ADD TRUSTEDPROJECT 'ap-southeast-1.backup'");
+    root("ADD TRUSTEDPROJECT 'cn-hongkong.p1'"); /* this region by its name */
+    snprintf(text, sizeof(text), "%s,cn-hongkong;backup,ap-southeast-1;p1,cn-hongkong", to);
+    trial_gives(&trial, "LIST TRUSTEDPROJECTS", text);
+    snprintf(trial.project, sizeof(trial.project), "%s", to);
+    for (size_t i = 0; i < ARRAY_COUNT(forms); i++)
+        root(named(forms[i], from));
+    snprintf(trial.project, sizeof(trial.project), "%s", from);
+    snprintf(text, sizeof(text), "REMOVE TRUSTEDPROJECT %s", to);
+    root(text);
+    snprintf(trial.project, sizeof(trial.project), "%s", to);
+    snprintf(text, sizeof(text), "CREATE TABLE r2 CLONE %s.s", from);
+    trial_refuses(&trial, text, ERR_DENIED, "is protected");
+    snprintf(trial.project, sizeof(trial.project), "%s", from);
+    root("SET ProjectProtection=false");
+    snprintf(trial.project, sizeof(trial.project), "%s", to);
+    root(text);
+}
+
+static void so_many_are_trusted_and_no_more(void **state)
+{
+    (void)state;
+    char text[64];
+    for (int i = 0; i <= LIMIT_TRUSTED_PROJECTS; i++) {
+        snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT 'elsewhere.p%d'", i);
+        if (i < LIMIT_TRUSTED_PROJECTS)
+            root(text);
+        else
+            trial_refuses(&trial, text, ERR_LIMIT, "trusts at most");
+    }
+}
+
+/* ---- after a restart ---- */
+
+static void rights_last(void **state)
+{
+    (void)state;
+    root("ADD USER ALIYUN$other");
+    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    root("SET ProjectProtection=true");
+    trial_restart(&trial);
+    allowed(&trial.other, "SELECT COUNT(*) FROM t", "3");
+    refused(&trial.other, "INSERT INTO t VALUES (1)", "no Update on @.t");
+    trial_gives(&trial, "LIST TRUSTEDPROJECTS", "");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup(name, setup)
+    const struct CMUnitTest tests[] = {
+        T(users_come_and_go),
+        T(a_new_user_may_do_nothing),
+        T(what_is_not_there_is_refused_in_the_same_words),
+        T(a_grant_is_what_was_granted),
+        T(a_grant_of_a_table_goes_with_it),
+        T(who_makes_something_may_everything_with_it),
+        T(grants_are_refused_that_make_no_sense),
+        T(a_statement_that_comes_again_does_nothing_twice),
+        T(a_load_asks_again_when_it_commits),
+        T(ram_users_clone_within_their_account_whatever_they_say),
+        T(rows_of_hours_are_allowed_when_they_are_committed),
+        T(nothing_is_made_by_who_was_dropped),
+        T(a_name_that_was_somebody_elses_is_no_user),
+        T(a_result_ends_with_the_right_to_it),
+        T(what_is_dropped_is_read_on_by_users_of_its_project),
+        T(a_result_ends_with_its_principal),
+        T(rows_that_are_written_end_with_the_rights),
+        T(roles_give_what_they_were_granted),
+        T(admin_manages_and_does_not_own),
+        T(lists_show_what_may_be_seen),
+        T(rights_are_shown_as_documented),
+        T(protected_data_goes_to_trusted_projects_only),
+        T(so_many_are_trusted_and_no_more),
+        T(rights_last),
+    };
+#undef T
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

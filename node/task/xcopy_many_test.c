@@ -1,0 +1,247 @@
+/* Several XCOPYs at once, limits, and records that cannot be read. */
+#include "node/task/xcopy_trial.h"
+
+#include "node/task/xcopy_record.h"
+#include "store/pages.h"
+
+/* ---- several tasks, the same content ---- */
+
+static bool has_planned(const struct task_status *status)
+{
+    return status->files_total > 0;
+}
+
+/* The first asks for all files and gets no answer yet; the second finds them taken. */
+static void two_tasks(const char *source, struct task_id ids[2])
+{
+    atomic_store(&there.holds_files, true);
+    ok(xcopy_start(source, "two_a", &ids[0]));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    ok(xcopy_start(source, "two_b", &ids[1]));
+    wait_for(&ids[1], has_planned);
+}
+
+static void test_two_tasks_pull_the_same_files_once(void **state)
+{
+    (void)state;
+    struct task_id ids[2];
+    struct table_id table = table_make("two");
+    overwrite(table, 1, 200, "two");
+    snapshot_make(table, "two_1");
+    uint64_t served = source_file_bytes(there.source);
+    two_tasks("two_1", ids);
+    request_let_go(&there);
+    struct task_status first = wait_for(&ids[0], has_ended);
+    struct task_status second = wait_for(&ids[1], has_ended);
+    done(&first);
+    done(&second);
+    equal("two_1", "two_a");
+    equal("two_1", "two_b");
+    assert_int_equal(first.counters.files_moved + second.counters.files_moved, 200);
+    assert_int_equal(first.counters.bytes_moved + second.counters.bytes_moved,
+                     first.counters.bytes_total);
+    assert_int_equal(source_file_bytes(there.source) - served, first.counters.bytes_total);
+    assert_int_equal(second.counters.partitions_moved, 200); /* not held when either began */
+}
+
+static void test_the_other_takes_over_when_the_puller_is_cancelled(void **state)
+{
+    (void)state;
+    struct task_id ids[2];
+    struct table_id table = table_make("over");
+    overwrite(table, 1, 100, "over");
+    snapshot_make(table, "over_1");
+    two_tasks("over_1", ids);
+    ok(tasks_cancel(here.tasks, root_principal(), &ids[0], &err));
+    struct task_status second = wait_for(&ids[1], has_ended); /* the first's answer never came */
+    request_let_go(&there);
+    struct task_status first = wait_for(&ids[0], has_ended);
+    assert_int_equal(first.state, TASK_CANCELLED);
+    done(&second);
+    equal("over_1", "two_b");
+    /* what the first had received is kept */
+    assert_int_equal(first.counters.files_moved + second.counters.files_moved, 100);
+    assert_int_equal(second.counters.partitions_moved, 100);
+}
+
+/* ---- limits ---- */
+
+static void test_a_project_has_so_many_tasks_and_another_as_many(void **state)
+{
+    (void)state;
+    struct change_note made = note();
+    struct project_id other;
+    ok(project_create(here.store,
+                      &(struct project_spec){.name = span_text("other"),
+                                             .owner = {ROOT_ACCOUNT_ID},
+                                             .xcopy_enabled = true},
+                      &made, &other, &err));
+    struct table_id table = table_make("many");
+    overwrite(table, 1, 1, "many");
+    snapshot_make(table, "many_1");
+    size_t before = tasks_active(here.tasks);
+    assert_int_equal(before, 0);
+    char address[32];
+    snprintf(address, sizeof(address), "%s", there.address);
+    listener_close(there.listener);
+    struct task_id ids[TASKS_PER_PROJECT + 1];
+    for (size_t i = 0; i < TASKS_PER_PROJECT; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "many_%zu", i);
+        ok(xcopy_start("many_1", name, &ids[i]));
+    }
+    struct task_id id;
+    assert_int_equal(xcopy_start("many_1", "too_many", &id), ERR_TASK_LIMIT);
+    assert_non_null(strstr(err.message, "128 XCOPY tasks of project demo"));
+    destination_project = "OTHER"; /* names are without regard to case */
+    ok(xcopy_start("many_1", "elsewhere", &ids[TASKS_PER_PROJECT]));
+    destination_project = "demo";
+    assert_int_equal(tasks_active(here.tasks), TASKS_PER_PROJECT + 1);
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(4));
+    struct task_status *list;
+    size_t listed, runs = 0;
+    ok(tasks_list(here.tasks, root_principal(), &arena, &list, &listed, &err));
+    for (size_t i = 0; i < listed; i++)
+        runs += list[i].state == TASK_RUNNING;
+    assert_true(runs <= TASKS_RUNNING_PER_SOURCE);
+    const struct principal *principal = root_principal();
+    ok(tasks_cancel(here.tasks, principal, &ids[0], &err));
+    wait_for(&ids[0], has_ended);
+    ok(xcopy_start("many_1", "now", &ids[0])); /* one has ended: one more */
+    for (size_t i = 0; i <= TASKS_PER_PROJECT; i++)
+        ok(tasks_cancel(here.tasks, principal, &ids[i], &err));
+    for (size_t i = 0; i <= TASKS_PER_PROJECT; i++)
+        assert_int_equal(wait_for(&ids[i], has_ended).state, TASK_CANCELLED);
+    listen_at(&there, address);
+}
+
+/* A source that is away has its tasks wait for hours; those of another go on. */
+static void test_a_source_that_is_away_keeps_back_no_other(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("away");
+    overwrite(table, 1, 1, "away");
+    snapshot_make(table, "away_1");
+    struct task_id ids[TASKS_RUNNING_PER_SOURCE + 1];
+    source_region = "eu-nowhere";
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "away_%zu", i);
+        ok(xcopy_start("away_1", name, &ids[i]));
+    }
+    source_region = there.name;
+    wait_for(&ids[0], waits_for_peer);
+    struct task_status status = xcopy("away_1", "here");
+    done(&status);
+    const struct principal *principal = root_principal();
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        ok(tasks_cancel(here.tasks, principal, &ids[i], &err));
+        assert_int_equal(wait_for(&ids[i], has_ended).state, TASK_CANCELLED);
+    }
+}
+
+static void test_a_long_statement_is_listed_in_part(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("long");
+    snapshot_make(table, "long_1");
+    char *text = mem_alloc(40001);
+    for (size_t i = 0; i < 40000; i++)
+        text[i] = i % 2 == 0 ? (char)0xC3 : (char)0xA4; /* two bytes a character */
+    text[40000] = 0;
+    statement_text = text;
+    struct task_status status = xcopy("long_1", "long_1");
+    statement_text = "XCOPY ...";
+    mem_free(text);
+    done(&status);
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    ok(tasks_status(here.tasks, &status.id, &arena, &status, &err));
+    assert_int_equal(status.statement.len, TASK_STATEMENT_SHOWN_BYTES - 1); /* not in a character */
+    assert_memory_equal(status.statement.data + status.statement.len - 5, "\xc3\xa4...", 5);
+}
+
+/* ---- records that cannot be read ---- */
+
+static void record_put(struct region *region, enum family family, const char *kind, struct span key,
+                       struct span value)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes whole = {0};
+    bytes_append_text(&whole, kind);
+    bytes_append_span(&whole, key);
+    catalog_put(&change, family, bytes_span(&whole), value);
+    ok(catalog_commit(region->store, &change, CATALOG_KEEP_RESERVE, &err));
+}
+
+static bool record_there(struct region *region, enum family family, const char *kind,
+                         struct span key)
+{
+    BYTES_CLEANUP struct bytes whole = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    bool found = false;
+    bytes_append_text(&whole, kind);
+    bytes_append_span(&whole, key);
+    ok(catalog_find(region->store, NULL, family, bytes_span(&whole), &value, &found, &err));
+    return found;
+}
+
+static void test_a_record_that_cannot_be_read_is_set_aside(void **state)
+{
+    (void)state;
+    static const struct task_id broken = {{0xEE, 1}}, tokenless = {{0xEE, 2}};
+    static const struct digest lease = {{0xEE, 3}};
+    struct span id = span_of(broken.b, sizeof(broken.b));
+    const struct xcopy_record record = {.id = tokenless,
+                                        .account = {ROOT_ACCOUNT_ID},
+                                        .created_ms = 1,
+                                        .principal = span_text(ROOT_ACCOUNT_NAME),
+                                        .statement = span_text("XCOPY ..."),
+                                        .token = span_text("no token")};
+    BYTES_CLEANUP struct bytes encoded = {0};
+    xcopy_record_encode(&record, &encoded);
+    record_put(&here, FAMILY_TASKS, "t", id, span_text("not a record"));
+    record_put(&here, FAMILY_TASKS, "t", span_of(tokenless.b, sizeof(tokenless.b)),
+               bytes_span(&encoded));
+    char nothing[80] = {0};
+    record_put(&here, FAMILY_LEASES, "l", digest_span(&lease), span_of(nothing, sizeof(nothing)));
+    static const struct task_id nobody = {{0xEE, 4}}; /* a repair when the node ended */
+    struct staged_page staged = {lease, span_text("no page")};
+    ok(staged_put(here.store, &broken, &staged, 1, &err));
+    ok(staged_put(here.store, &nobody, &staged, 1, &err));
+    region_restart(&here, &there);
+    assert_false(record_there(&here, FAMILY_TASKS, "t", id));
+    assert_true(record_there(&here, FAMILY_TASKS, "x", id));
+    BYTES_CLEANUP struct bytes page = {0};
+    assert_int_equal(staged_read(here.store, &broken, &lease, &page, NULL), ERR_NOT_FOUND);
+    assert_int_equal(staged_read(here.store, &nobody, &lease, &page, NULL), ERR_NOT_FOUND);
+    struct task_status status = status_of(&tokenless);
+    assert_int_equal(status.state, TASK_FAILED);
+    assert_int_equal(status.error.code, ERR_CORRUPT);
+    for (int i = 0; i < 2000 && record_there(&here, FAMILY_LEASES, "l", digest_span(&lease)); i++)
+        usleep(10000);
+    assert_false(record_there(&here, FAMILY_LEASES, "l", digest_span(&lease)));
+    struct table_id table = table_make("after");
+    overwrite(table, 1, 3, "after");
+    snapshot_make(table, "after_1");
+    status = xcopy("after_1", "after_1");
+    done(&status);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_tasks_pull_the_same_files_once),
+        cmocka_unit_test(test_the_other_takes_over_when_the_puller_is_cancelled),
+        cmocka_unit_test(test_a_project_has_so_many_tasks_and_another_as_many),
+        cmocka_unit_test(test_a_source_that_is_away_keeps_back_no_other),
+        cmocka_unit_test(test_a_long_statement_is_listed_in_part),
+        cmocka_unit_test(test_a_record_that_cannot_be_read_is_set_aside),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

@@ -1,0 +1,175 @@
+/* XCOPY by a RAM user: what the source allows, by its own records, and what happens when that changes
+ * while the copy is under way. */
+#include "node/task/xcopy_trial.h"
+
+#define SIGNER "RAM$root:copier"
+
+/* The key that signs is `name`'s at the source, from now on; its account's at the destination. */
+static void signer_is(const char *name, uint64_t account, bool is_user)
+{
+    static const char *before = ROOT_ACCOUNT_NAME;
+    principals_remove(there.principals, span_text(before));
+    principals_put(there.principals, &(struct principal_spec){.name = span_text(name),
+                                                              .account = {account},
+                                                              .number = account + is_user,
+                                                              .user = is_user,
+                                                              .keys = identity_public(user),
+                                                              .key_count = 1});
+    before = name;
+}
+
+static void signer_add(const char *name, uint64_t number)
+{
+    const struct member_record member = {
+        .project = there.project, .name = span_text(name), .principal = number};
+    struct change_note made = note();
+    ok(member_add(there.store, &member, &made, &err));
+}
+
+static void signer_remove(const char *name)
+{
+    struct change_note made = note();
+    ok(member_remove(there.store, there.project, span_text(name), &made, &err));
+}
+
+static struct grant_change select_on(const char *snapshot, const char *name)
+{
+    struct name_target target;
+    ok(name_find(there.store, NULL, there.project, span_text(snapshot), &target, &err));
+    return (struct grant_change){.project = there.project,
+                                 .object = target.id,
+                                 .grantee = {.name = span_text(name)},
+                                 .actions = UINT64_C(1) << action_number(ACTION_SELECT)};
+}
+
+static void select_give(const char *snapshot, const char *name)
+{
+    struct grant_change change = select_on(snapshot, name);
+    struct change_note made = note();
+    ok(grants_give(there.store, &change, &made, &err));
+}
+
+static void refused(const struct task_status *status, enum err_code code, const char *words)
+{
+    assert_int_equal(status->state, TASK_FAILED);
+    if (status->error.code != code || strstr(status->error.message, words) == NULL)
+        fail_msg("%s: %s", err_name(status->error.code), status->error.message);
+}
+
+static void test_select_is_asked_for_and_no_name_is_told(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("ram");
+    overwrite(table, 1, 10, "ram");
+    snapshot_make(table, "ram_1");
+    signer_is(SIGNER, ROOT_ACCOUNT_ID, true);
+    const char *unknown = "no snapshot demo.ram_1, or no right to it";
+    struct task_status status = xcopy("ram_1", "ram_a");
+    refused(&status, ERR_NOT_FOUND, unknown);
+    signer_add(SIGNER, ROOT_ACCOUNT_ID + 1);
+    status = xcopy("ram_1", "ram_a");
+    refused(&status, ERR_NOT_FOUND, unknown);
+    status = xcopy("ram_2", "ram_a"); /* which is not there: the same words */
+    refused(&status, ERR_NOT_FOUND, "no snapshot demo.ram_2, or no right to it");
+    select_give("ram_1", SIGNER);
+    status = xcopy("ram_1", "ram_a");
+    done(&status);
+    equal("ram_1", "ram_a");
+    signer_remove(SIGNER);
+}
+
+static void test_another_account_does_not_copy_though_it_may_read(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("foreign");
+    snapshot_make(table, "foreign_1");
+    signer_is("ALIYUN$x", 99, false);
+    signer_add("ALIYUN$x", 99);
+    struct task_status status = xcopy("foreign_1", "foreign_1");
+    refused(&status, ERR_NOT_FOUND, "or no right to it");
+    select_give("foreign_1", "ALIYUN$x");
+    status = xcopy("foreign_1", "foreign_1");
+    refused(&status, ERR_DENIED, "XCOPY copies within one account");
+    signer_remove("ALIYUN$x");
+}
+
+static void test_protection_is_told_and_trust_lifts_it(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("kept");
+    snapshot_make(table, "kept_1");
+    signer_is(ROOT_ACCOUNT_NAME, ROOT_ACCOUNT_ID, false); /* its owner */
+    struct trusted_project trusted = {.region = span_text("elsewhere"), .name = span_text("demo")};
+    project_protect(true, &trusted, 1);
+    struct task_status status = xcopy("kept_1", "kept_1");
+    refused(&status, ERR_DENIED, "project demo is protected");
+    trusted.region = span_text(here.name);
+    project_protect(true, &trusted, 1);
+    status = xcopy("kept_1", "kept_1");
+    done(&status);
+    project_protect(false, NULL, 0);
+}
+
+/* A copy whose files are held back; what changes meanwhile is found at the next request. */
+static struct task_id copy_begin(const char *table_name, const char *name)
+{
+    struct task_id id;
+    struct table_id table = table_make(table_name);
+    overwrite(table, 1, 200, name);
+    snapshot_make(table, name);
+    signer_is(SIGNER, ROOT_ACCOUNT_ID, true);
+    signer_add(SIGNER, ROOT_ACCOUNT_ID + 1);
+    select_give(name, SIGNER);
+    atomic_store(&there.holds_files, true);
+    ok(xcopy_start(name, name, &id));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    return id;
+}
+
+static void copy_fails(const struct task_id *id, enum err_code code, const char *words)
+{
+    request_let_go(&there);
+    struct task_status status = wait_for(id, has_ended);
+    refused(&status, code, words);
+    for (int i = 0; i < 2000 && source_leases(there.source) > 0; i++)
+        usleep(10000);
+    assert_int_equal(source_leases(there.source), 0);
+}
+
+static void test_a_right_withdrawn_ends_the_lease_and_the_task(void **state)
+{
+    (void)state;
+    struct task_id id = copy_begin("taken", "taken_1");
+    struct grant_change change = select_on("taken_1", SIGNER);
+    struct change_note made = note();
+    uint64_t missing;
+    ok(grants_take(there.store, &change, &made, &missing, &err));
+    copy_fails(&id, ERR_NOT_FOUND, "no snapshot demo.taken_1, or no right to it");
+    signer_remove(SIGNER);
+}
+
+static void test_protection_ends_a_copy_that_is_under_way(void **state)
+{
+    (void)state;
+    struct task_id id = copy_begin("shut", "shut_1");
+    project_protect(true, NULL, 0);
+    copy_fails(&id, ERR_DENIED, "project demo is protected");
+    project_protect(false, NULL, 0);
+    signer_remove(SIGNER);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_select_is_asked_for_and_no_name_is_told),
+        cmocka_unit_test(test_another_account_does_not_copy_though_it_may_read),
+        cmocka_unit_test(test_protection_is_told_and_trust_lifts_it),
+        cmocka_unit_test(test_a_right_withdrawn_ends_the_lease_and_the_task),
+        cmocka_unit_test(test_protection_ends_a_copy_that_is_under_way),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

@@ -1,0 +1,81 @@
+/* For tests: two regions in one process, with real stores and real transport on 127.0.0.1, a table of
+ * one column there, and XCOPY here. cmocka's asserts: the test's thread only. */
+#ifndef NODE_TASK_XCOPY_TRIAL_H
+#define NODE_TASK_XCOPY_TRIAL_H
+
+#include "node/task/xcopy_destination.h"
+#include "node/task/xcopy_source.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "store/store.h"
+
+enum tamper {
+    TAMPER_NONE,
+    TAMPER_PAGES, /* bytes that are no page */
+    TAMPER_FILES, /* files with a flipped bit */
+};
+
+/* One node, as far as XCOPY needs it. */
+struct region {
+    const char *name;
+    char dir[64];
+    struct identity *identity;
+    struct store *store;
+    struct loop *loop;
+    struct workers *workers;
+    struct pool *pool;
+    struct listener *listener;
+    char address[32];
+    struct principals *principals;
+    struct peers *peers;
+    _Atomic(struct source *) source; /* set while requests come in already */
+    struct auditor *auditor;
+    struct tasks *tasks;
+    struct project_id project;
+    _Atomic enum tamper tamper;
+    atomic_bool holds_files; /* a request for files waits until it is false */
+};
+
+extern struct region here, there;
+extern struct identity *user;
+extern struct err err;
+extern uint64_t statement_last;
+/* Of the next xcopy_start. */
+extern const char *source_region, *destination_project, *statement_text;
+extern _Atomic(struct request *) held; /* by there, while holds_files; NULL: none */
+
+#define ok(call)                                                                                   \
+    do {                                                                                           \
+        if ((call) != ERR_OK)                                                                      \
+            fail_msg("%s: %s", #call, err.message);                                                \
+    } while (0)
+
+struct change_note note(void);
+void listen_at(struct region *region, const char *address);
+void region_restart(struct region *region, const struct region *other);
+int group_setup(void **state);
+int group_teardown(void **state);
+struct table_id table_make(const char *name);
+void overwrite(struct table_id table, int64_t first, int64_t last, const char *tag);
+void overwrite_wide(struct table_id table, uint64_t lie);
+void snapshot_make(struct table_id table, const char *name);
+/* Of the project there. */
+void project_protect(bool is_protected, struct trusted_project *trusted, size_t trusted_count);
+void token_make(const char *source, const char *destination, struct bytes *ret_token);
+/* Of `user`, here. */
+const struct principal *root_principal(void);
+enum err_code xcopy_start(const char *source, const char *destination, struct task_id *ret_id);
+struct task_status status_of(const struct task_id *id);
+struct task_status wait_for(const struct task_id *id,
+                            bool (*there_yet)(const struct task_status *));
+bool has_ended(const struct task_status *status);
+bool waits_for_peer(const struct task_status *status);
+struct task_status xcopy(const char *source, const char *destination);
+void done(const struct task_status *status);
+void equal(const char *source, const char *destination);
+void request_let_go(struct region *region);
+
+#endif
