@@ -772,7 +772,7 @@ static void clean_up_and_writers_do_not_disturb_each_other(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, writer_run, &writers[i]), 0);
     }
     uint64_t deleted = 0, copied = 0;
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < 25 || ((deleted == 0 || copied == 0) && round < 1000); round++) {
         struct collect_counts counts = collected(trial);
         deleted += counts.pages_deleted;
         copied += counts.repack.packs_copied;

@@ -798,6 +798,24 @@ enum err_code db_family_bytes(struct db *db, enum family family, uint64_t *ret_b
     return ERR_OK;
 }
 
+enum err_code db_jobs_count(struct db *db, uint64_t *ret_jobs, struct err *err)
+{
+    static const char *const properties[] = {
+        "rocksdb.num-running-flushes", "rocksdb.num-running-compactions",
+        "rocksdb.mem-table-flush-pending", "rocksdb.compaction-pending"};
+    TRY(db_enter(db, err));
+    *ret_jobs = 0;
+    for (enum family family = FAMILY_SMALL; family < FAMILY_COUNT; family++) {
+        for (size_t i = 0; i < ARRAY_COUNT(properties); i++) {
+            uint64_t count = 0;
+            if (rocksdb_property_int_cf(db->rocks, db->handles[family], properties[i], &count) == 0)
+                *ret_jobs += count;
+        }
+    }
+    db_leave(db);
+    return ERR_OK;
+}
+
 enum err_code db_compact(struct db *db, enum family family, struct span from, struct span to,
                          struct err *err)
 {

@@ -118,6 +118,9 @@ enum err_code db_sync(struct db *db, struct err *err);
 /* Bytes of the family's files, dead ones among them. */
 enum err_code db_family_bytes(struct db *db, enum family family, uint64_t *ret_bytes,
                               struct err *err);
+/* Flushes and compactions of all families that run or wait; 0: the files stay as they are until the
+ * next write. */
+enum err_code db_jobs_count(struct db *db, uint64_t *ret_jobs, struct err *err);
 /* Rewrites the family's files within [from, to) without what was deleted (empty `to`: to the end).
  * Takes as much space again as the range for a time. A failure meets the next write. */
 enum err_code db_compact(struct db *db, enum family family, struct span from, struct span to,

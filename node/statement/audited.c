@@ -72,6 +72,7 @@ static const struct kind kinds[STATEMENT_KIND_COUNT] = {
     [STATEMENT_ADD_PARTITIONS] = ON(NAMES_OBJECT, partitions.table),
     [STATEMENT_DROP_PARTITIONS] = ON(NAMES_OBJECT, partitions.table),
     [STATEMENT_ALTER_TABLE] = ON(NAMES_OBJECT, alter_table.table),
+    [STATEMENT_ALTER_CLUSTERING] = ON(NAMES_OBJECT, alter_clustering.table),
     [STATEMENT_TRUNCATE_TABLE] = ON(NAMES_OBJECT, truncate.table),
     [STATEMENT_VERIFY_SNAPSHOT] = ON(NAMES_OBJECT, verify_snapshot.name),
     [STATEMENT_DESC] = ON(NAMES_OBJECT, desc.name),

@@ -227,8 +227,8 @@ static void what_is_not_there_is_refused_in_the_same_words(void **state)
         if (strstr(forms[i], "t2") == NULL) /* not a user at all */
             same_words(&trial.user, forms[i], "zzt", "qqq");
     }
-    char upper[sizeof(trial.project)]; /* nor does the case that it was made with tell */
-    memcpy(upper, trial.project, sizeof(upper));
+    char upper[64]; /* nor does the case that it was made with tell */
+    snprintf(upper, sizeof(upper), "%s", trial.project);
     upper[0] = 'P';
     for (size_t i = 0; i < ARRAY_COUNT(in_project); i++) {
         same_words(&trial.user, in_project[i], trial.project, "nowhere");
