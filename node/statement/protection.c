@@ -38,7 +38,9 @@ static struct trusted wanted_of(const struct statement_call *call)
     return wanted;
 }
 
-/* A project here is trusted as it is now, by its id: one that is made again under its name is not. */
+/* A project here is trusted as it is now, by its id: one that is made again under its name is not. A
+ * name that no project has trusts nothing (id 0), and is taken in the same way: who owns one project
+ * is not told which others there are. */
 static enum err_code trusted_find(const struct statement_call *call, const struct trusted *wanted,
                                   struct trusted_project *ret_trusted, struct err *err)
 {
@@ -50,14 +52,10 @@ static enum err_code trusted_find(const struct statement_call *call, const struc
     enum err_code code =
         project_find(call->services->store, NULL, wanted->project, call->arena, &project, &reason);
     if (code == ERR_NOT_FOUND)
-        return err_set(err, code,
-                       "project %.*s does not exist in region %s; one of another region "
-                       "is written 'region.project'",
-                       SPAN_PRINTF(wanted->project), call->services->region);
+        return ERR_OK;
     if (code != ERR_OK)
         return err_set(err, code, "%s", reason.message);
     ret_trusted->id = project.id;
-    ret_trusted->name = project.name;
     return ERR_OK;
 }
 
@@ -88,15 +86,11 @@ enum err_code statement_add_trusted(const struct statement_call *call, struct an
     TRY(trusted_find(call, &wanted, &trusted, err));
     if (trusted.id.n == old.id.n)
         return err_set(err, ERR_SEMANTIC, "a project need not trust itself");
-    bool made_again = at < old.trusted_count && old.trusted[at].id.n != trusted.id.n;
-    if (at < old.trusted_count && !made_again)
-        return err_set(err, ERR_EXISTS, "project %.*s is trusted already",
-                       SPAN_PRINTF(wanted.project));
     if (at == LIMIT_TRUSTED_PROJECTS)
         return err_set(err, ERR_LIMIT, "a project trusts at most %d others",
                        LIMIT_TRUSTED_PROJECTS);
     project.trusted[at] = trusted;
-    project.trusted_count += !made_again;
+    project.trusted_count += at == old.trusted_count;
     struct change_note note = statement_note(call);
     return project_replace(call->services->store, &old, &project, &note, err);
 }

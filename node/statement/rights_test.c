@@ -360,7 +360,6 @@ static void grants_are_refused_that_make_no_sense(void **state)
         {"SET ProjectProtection=maybe", ERR_SEMANTIC, "takes true or false"},
         {"SET ProjectProtection=true WITH EXCEPTION policy.txt", ERR_SEMANTIC,
          "exceptions are whole projects"},
-        {"ADD TRUSTEDPROJECT nope", ERR_NOT_FOUND, "project nope does not exist"},
         {"ADD TRUSTEDPROJECT @", ERR_SEMANTIC, "need not trust itself"},
         {"ADD TRUSTEDPROJECT '.p'", ERR_SEMANTIC, "is written 'region.project'"},
         {"REMOVE TRUSTEDPROJECT nope", ERR_NOT_FOUND, "project nope is not trusted"},
@@ -882,7 +881,7 @@ static void protected_data_goes_to_trusted_projects_only(void **state)
     root("CREATE TABLE r CLONE s"); /* within */
     snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT %s", to);
     root(text);
-    trial_refuses(&trial, text, ERR_EXISTS, "is trusted already");
+    root(text);
     root("ADD TRUSTEDPROJECT 'ap-southeast-1.backup'");
     root("ADD TRUSTEDPROJECT 'cn-hongkong.p1'"); /* this region by its name */
     snprintf(text, sizeof(text), "%s,cn-hongkong;backup,ap-southeast-1;p1,cn-hongkong", to);
@@ -899,6 +898,39 @@ static void protected_data_goes_to_trusted_projects_only(void **state)
     snprintf(trial.project, sizeof(trial.project), "%s", from);
     root("SET ProjectProtection=false");
     snprintf(trial.project, sizeof(trial.project), "%s", to);
+    root(text);
+}
+
+/* Names are taken in the same way whether a project has them or not, and trust no one who comes later:
+ * who owns a project is not told which others there are. */
+static void trust_does_not_tell_what_there_is(void **state)
+{
+    (void)state;
+    char from[16], to[16], text[128];
+    snprintf(from, sizeof(from), "%s", trial.project);
+    root("SET ProjectProtection=true");
+    trial_project(&trial);
+    snprintf(to, sizeof(to), "%s", trial.project);
+    unsigned number = trial.projects;
+    snprintf(trial.project, sizeof(trial.project), "%s", from);
+    for (int i = 0; i < 2; i++) { /* twice: that it stands there tells no more */
+        snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT %s", to);
+        root(text);
+        snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT p%u", number + 1);
+        root(text);
+    }
+    snprintf(text, sizeof(text), "%s,cn-hongkong;p%u,cn-hongkong", to, number + 1);
+    trial_gives(&trial, "LIST TRUSTEDPROJECTS", text);
+    trial_project(&trial);
+    snprintf(text, sizeof(text), "p%u", number + 1);
+    assert_string_equal(trial.project, text); /* it is made now */
+    snprintf(text, sizeof(text), "CREATE TABLE r CLONE %s.s", from);
+    trial_refuses(&trial, text, ERR_DENIED, "is protected");
+    snprintf(trial.project, sizeof(trial.project), "%s", from);
+    snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT p%u", number + 1);
+    root(text); /* and trusted by who says so again */
+    snprintf(trial.project, sizeof(trial.project), "p%u", number + 1);
+    snprintf(text, sizeof(text), "CREATE TABLE r CLONE %s.s", from);
     root(text);
 }
 
@@ -955,6 +987,7 @@ int main(void)
         T(lists_show_what_may_be_seen),
         T(rights_are_shown_as_documented),
         T(protected_data_goes_to_trusted_projects_only),
+        T(trust_does_not_tell_what_there_is),
         T(so_many_are_trusted_and_no_more),
         T(rights_last),
     };
