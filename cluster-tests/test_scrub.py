@@ -178,6 +178,18 @@ def test_one_snapshot_can_be_scrubbed(copied):
     assert [row["state"] for row in scrub(source, "SNAPSHOT s")[1]] == ["repaired"]
 
 
+def test_scrub_of_one_table_does_not_tell_of_others(copied):
+    source, destination, _ = copied
+    source.sql("CREATE TABLE v (a BIGINT); INSERT INTO v VALUES (1);")
+    destination.cluster.kill(destination.name)  # nobody to repair from
+    damage(source, 0.5)
+    with pytest.raises(Failed):
+        source.one(ANSWER.format("s"))
+    assert scrub(source, "TABLE v")[0]["state"] == "whole"
+    assert "strait_damaged_items 0" not in source.strait("status", "--format", "prometheus")
+    destination.cluster.start(destination.name)
+
+
 def test_scrub_of_a_whole_store_ends_well(copied):
     assert "whole" in copied[1].strait("scrub", "--format", "csv")
 

@@ -22,6 +22,7 @@ struct finding {
 
 struct scrubbed {
     const struct statement_services *services;
+    bool one; /* a table's or snapshot's: nothing is told, or waited for, of others */
     struct arena arena;
     struct finding *findings; /* owned */
     size_t count, capacity, left_out;
@@ -200,10 +201,33 @@ static void finding_row(struct scrubbed *scrubbed, struct answer *answer,
         answer_add_null(answer);
 }
 
+/* Whether one of the findings hangs on the repair. */
+static bool repair_wanted(const struct scrubbed *scrubbed, const struct repair *repair)
+{
+    for (size_t i = 0; i < scrubbed->count; i++) {
+        const struct finding *finding = &scrubbed->findings[i];
+        if (!finding->is_record && repair_of(scrubbed, finding) == repair)
+            return true;
+    }
+    return false;
+}
+
+static size_t damaged_count(const struct scrubbed *scrubbed)
+{
+    size_t damaged = scrubbed->counts.faults;
+    if (!scrubbed->one)
+        return damaged + damage_count(scrubbed->services->store);
+    for (size_t i = 0; i < scrubbed->count; i++) {
+        const struct finding *finding = &scrubbed->findings[i];
+        damaged += !finding->is_record && damage_has(scrubbed->services->store, &finding->digest);
+    }
+    return damaged;
+}
+
 static void rows_add(struct scrubbed *scrubbed, struct answer *answer)
 {
     const struct scrub_counts *counts = &scrubbed->counts;
-    size_t damaged = damage_count(scrubbed->services->store) + counts->faults;
+    size_t damaged = damaged_count(scrubbed);
     answer_add_text(answer, span_text("checked"));
     answer_add_text(answer, span_text(damaged == 0 ? "whole" : "damaged"));
     for (int i = 0; i < 6; i++)
@@ -243,6 +267,8 @@ static enum err_code scrub_poll(void *context, struct answer *answer,
     *ret_ended = true;
     for (size_t i = 0; i < scrubbed->repair_count; i++) {
         struct task_status status = {0};
+        if (scrubbed->one && !repair_wanted(scrubbed, &scrubbed->repairs[i]))
+            continue;
         *ret_ended = repair_settled(scrubbed, &scrubbed->repairs[i], &status) && *ret_ended;
         progress->bytes_done += status.counters.bytes_moved;
         progress->bytes_total += status.bytes_planned;
@@ -278,9 +304,9 @@ static enum err_code scrub(const struct statement_call *call, struct table_id id
     TRY(scrubber_run(services->scrubber, id, call->cancel, record_found, scrubbed,
                      &scrubbed->counts, err));
     TRY(damage_places(services->store, id, place_found, scrubbed, err));
-    TRY(list_join(scrubbed, id.n == 0, err));
+    TRY(list_join(scrubbed, !scrubbed->one, err));
     scrubbed->begun_ms = loop_now_ms();
-    return damage_count(services->store) == 0
+    return damaged_count(scrubbed) == 0
                ? ERR_OK
                : repair_begin(services->tasks, true, scrubbed->repairs, &scrubbed->repair_count,
                               err);
@@ -294,6 +320,7 @@ enum err_code statement_scrub(const struct statement_call *call, struct answer *
     columns_set(answer);
     struct scrubbed *scrubbed = mem_calloc(1, sizeof(*scrubbed));
     scrubbed->services = call->services;
+    scrubbed->one = id.n != 0;
     arena_init(&scrubbed->arena, ANSWER_ARENA_BYTES);
     enum err_code code = scrub(call, id, scrubbed, err);
     if (code != ERR_OK) {
