@@ -361,6 +361,8 @@ static void test_snapshot_statements_keep_their_options(void **state)
     assert_true(span_equal(s->create_table.external,
                            span_text("STORED BY 'h.C' WITH SERDEPROPERTIES ('delimiter'='|')")));
     assert_true(span_equal(s->create_table.location, span_text("oss://bucket/d/")));
+    s = parse("CREATE OR REPLACE EXTERNAL TABLE x (a INT) STORED AS ORC LOCATION 'oss://b/'");
+    assert_true(s->create_table.or_replace && s->create_table.external.len > 0);
     s = parse("xcopy snapshot p.s to snapshot s options(src_region=cn-hongkong, wait=false, "
               "queue='true')");
     span_is(option_find(&s->xcopy.options, "src_region")->value.text, "cn-hongkong");
@@ -716,6 +718,14 @@ static void test_errors_say_place_found_and_expected(void **state)
     error_is("GRANT Read ON FUNCTION f TO USER ALIYUN$a", ERR_SEMANTIC,
              "line 1, column 15: rights are granted ON PROJECT or ON TABLE, which snapshots are as "
              "well; there are no FUNCTION objects");
+    error_is("CREATE TABLE t (a INT) LIFECYCLE 3 COMMENT 'c' LIFECYCLE 300", ERR_PARSE,
+             "line 1, column 48: found LIFECYCLE for the second time");
+    error_is("CREATE TABLE t (a INT) CLUSTERED BY (a) INTO 2 BUCKETS RANGE CLUSTERED BY (a)",
+             ERR_PARSE, "line 1, column 56: found CLUSTERED BY for the second time");
+    error_is("CREATE EXTERNAL TABLE t (a INT) COMMENT 'c' STORED AS ORC LOCATION 'o' COMMENT 'c'",
+             ERR_PARSE, "line 1, column 72: found COMMENT for the second time");
+    error_is("CREATE OR REPLACE EXTERNAL TABLE IF NOT EXISTS t (a INT) STORED AS ORC LOCATION 'o'",
+             ERR_SEMANTIC, "exclude each other");
     error_is("CREATE EXTERNAL TABLE t (a BIGINT)", ERR_PARSE,
              "line 1, column 35: found the end of the statement, expected STORED BY 'handler' "
              "or STORED AS format, and LOCATION '...'");
