@@ -346,6 +346,15 @@ static void an_external_table_is_metadata(void **state)
     trial_refuses(&trial, create, ERR_EXISTS, "already exists");
     trial_restart(&trial);
     trial_gives(&trial, "SHOW CREATE TABLE x", create);
+    static const char other[] =
+        "CREATE OR REPLACE EXTERNAL TABLE x (a INT) STORED AS ORC LOCATION 'oss://c/'";
+    trial_gives(&trial, other, "");
+    trial_gives(&trial, other, "");
+    trial_gives(&trial, "SHOW CREATE TABLE x",
+                "CREATE EXTERNAL TABLE `@`.`x` (\n    `a` INT\n)\nSTORED AS ORC\nLOCATION "
+                "'oss://c/';\n");
+    trial_refuses(&trial, "ALTER TABLE x SET LIFECYCLE 3", ERR_SEMANTIC, words);
+    trial_refuses(&trial, "ALTER TABLE x DISABLE LIFECYCLE", ERR_SEMANTIC, words);
     trial_gives(&trial, "DROP TABLE x", "");
     trial_refuses(&trial, "SHOW CREATE TABLE x", ERR_TABLE_NOT_FOUND, "x");
 }
