@@ -13,10 +13,12 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_CREATE_TABLE] =
         "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (c type [NOT NULL] [DEFAULT x] [COMMENT 's'], "
         "...)\n"
-        "      [COMMENT 's'] [PARTITIONED BY (p type, ...)] [LIFECYCLE days]\n"
+        "      [COMMENT 's'] [PARTITIONED BY (p type, ...)] [LIFECYCLE days] "
+        "[TBLPROPERTIES ('k'='v')]\n"
         "      [[RANGE] CLUSTERED BY (c, ...) [SORTED BY (c [DESC], ...)] [INTO n BUCKETS]]\n"
         "  CREATE [OR REPLACE] TABLE t AS SELECT ... | LIKE s\n"
-        "  CREATE EXTERNAL TABLE t (...) STORED BY 'handler' | AS format LOCATION '...'",
+        "  CREATE [OR REPLACE] EXTERNAL TABLE t (...) STORED BY 'handler' | AS format LOCATION "
+        "'...'",
     [STATEMENT_DROP_TABLE] = "DROP TABLE [IF EXISTS] t",
     [STATEMENT_ADD_PARTITIONS] = "ALTER TABLE t ADD [IF NOT EXISTS] PARTITION(a='x') ...",
     [STATEMENT_DROP_PARTITIONS] = "ALTER TABLE t DROP [IF EXISTS] PARTITION(a='x'), ...",
@@ -62,7 +64,7 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_LIST_TRUSTED] = "LIST TRUSTEDPROJECTS",
     [STATEMENT_SHOW] =
         "SHOW TABLES | SNAPSHOT TABLES [IN p] [LIKE 'a*']; SHOW PROJECTS | TASKS\n"
-        "  SHOW PARTITIONS t; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
+        "  SHOW PARTITIONS t [PARTITION(...)]; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
         "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
         "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x]",
     [STATEMENT_DESC] = "DESC [EXTENDED] t [PARTITION(...)]",
