@@ -162,7 +162,7 @@ def test_rows_do_not_go_into_or_out_of_an_external_table(region, tmp_path):
         with pytest.raises(Failed) as caught:
             tunnel()
         assert "external table" in caught.value.stderr
-    assert "ExternalTable:            YES" in region.strait("sql", "-e", "DESC x;")
+    assert "| ExternalTable: YES      | Size: 0 " in region.strait("sql", "-e", "DESC x;")
     region.sql("DROP TABLE x;")
 
 
