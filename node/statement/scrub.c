@@ -306,10 +306,9 @@ static enum err_code scrub(const struct statement_call *call, struct table_id id
     TRY(damage_places(services->store, id, place_found, scrubbed, err));
     TRY(list_join(scrubbed, !scrubbed->one, err));
     scrubbed->begun_ms = loop_now_ms();
-    return damaged_count(scrubbed) == 0
-               ? ERR_OK
-               : repair_begin(services->tasks, true, scrubbed->repairs, &scrubbed->repair_count,
-                              err);
+    return damaged_count(scrubbed) == 0 ? ERR_OK
+                                        : repair_begin(services->tasks, true, scrubbed->repairs,
+                                                       &scrubbed->repair_count, err);
 }
 
 enum err_code statement_scrub(const struct statement_call *call, struct answer *answer,
