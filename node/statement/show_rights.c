@@ -113,12 +113,13 @@ static enum err_code object_name(struct rights_list *list, struct table_id objec
     arena_reset(&list->record);
     struct span name = {0};
     enum err_code code = table_get(store, NULL, object, &list->record, &table, &reason);
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
         name = table.name;
-    if (code == ERR_TABLE_NOT_FOUND)
+    } else if (code == ERR_TABLE_NOT_FOUND) {
+        snapshot.name = (struct span){0};
         code = snapshot_get(store, NULL, object, &list->record, &snapshot, &reason);
-    if (code == ERR_OK && name.len == 0)
         name = snapshot.name;
+    }
     *ret_name = (struct span){0};
     if (code == ERR_TABLE_NOT_FOUND || code == ERR_NOT_FOUND)
         return ERR_OK;

@@ -60,12 +60,13 @@ static enum err_code unknown(const struct name *name, struct err *err)
 enum err_code system_view_find(const struct statement_call *call, const struct name *name,
                                struct select_source *ret_source, struct err *err)
 {
-    const struct system_view *view = NULL;
-    void *state;
-    for (size_t i = 0; i < ARRAY_COUNT(views) && view == NULL; i++)
-        view = name_equal(name->object, span_text(views[i]->name)) ? views[i] : NULL;
-    if (view == NULL)
+    size_t at = 0;
+    while (at < ARRAY_COUNT(views) && !name_equal(name->object, span_text(views[at]->name)))
+        at++;
+    if (at == ARRAY_COUNT(views))
         return unknown(name, err);
+    const struct system_view *view = views[at];
+    void *state;
     TRY(view->open(call, &state, err));
     struct opened *opened = opened_new(view, state);
     *ret_source = (struct select_source){
