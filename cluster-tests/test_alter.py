@@ -75,7 +75,8 @@ def test_desc_is_the_documented_frame(region):
                            "s               | STRING         |       |"],
                           ["Partition Columns:"], ["d               | DATE           | day", "n               | INT            |"]]
     extended = screen(region, "DESC EXTENDED t;")
-    assert "| Label | ExtendedLabel | Nullable | DefaultValue | Comment" in extended
+    assert "\n| Field    | Type   | Label | ExtendedLabel | Nullable | DefaultValue | Comment     " in extended
+    assert all(line == rule or line.startswith("| ") and line.endswith(" |") for line in extended.splitlines()), extended
     for label in ("TableID:", "IsArchived:               false", f"PhysicalSize:             {size}",
                   "FileNum:                  2"):
         assert f"| {label}" in extended, extended
@@ -99,7 +100,8 @@ def test_desc_of_partition_and_snapshot(region):
 
 
 def test_what_show_create_table_says_runs_again(region):
-    region.sql("ALTER TABLE t SET COMMENT 'it\\'s; 雪 -- \\\\ “x”'; ALTER TABLE t SET LIFECYCLE 7;")
+    region.sql("ALTER TABLE t SET COMMENT 'it\\'s; 雪 -- \\\\ “x”'; ALTER TABLE t SET LIFECYCLE 7;"
+               "ALTER TABLE t DISABLE LIFECYCLE;")
     text = screen(region, "SHOW CREATE TABLE t;")
     desc = region.sql("DESC t;")
     region.sql("DROP TABLE t;")

@@ -156,7 +156,10 @@ static enum err_code scan_field(struct scan *scan, struct err *err)
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field(scan->descriptor, (unsigned)(tag >> 3));
     if (field == NULL)
-        return scan_refuse(scan, "unknown field", err);
+        return err_set(err, ERR_BAD_DATA,
+                       "message %s: unknown field %u: damaged, or of a later version of this "
+                       "program than runs here",
+                       scan->descriptor->short_name, (unsigned)(tag >> 3));
     if ((tag & 7) != (uint64_t)field_wire_type(field))
         return scan_refuse(scan, "wrong wire type", err);
     if (!scan_once(scan, field))

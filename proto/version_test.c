@@ -54,6 +54,20 @@ static enum err_code decode(const struct bytes *encoded, struct version_record *
     return code;
 }
 
+static void test_a_field_of_a_later_version_is_said_to_be_one(void **state)
+{
+    (void)state;
+    struct version_record version = sample(), back;
+    BYTES_CLEANUP struct bytes encoded = {0};
+    ARENA_CLEANUP struct arena arena;
+    struct err err;
+    assert_int_equal(version_encode(&version, &encoded, NULL), ERR_OK);
+    bytes_append(&encoded, "\x7A", 2); /* field 15, no bytes */
+    arena_init(&arena, version_arena_bytes(encoded.len));
+    assert_int_equal(version_decode(bytes_span(&encoded), &arena, &back, &err), ERR_BAD_DATA);
+    assert_non_null(strstr(err.message, "unknown field 15: damaged, or of a later version"));
+}
+
 static void test_a_default_clustering_comes_back_and_fits_its_schema(void **state)
 {
     (void)state;
@@ -118,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_version_comes_back),
+        cmocka_unit_test(test_a_field_of_a_later_version_is_said_to_be_one),
         cmocka_unit_test(test_a_default_clustering_comes_back_and_fits_its_schema),
         cmocka_unit_test(test_all_that_a_version_covers_changes_it),
         cmocka_unit_test(test_other_formats_are_told_apart_from_damage),

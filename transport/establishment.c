@@ -118,7 +118,7 @@ static enum err_code request_answer(struct establishment *e)
 {
     struct span message = span_of(e->message, HANDSHAKE_REQUEST_BYTES);
     struct noise_key peer;
-    struct handshake_welcome welcome = {.version = PROTOCOL_VERSION_MAX};
+    struct handshake_welcome welcome = {0};
     TRY(handshake_check(e->identity, e->kind, message, &e->err));
     if (!e->owner->permit(e->context))
         return err_set(&e->err, ERR_LIMIT, "too many handshakes a second");
@@ -126,6 +126,7 @@ static enum err_code request_answer(struct establishment *e)
     if (!e->owner->admit(e->context, &peer, &welcome))
         return err_set(&e->err, ERR_DENIED, "handshake: the key is not known, or at its limit");
     TRY(handshake_accept(e->handshake, message, &e->established.hello, &e->err));
+    welcome.version = handshake_version(&e->established.hello);
     TRY(handshake_answer(e->handshake, &welcome, e->message, &e->established.keys, &e->err));
     send_message(e, PLACE_SEND_REPLY, HANDSHAKE_REPLY_BYTES);
     return ERR_OK;

@@ -218,6 +218,11 @@ enum err_code handshake_read(const struct identity *identity, enum listener_kind
     return ERR_OK;
 }
 
+uint16_t handshake_version(const struct handshake_hello *hello)
+{
+    return hello->version_max < PROTOCOL_VERSION_MAX ? hello->version_max : PROTOCOL_VERSION_MAX;
+}
+
 enum err_code handshake_accept(struct handshake *handshake, struct span message,
                                struct handshake_hello *ret_hello, struct err *err)
 {

@@ -23,7 +23,7 @@
 #define HANDSHAKE_PAYLOAD_BYTES 64
 #define HANDSHAKE_MAC_BYTES     16
 #define PROTOCOL_VERSION_MIN    1
-#define PROTOCOL_VERSION_MAX    1
+#define PROTOCOL_VERSION_MAX    2 /* listener.h says what came with which */
 
 struct handshake_hello { /* payload 1 */
     uint16_t version_min;
@@ -71,6 +71,8 @@ enum err_code handshake_check(const struct identity *identity, enum listener_kin
 enum err_code handshake_read(const struct identity *identity, enum listener_kind kind,
                              struct span message, struct noise_key *ret_peer,
                              struct handshake **ret_handshake, struct err *err);
+/* The highest that both ends speak: what the answer says. */
+uint16_t handshake_version(const struct handshake_hello *hello);
 /* The payload, from the same message; ERR_VERSION when no version is common. */
 enum err_code handshake_accept(struct handshake *handshake, struct span message,
                                struct handshake_hello *ret_hello, struct err *err);

@@ -180,7 +180,7 @@ static void test_no_common_version_and_reserved_bytes_are_refused(void **state)
     struct err err;
     begin(&ends, SUITE_CHACHAPOLY);
     const struct handshake_hello hellos[] = {
-        {.version_min = 2, .version_max = 3, .purpose = PURPOSE_CONTROL},
+        {.version_min = PROTOCOL_VERSION_MAX + 1, .version_max = 9, .purpose = PURPOSE_CONTROL},
         {.version_min = 0, .version_max = 0, .purpose = PURPOSE_CONTROL},
         {.version_min = 1, .version_max = 1, .purpose = (enum purpose)3},
     };

@@ -159,6 +159,7 @@ static struct serving *guest_serve(struct guest *guest, struct established *esta
 {
     struct listener *listener = guest->listener;
     guest->session.purpose = established->hello.purpose;
+    guest->session.version = handshake_version(&established->hello);
     memcpy(guest->session.boot_id, established->hello.boot_id, sizeof(guest->session.boot_id));
     struct serving_options options = {
         .pool = listener->pool,

@@ -40,9 +40,13 @@ enum purpose { /* on the wire */
 #define SESSION_ADDRESS_BYTES 64
 
 /* Whose connection it is: filled once, then constant. */
+/* From this version of the protocol on, pages and versions of clustered tables are known. */
+#define PROTOCOL_VERSION_CLUSTERED 2
+
 struct session {
     enum listener_kind kind;
     enum purpose purpose;
+    uint16_t version;                    /* of the protocol, the highest that both ends speak */
     struct noise_key key;                /* proved by the handshake */
     uint8_t boot_id[16];                 /* of the other process; not proved fresh, a hint */
     char address[SESSION_ADDRESS_BYTES]; /* for logs */

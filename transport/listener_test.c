@@ -22,6 +22,7 @@ struct raw {
     uint8_t request[HANDSHAKE_REQUEST_BYTES];
     struct handshake *handshake;
     struct session_keys *keys;
+    uint16_t version; /* of the protocol, as answered */
 };
 
 static int dial(const struct testbed *bed)
@@ -66,10 +67,14 @@ static void assert_closed(int fd)
 
 static uint32_t reply_bytes_max = (uint32_t)LIMIT_BODY_BYTES; /* what a raw peer says it takes */
 
+static uint16_t version_max = 1; /* and the latest it speaks */
+
 static void make_request(struct raw *raw, const struct testbed *bed, enum purpose purpose)
 {
-    struct handshake_hello hello = {
-        .version_min = 1, .version_max = 1, .purpose = purpose, .reply_bytes_max = reply_bytes_max};
+    struct handshake_hello hello = {.version_min = 1,
+                                    .version_max = version_max,
+                                    .purpose = purpose,
+                                    .reply_bytes_max = reply_bytes_max};
     memset(raw, 0, sizeof(*raw));
     assert_int_equal(handshake_begin(bed->asker, &identity_public(bed->node)->noise,
                                      SUITE_CHACHAPOLY, LISTENER_PEERS, &hello, raw->request,
@@ -89,6 +94,7 @@ static void raw_open(struct raw *raw, const struct testbed *bed, enum purpose pu
     assert_int_equal(
         handshake_end(raw->handshake, span_of(answer, sizeof(answer)), &welcome, &raw->keys, NULL),
         ERR_OK);
+    raw->version = welcome.version;
 }
 
 static void raw_free(struct raw *raw)
@@ -230,6 +236,26 @@ static void test_a_replayed_first_message_does_nothing_and_ends(void **state)
     close(raw.fd);
     raw_free(&raw);
     assert_unharmed(&bed, 0);
+    testbed_close(&bed);
+}
+
+static void test_the_latest_version_that_both_ends_speak_is_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t max, chosen;
+    } cases[] = {{1, 1}, {PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MAX}, {9, PROTOCOL_VERSION_MAX}};
+    struct testbed bed;
+    struct raw raw;
+    testbed_open(&bed, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        version_max = cases[i].max;
+        raw_open(&raw, &bed, PURPOSE_CONTROL);
+        assert_int_equal(raw.version, cases[i].chosen);
+        close(raw.fd);
+        raw_free(&raw);
+    }
+    version_max = 1;
     testbed_close(&bed);
 }
 
@@ -625,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_slow_and_truncated_handshakes_end_at_the_time_limit),
         cmocka_unit_test(test_a_drip_of_bytes_does_not_lengthen_the_handshake),
         cmocka_unit_test(test_a_replayed_first_message_does_nothing_and_ends),
+        cmocka_unit_test(test_the_latest_version_that_both_ends_speak_is_chosen),
         cmocka_unit_test(test_half_open_connections_are_counted_by_address),
         cmocka_unit_test(test_those_who_hold_their_places_do_not_keep_a_known_key_out),
         cmocka_unit_test(test_handshakes_a_second_are_limited),

@@ -5,50 +5,55 @@
 #include "node/sql/ast.h"
 
 static const char *const forms[STATEMENT_KIND_COUNT] = {
-    [STATEMENT_SELECT] = "[WITH ...] SELECT ... [FROM ...] [WHERE ...] [GROUP BY ...] [HAVING ...] "
-                         "[ORDER BY ...] [LIMIT n]",
+    [STATEMENT_SELECT] =
+        ("[WITH ...] SELECT ... [FROM ...] [WHERE ...] [GROUP BY ...] [HAVING ...] "
+         "[ORDER BY ...] [LIMIT n]"),
     [STATEMENT_EXPLAIN] = "EXPLAIN statement",
     [STATEMENT_INSERT] =
         "INSERT INTO | OVERWRITE TABLE t [PARTITION(a='x', b)] VALUES ... | SELECT ...",
     [STATEMENT_CREATE_TABLE] =
-        "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (c type [NOT NULL] [DEFAULT x] [COMMENT 's'], "
-        "...)\n"
-        "      [COMMENT 's'] [PARTITIONED BY (p type, ...)] [LIFECYCLE days]\n"
-        "      [[RANGE] CLUSTERED BY (c, ...) [SORTED BY (c [DESC], ...)] [INTO n BUCKETS]]\n"
-        "  CREATE [OR REPLACE] TABLE t AS SELECT ... | LIKE s\n"
-        "  CREATE EXTERNAL TABLE t (...) STORED BY 'handler' | AS format LOCATION '...'",
+        ("CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (c type [NOT NULL] [DEFAULT x] [COMMENT "
+         "'s'], "
+         "...)\n"
+         "      [COMMENT 's'] [PARTITIONED BY (p type, ...)] [LIFECYCLE days] "
+         "[TBLPROPERTIES ('k'='v')]\n"
+         "      [[RANGE] CLUSTERED BY (c, ...) [SORTED BY (c [DESC], ...)] [INTO n BUCKETS]]\n"
+         "  CREATE [OR REPLACE] TABLE t AS SELECT ... | LIKE s\n"
+         "  CREATE [OR REPLACE] EXTERNAL TABLE t (...) STORED BY 'handler' | AS format LOCATION "
+         "'...'"),
     [STATEMENT_DROP_TABLE] = "DROP TABLE [IF EXISTS] t",
     [STATEMENT_ADD_PARTITIONS] = "ALTER TABLE t ADD [IF NOT EXISTS] PARTITION(a='x') ...",
     [STATEMENT_DROP_PARTITIONS] = "ALTER TABLE t DROP [IF EXISTS] PARTITION(a='x'), ...",
-    [STATEMENT_ALTER_TABLE] = "ALTER TABLE t RENAME TO u | SET COMMENT 's' | SET LIFECYCLE days | "
-                              "TOUCH [PARTITION(...)]\n"
-                              "  ALTER TABLE t [PARTITION(...)] ENABLE | DISABLE LIFECYCLE\n"
-                              "  ALTER TABLE t PARTITION(...) RENAME TO PARTITION(...)",
+    [STATEMENT_ALTER_TABLE] = ("ALTER TABLE t RENAME TO u | SET COMMENT 's' | SET LIFECYCLE days | "
+                               "TOUCH [PARTITION(...)]\n"
+                               "  ALTER TABLE t [PARTITION(...)] ENABLE | DISABLE LIFECYCLE\n"
+                               "  ALTER TABLE t PARTITION(...) RENAME TO PARTITION(...)"),
     [STATEMENT_TRUNCATE_TABLE] = "TRUNCATE TABLE t [PARTITION(...), ...]",
     [STATEMENT_ALTER_CLUSTERING] = "ALTER TABLE t [RANGE] CLUSTERED BY ... | NOT CLUSTERED",
     [STATEMENT_CREATE_SNAPSHOT] =
-        "CREATE [OR REPLACE] SNAPSHOT TABLE [IF NOT EXISTS] s CLONE t\n"
-        "      [OPTIONS(expiration_timestamp=TIMESTAMP '...', description='...')]",
+        ("CREATE [OR REPLACE] SNAPSHOT TABLE [IF NOT EXISTS] s CLONE t\n"
+         "      [OPTIONS(expiration_timestamp=TIMESTAMP '...', description='...')]"),
     [STATEMENT_DROP_SNAPSHOT] = "DROP SNAPSHOT TABLE [IF EXISTS] s",
     [STATEMENT_RESTORE_TABLE] = "CREATE [OR REPLACE] TABLE t CLONE s",
-    [STATEMENT_CLONE_TABLE] = "CLONE TABLE [p.]t [PARTITION(...), ...] TO [q.]u [IF EXISTS "
-                              "OVERWRITE | IGNORE]",
+    [STATEMENT_CLONE_TABLE] = ("CLONE TABLE [p.]t [PARTITION(...), ...] TO [q.]u [IF EXISTS "
+                               "OVERWRITE | IGNORE]"),
     [STATEMENT_XCOPY] = "XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...')",
     [STATEMENT_SCRUB] = "SCRUB [TABLE t | SNAPSHOT s | ALL]",
     [STATEMENT_CANCEL_TASK] = "CANCEL TASK 'id'",
     [STATEMENT_CREATE_PROJECT] = "CREATE PROJECT [IF NOT EXISTS] p [OWNER ALIYUN$a]",
-    [STATEMENT_CREATE_ACCOUNT] = "CREATE ACCOUNT [IF NOT EXISTS] ALIYUN$a PUBLIC KEY '...'     (of "
-                                 "strait pubkey --for)",
+    [STATEMENT_CREATE_ACCOUNT] =
+        ("CREATE ACCOUNT [IF NOT EXISTS] ALIYUN$a PUBLIC KEY '...'     (of "
+         "strait pubkey --for)"),
     [STATEMENT_CREATE_USER] = "CREATE USER [IF NOT EXISTS] RAM$a:u PUBLIC KEY '...'",
-    [STATEMENT_ALTER_KEYS] = "ALTER ACCOUNT ALIYUN$a | USER RAM$a:u ADD | DROP [LAST] PUBLIC KEY "
-                             "'...'",
+    [STATEMENT_ALTER_KEYS] = ("ALTER ACCOUNT ALIYUN$a | USER RAM$a:u ADD | DROP [LAST] PUBLIC KEY "
+                              "'...'"),
     [STATEMENT_DROP_ACCOUNT] = "DROP ACCOUNT [IF EXISTS] ALIYUN$a",
     [STATEMENT_DROP_USER] = "DROP USER [IF EXISTS] RAM$a:u",
     [STATEMENT_ALTER_PROJECT_XCOPY] = "ALTER PROJECT p ENABLE | DISABLE XCOPY",
     [STATEMENT_ADD_USER] = "ADD USER x     (to the project; x is ALIYUN$a or RAM$a:u)",
     [STATEMENT_REMOVE_USER] = "REMOVE USER x     (and what was granted to it)",
-    [STATEMENT_GRANT] = "GRANT action, ... ON PROJECT p | [TABLE] t TO [USER] x | ROLE r\n"
-                        "      [PRIVILEGEPROPERTIES(\"expires\"=\"days\")]",
+    [STATEMENT_GRANT] = ("GRANT action, ... ON PROJECT p | [TABLE] t TO [USER] x | ROLE r\n"
+                         "      [PRIVILEGEPROPERTIES(\"expires\"=\"days\")]"),
     [STATEMENT_REVOKE] = "REVOKE action, ... ON PROJECT p | [TABLE] t FROM [USER] x | ROLE r",
     [STATEMENT_GRANT_ROLE] = "GRANT r, ... TO x",
     [STATEMENT_REVOKE_ROLE] = "REVOKE r, ... FROM x",
@@ -61,10 +66,10 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_REMOVE_TRUSTED] = "REMOVE TRUSTEDPROJECT p | 'region.p'",
     [STATEMENT_LIST_TRUSTED] = "LIST TRUSTEDPROJECTS",
     [STATEMENT_SHOW] =
-        "SHOW TABLES | SNAPSHOT TABLES [IN p] [LIKE 'a*']; SHOW PROJECTS | TASKS\n"
-        "  SHOW PARTITIONS t; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
-        "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
-        "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x]",
+        ("SHOW TABLES | SNAPSHOT TABLES [IN p] [LIKE 'a*']; SHOW PROJECTS | TASKS\n"
+         "  SHOW PARTITIONS t [PARTITION(...)]; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
+         "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
+         "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x]"),
     [STATEMENT_DESC] = "DESC [EXTENDED] t [PARTITION(...)]",
     [STATEMENT_USE] = "USE p",
     [STATEMENT_SET] = "SET name=value     (until the shell or script ends)",

@@ -529,10 +529,11 @@ struct show {
     struct name name; /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY, SHOW_ACL */
     struct partition_spec partition; /* SHOW_PARTITIONS t PARTITION(..); count 0: all */
     struct span project;             /* SHOW TABLES IN p; or empty */
-    struct span like;                /* SHOW TABLES LIKE 'x'; or empty */
-    struct span user;                /* SHOW GRANTS FOR u, SHOW PUBLIC KEYS FOR u; or empty */
-    bool of_role;                    /* SHOW GRANTS FOR ROLE r: `user` is the role */
-    enum grant_object object;        /* SHOW_ACL: GRANT_ON_PROJECT: name.object is the project */
+    bool has_like;
+    struct span like;         /* SHOW TABLES LIKE 'x' */
+    struct span user;         /* SHOW GRANTS FOR u, SHOW PUBLIC KEYS FOR u; or empty */
+    bool of_role;             /* SHOW GRANTS FOR ROLE r: `user` is the role */
+    enum grant_object object; /* SHOW_ACL: GRANT_ON_PROJECT: name.object is the project */
 };
 
 struct desc {

@@ -5,7 +5,8 @@ static void parse_show_tables(struct parser *parser, struct show *show)
 {
     if (parser_accept(parser, KEYWORD_IN) || parser_accept(parser, KEYWORD_FROM))
         show->project = parser_identifier(parser, "the project's name");
-    if (parser_accept(parser, KEYWORD_LIKE))
+    show->has_like = parser_accept(parser, KEYWORD_LIKE);
+    if (show->has_like)
         show->like = parser_string(parser, "a pattern as a string");
 }
 

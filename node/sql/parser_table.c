@@ -65,22 +65,58 @@ static void parse_partitioned_by(struct parser *parser, struct create_table *tab
     parser_expect_symbol(parser, SYMBOL_CLOSE);
 }
 
-/* One clause behind the columns; false where there is none. Any order, the last one of a kind counts:
- * the original's pages disagree on the order. */
-static bool parse_table_clause(struct parser *parser, struct create_table *table)
+static void parse_table_comment(struct parser *parser, struct create_table *table)
 {
-    if (parser_accept(parser, KEYWORD_COMMENT)) {
-        table->comment = parser_comment(parser);
-    } else if (parser_accept(parser, KEYWORD_PARTITIONED)) {
-        parse_partitioned_by(parser, table);
-    } else if (parser_accept(parser, KEYWORD_LIFECYCLE)) {
-        table->lifecycle_days = parser_lifecycle(parser);
-    } else if (parser_accept(parser, KEYWORD_TBLPROPERTIES)) {
-        table->properties = parser_options(parser, NULL);
-    } else {
-        return parse_cluster_clause(parser, &table->clustering);
+    table->comment = parser_comment(parser);
+}
+
+static void parse_table_lifecycle(struct parser *parser, struct create_table *table)
+{
+    table->lifecycle_days = parser_lifecycle(parser);
+}
+
+static void parse_table_properties(struct parser *parser, struct create_table *table)
+{
+    table->properties = parser_options(parser, NULL);
+}
+
+/* [[RANGE] CLUSTERED BY ...] is the one with two first words. */
+static const struct table_clause {
+    enum keyword keyword;
+    const char *name;
+    void (*parse)(struct parser *parser, struct create_table *table);
+} table_clauses[] = {
+    {KEYWORD_COMMENT, "COMMENT", parse_table_comment},
+    {KEYWORD_PARTITIONED, "PARTITIONED BY", parse_partitioned_by},
+    {KEYWORD_LIFECYCLE, "LIFECYCLE", parse_table_lifecycle},
+    {KEYWORD_TBLPROPERTIES, "TBLPROPERTIES", parse_table_properties},
+};
+
+/* One clause behind the columns; false where there is none. *seen: a bit for each kind that was. */
+static bool parse_table_clause(struct parser *parser, struct create_table *table, unsigned *seen)
+{
+    uint32_t at = parser->token.at;
+    const char *name = "CLUSTERED BY";
+    size_t i = 0;
+    while (i < ARRAY_COUNT(table_clauses) && !parser_accept(parser, table_clauses[i].keyword))
+        i++;
+    if (i < ARRAY_COUNT(table_clauses)) {
+        name = table_clauses[i].name;
+        table_clauses[i].parse(parser, table);
+    } else if (!parse_cluster_clause(parser, &table->clustering)) {
+        return false;
     }
+    if ((*seen & 1U << i) != 0) /* one of them would be lost */
+        parser_fail(parser, ERR_PARSE, at, "found %s for the second time", name);
+    *seen |= 1U << i;
     return true;
+}
+
+/* In any order: the original's pages disagree on it. */
+static void parse_table_clauses(struct parser *parser, struct create_table *table, unsigned *seen)
+{
+    while (parse_table_clause(parser, table, seen))
+        ;
 }
 
 static void parse_restore(struct parser *parser, struct statement *statement)
@@ -125,9 +161,9 @@ static void parse_columns_source(struct parser *parser, struct create_table *tab
         table->query = parser_query(parser);
 }
 
-void parse_create_table(struct parser *parser, struct statement *statement, int variant)
+/* [IF NOT EXISTS] name */
+static void parse_create_name(struct parser *parser, struct create_table *table, int variant)
 {
-    struct create_table *table = &statement->create_table;
     uint32_t at = parser->token.at;
     *table = (struct create_table){.or_replace = variant != 0};
     table->if_not_exists = parser_accept_if_not_exists(parser);
@@ -135,6 +171,13 @@ void parse_create_table(struct parser *parser, struct statement *statement, int 
         parser_fail(parser, ERR_SEMANTIC, at,
                     "OR REPLACE and IF NOT EXISTS exclude each other: write one of them");
     table->name = parser_name(parser, "the table's name");
+}
+
+void parse_create_table(struct parser *parser, struct statement *statement, int variant)
+{
+    struct create_table *table = &statement->create_table;
+    unsigned seen = 0;
+    parse_create_name(parser, table, variant);
     if (parser_is(parser, KEYWORD_CLONE)) {
         parse_restore(parser, statement);
         return;
@@ -143,8 +186,7 @@ void parse_create_table(struct parser *parser, struct statement *statement, int 
         table->columns = parse_columns(parser, false, &table->column_count);
         parser_expect_symbol(parser, SYMBOL_CLOSE);
     }
-    while (parse_table_clause(parser, table))
-        ;
+    parse_table_clauses(parser, table, &seen);
     parse_columns_source(parser, table);
 }
 
@@ -180,22 +222,19 @@ static void parse_stored(struct parser *parser, struct create_table *table)
 
 void parse_create_external(struct parser *parser, struct statement *statement, int variant)
 {
-    (void)variant;
     struct create_table *table = &statement->create_table;
-    *table = (struct create_table){.if_not_exists = parser_accept_if_not_exists(parser)};
-    table->name = parser_name(parser, "the table's name");
+    unsigned seen = 0;
+    parse_create_name(parser, table, variant);
     parser_expect_symbol(parser, SYMBOL_OPEN);
     table->columns = parse_columns(parser, false, &table->column_count);
     parser_expect_symbol(parser, SYMBOL_CLOSE);
-    while (parse_table_clause(parser, table))
-        ;
+    parse_table_clauses(parser, table, &seen);
     if (!parser_is_word(parser, "STORED")) {
         parser_expected(parser, "STORED BY 'handler' or STORED AS format, and LOCATION '...'");
         return;
     }
     parse_stored(parser, table);
-    while (parse_table_clause(parser, table))
-        ;
+    parse_table_clauses(parser, table, &seen);
     if (table->lifecycle_days > 0)
         parser_fail(parser, ERR_SEMANTIC, parser->last_end,
                     "an external table has no LIFECYCLE: its rows are not here");

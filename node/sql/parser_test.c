@@ -361,6 +361,8 @@ static void test_snapshot_statements_keep_their_options(void **state)
     assert_true(span_equal(s->create_table.external,
                            span_text("STORED BY 'h.C' WITH SERDEPROPERTIES ('delimiter'='|')")));
     assert_true(span_equal(s->create_table.location, span_text("oss://bucket/d/")));
+    s = parse("CREATE OR REPLACE EXTERNAL TABLE x (a INT) STORED AS ORC LOCATION 'oss://b/'");
+    assert_true(s->create_table.or_replace && s->create_table.external.len > 0);
     s = parse("xcopy snapshot p.s to snapshot s options(src_region=cn-hongkong, wait=false, "
               "queue='true')");
     span_is(option_find(&s->xcopy.options, "src_region")->value.text, "cn-hongkong");
@@ -681,6 +683,21 @@ static void test_rights(void **state)
              "line 1, column 30: \"expires\" is a number of days from 1 to 36500");
 }
 
+static void test_clauses_of_create_table_stand_once(void **state)
+{
+    (void)state;
+    error_is("CREATE TABLE t (a INT) LIFECYCLE 3 COMMENT 'c' LIFECYCLE 300", ERR_PARSE,
+             "line 1, column 48: found LIFECYCLE for the second time");
+    error_is("CREATE TABLE t (a INT) CLUSTERED BY (a) INTO 2 BUCKETS RANGE CLUSTERED BY (a)",
+             ERR_PARSE, "line 1, column 56: found CLUSTERED BY for the second time");
+    error_is("CREATE EXTERNAL TABLE t (a INT) COMMENT 'c' STORED AS ORC LOCATION 'o' COMMENT 'c'",
+             ERR_PARSE, "line 1, column 72: found COMMENT for the second time");
+    error_is(
+        "CREATE OR REPLACE EXTERNAL TABLE IF NOT EXISTS t (a INT) STORED AS ORC LOCATION 'o'",
+        ERR_SEMANTIC,
+        "line 1, column 34: OR REPLACE and IF NOT EXISTS exclude each other: write one of them");
+}
+
 static void test_errors_say_place_found_and_expected(void **state)
 {
     (void)state;
@@ -931,6 +948,7 @@ int main(void)
         cmocka_unit_test(test_set_operations_bind_from_the_left_and_intersect_closer),
         cmocka_unit_test(test_queries_stand_in_expressions_and_in_with),
         cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_clauses_of_create_table_stand_once),
         cmocka_unit_test(test_errors_say_place_found_and_expected),
         cmocka_unit_test(test_what_comes_later_is_named),
         cmocka_unit_test(test_nesting_is_limited_and_chains_are_not),

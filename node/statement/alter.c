@@ -146,6 +146,7 @@ static enum err_code alter_lifecycle_switch(const struct statement_call *call,
                                             const struct lookup *lookup, struct err *err)
 {
     const struct alter_table *wanted = &call->statement->alter_table;
+    TRY(lookup_has_rows(lookup, wanted->on ? "ENABLE LIFECYCLE" : "DISABLE LIFECYCLE", err));
     if (wanted->partition.count > 0)
         return write_alter(call, lookup, switch_write, err);
     const struct table_alteration alteration = {.kind = TABLE_ALTER_LIFECYCLE_SWITCH,

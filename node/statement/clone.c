@@ -61,7 +61,8 @@ static enum err_code source_open(const struct statement_call *call, struct clone
         reader_open(call->services->store, clone->source.id, &clone->reader, &reason);
     if (code != ERR_OK)
         return err_set(err, gone(code), "%s", reason.message);
-    return clone_selection_make(&clone->text->partitions, clone->reader, &clone->selection, err);
+    return clone_selection_make(call, &clone->text->partitions, clone->reader, &clone->selection,
+                                err);
 }
 
 /* ---- destination ---- */

@@ -1,5 +1,6 @@
 #include "node/statement/clone_ranges.h"
 
+#include "node/sql/lexer.h"
 #include "node/statement/partition.h"
 #include "node/statement/show_like.h"
 #include "proto/key.h"
@@ -45,25 +46,22 @@ static bool has_prefix(struct span key, struct span prefix)
 struct look {
     const struct partition_spec *spec;
     const struct schema *schema;
-    struct tree_cursor *cursor;
+    struct tree_cursor *cursor; /* of all specs: neighbours share pages */
     struct bytes prefix;
     bool is_prefix; /* it gives the first levels and no others */
 };
 
 static void look_deinit(struct look *look)
 {
-    tree_cursor_free(look->cursor);
     bytes_deinit(&look->prefix);
 }
 
-static enum err_code look_init(struct look *look, const struct reader_handle *source,
-                               const struct partition_spec *spec, struct err *err)
+static enum err_code look_init(struct look *look, struct err *err)
 {
     struct value values[LIMIT_PARTITION_LEVELS];
     bool given[LIMIT_PARTITION_LEVELS];
-    struct tree tree = reader_tree(source);
+    const struct partition_spec *spec = look->spec;
     size_t levels = 0;
-    *look = (struct look){.spec = spec, .schema = &reader_version(source)->schema};
     TRY(partition_spec_values(look->schema, spec, values, given, err));
     while (levels < look->schema->partition_column_count && given[levels]) {
         key_append_value(&look->prefix, look->schema->partition_columns[levels].type,
@@ -71,7 +69,6 @@ static enum err_code look_init(struct look *look, const struct reader_handle *so
         levels++;
     }
     look->is_prefix = levels == spec->count;
-    look->cursor = tree_cursor_new(&tree);
     tree_cursor_seek(look->cursor, bytes_span(&look->prefix));
     return ERR_OK;
 }
@@ -94,13 +91,15 @@ static enum err_code look_next(struct look *look, const struct page_entry **ret_
     }
 }
 
-static enum err_code spec_add(struct clone_selection *selection, const struct reader_handle *source,
-                              const struct partition_specs *specs, size_t at, struct err *err)
+static enum err_code spec_add(struct clone_selection *selection, struct tree_cursor *cursor,
+                              const struct schema *schema, const struct partition_specs *specs,
+                              size_t at, struct err *err)
 {
-    __attribute__((cleanup(look_deinit))) struct look look = {0};
+    __attribute__((cleanup(look_deinit))) struct look look = {
+        .spec = &specs->specs[at], .schema = schema, .cursor = cursor};
     BYTES_CLEANUP struct bytes text = {0};
     const struct page_entry *entry = NULL;
-    TRY(look_init(&look, source, &specs->specs[at], err));
+    TRY(look_init(&look, err));
     TRY(look_next(&look, &entry, err));
     if (entry == NULL)
         return err_set(err, ERR_NOT_FOUND,
@@ -155,15 +154,23 @@ static enum err_code places_order(struct clone_selection *selection,
     return ERR_OK;
 }
 
-enum err_code clone_selection_make(const struct partition_specs *specs,
+enum err_code clone_selection_make(const struct statement_call *call,
+                                   const struct partition_specs *specs,
                                    const struct reader_handle *source,
                                    struct clone_selection *selection, struct err *err)
 {
+    const struct schema *schema = &reader_version(source)->schema;
+    struct tree tree = reader_tree(source);
     if (specs->count == 0)
         return ERR_OK;
-    if (reader_version(source)->schema.partition_column_count == 0)
+    if (schema->partition_column_count == 0)
         return err_set(err, ERR_SEMANTIC, "the source has no partitions: leave PARTITION(...) out");
-    for (size_t i = 0; i < specs->count; i++)
-        TRY(spec_add(selection, source, specs, i, err));
+    TREE_CURSOR_CLEANUP struct tree_cursor *cursor = tree_cursor_new(&tree);
+    for (size_t i = 0; i < specs->count; i++) {
+        if (spec_add(selection, cursor, schema, specs, i, err) != ERR_OK) {
+            struct position position = position_find(call->statement->text, specs->specs[i].at);
+            return err_wrap(err, "line %u, column %u", position.line, position.column);
+        }
+    }
     return places_order(selection, specs, err);
 }

@@ -21,8 +21,10 @@ void clone_selection_deinit(struct clone_selection *selection);
 #define CLONE_SELECTION_CLEANUP __attribute__((cleanup(clone_selection_deinit)))
 
 /* No specs: all partitions. ERR_SEMANTIC, ERR_CAST: a column or value that cannot be, a partition
- * named twice, specs of a table without partitions; ERR_NOT_FOUND: a spec that names nothing. */
-enum err_code clone_selection_make(const struct partition_specs *specs,
+ * named twice, specs of a table without partitions; ERR_NOT_FOUND: a spec that names nothing. With
+ * line and column of the spec. */
+enum err_code clone_selection_make(const struct statement_call *call,
+                                   const struct partition_specs *specs,
                                    const struct reader_handle *source,
                                    struct clone_selection *selection, struct err *err) MUST_USE;
 

@@ -249,7 +249,8 @@ static void what_cannot_be_is_refused_and_changes_nothing(void **state)
         {"CLONE TABLE sales TO SYSTEM_CATALOG.INFORMATION_SCHEMA.tables", ERR_SEMANTIC,
          "SYSTEM_CATALOG"},
         {"CLONE TABLE flat PARTITION(day='2024-01-01') TO c", ERR_SEMANTIC, "has no partitions"},
-        {"CLONE TABLE sales PARTITION(week=1) TO c", ERR_SEMANTIC, "week is not a partition"},
+        {"CLONE TABLE sales PARTITION(week=1) TO c", ERR_SEMANTIC,
+         "line 1, column 19: week is not a partition"},
         {"CLONE TABLE sales PARTITION(id=1) TO c", ERR_SEMANTIC, "id is not a partition"},
         {"CLONE TABLE sales PARTITION(day='no day') TO c", ERR_CAST, "no day"},
         {"CLONE TABLE sales PARTITION(day=NULL) TO c", ERR_SEMANTIC, "cannot be NULL"},
@@ -258,7 +259,7 @@ static void what_cannot_be_is_refused_and_changes_nothing(void **state)
         {"CLONE TABLE sales PARTITION(day='2024-02-01') TO c", ERR_NOT_FOUND,
          "PARTITION(day=2024-02-01) names no partition"},
         {"CLONE TABLE sales PARTITION(day='2024-01-01'), PARTITION(shop='x') TO c", ERR_NOT_FOUND,
-         "PARTITION(shop=x) names no partition"},
+         "line 1, column 48: PARTITION(shop=x) names no partition"},
         {"CLONE TABLE sales PARTITION(shop='a', day='2024-01-01'), PARTITION(day='2024-01-01', "
          "shop='a') TO c",
          ERR_SEMANTIC, "name a partition twice"},
@@ -327,6 +328,11 @@ static void an_existing_table_takes_ten_thousand_at_once(void **state)
     trial_gives(&trial, "CLONE TABLE s TO fresh", "");
     trial_gives(&trial, "CLONE TABLE s PARTITION(p=-1) TO d IF EXISTS IGNORE", "");
     trial_begins(&trial, "SHOW HISTORY FOR TABLE d", "3,");
+    trial_gives(&trial, "CLONE TABLE s PARTITION(p=9999), PARTITION(p=0), PARTITION(p=5000) TO few",
+                "");
+    trial_gives(&trial, "TRUNCATE TABLE few PARTITION(p=0), PARTITION(p=5000), PARTITION(p=9999)",
+                "");
+    trial_begins(&trial, "SHOW TABLES LIKE 'few'", "few,TABLE,3,");
 }
 
 static void an_external_table_is_metadata(void **state)
@@ -346,6 +352,15 @@ static void an_external_table_is_metadata(void **state)
     trial_refuses(&trial, create, ERR_EXISTS, "already exists");
     trial_restart(&trial);
     trial_gives(&trial, "SHOW CREATE TABLE x", create);
+    static const char other[] =
+        "CREATE OR REPLACE EXTERNAL TABLE x (a INT) STORED AS ORC LOCATION 'oss://c/'";
+    trial_gives(&trial, other, "");
+    trial_gives(&trial, other, "");
+    trial_gives(&trial, "SHOW CREATE TABLE x",
+                "CREATE EXTERNAL TABLE `@`.`x` (\n    `a` INT\n)\nSTORED AS ORC\nLOCATION "
+                "'oss://c/';\n");
+    trial_refuses(&trial, "ALTER TABLE x SET LIFECYCLE 3", ERR_SEMANTIC, words);
+    trial_refuses(&trial, "ALTER TABLE x DISABLE LIFECYCLE", ERR_SEMANTIC, words);
     trial_gives(&trial, "DROP TABLE x", "");
     trial_refuses(&trial, "SHOW CREATE TABLE x", ERR_TABLE_NOT_FOUND, "x");
 }

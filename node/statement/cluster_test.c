@@ -388,6 +388,45 @@ static void clones_likes_and_tables_of_queries_are_clustered(void **state)
                   ERR_SEMANTIC, "no");
 }
 
+static void describes(const char *name, const char *words, bool is_said)
+{
+    BYTES_CLEANUP struct bytes text = {0};
+    char statement[64];
+    snprintf(statement, sizeof(statement), "DESC EXTENDED %s", name);
+    trial_shows(&trial, statement, &text);
+    if ((strstr((const char *)text.data, words) != NULL) != is_said)
+        fail_msg("%s\n%s", words, (const char *)text.data);
+}
+
+static void cloned_rows_stay_as_their_source_stored_them_until_they_are_overwritten(void **state)
+{
+    (void)state;
+    table_make("eight", "CLUSTERED BY (id) SORTED BY (id DESC) INTO 8 BUCKETS");
+    rows_insert("eight", 0, ROWS);
+    table_make("three", "CLUSTERED BY (name) INTO 3 BUCKETS");
+    table_make("heap", "");
+    describes("three", "RowsStoredAs:", false);
+    trial_gives(&trial, "CLONE TABLE eight TO three IF EXISTS OVERWRITE", "");
+    trial_gives(&trial, "CLONE TABLE eight TO heap IF EXISTS OVERWRITE", "");
+    describes("three", "| BucketNum:                3 ", true);
+    describes("three",
+              "| RowsStoredAs:             CLUSTERED BY (`id`) SORTED BY (`id` DESC) INTO 8 "
+              "BUCKETS ",
+              true);
+    rows_insert("three", ROWS, ROWS);
+    reads_buckets("SELECT name FROM three WHERE id = 77", "; buckets: 1 read, 15 skipped");
+    reads_buckets("SELECT name FROM heap WHERE id = 77", "; buckets: 1 read, 7 skipped");
+    trial_gives(&trial, "INSERT OVERWRITE TABLE three SELECT * FROM three", "");
+    describes("three", "RowsStoredAs:", false);
+    reads_buckets("SELECT id FROM three WHERE name = 'n077'", "; buckets: 1 read, 2 skipped");
+    trial_gives(&trial, "CLONE TABLE heap TO eight IF EXISTS OVERWRITE", "");
+    describes("eight", "RowsStoredAs:", false);
+    trial_gives(&trial, "TRUNCATE TABLE heap", "");
+    rows_insert("heap", 0, 10);
+    trial_gives(&trial, "CLONE TABLE heap TO eight IF EXISTS OVERWRITE", "");
+    trial_gives(&trial, "SELECT count(*) FROM eight WHERE id = 7", "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +439,7 @@ int main(void)
         cmocka_unit_test(the_clustering_is_the_partitions_and_alter_acts_on_new_ones),
         cmocka_unit_test(snapshots_and_restored_tables_keep_it),
         cmocka_unit_test(clones_likes_and_tables_of_queries_are_clustered),
+        cmocka_unit_test(cloned_rows_stay_as_their_source_stored_them_until_they_are_overwritten),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

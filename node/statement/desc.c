@@ -15,6 +15,8 @@ struct description {
     struct span owner;
     bool extended;
     uint64_t file_count; /* extended only */
+    const struct clustering
+        *clustering; /* of the rows, where new ones get another; extended only */
     struct bytes frame;
 };
 
@@ -43,9 +45,9 @@ static void frame_line(struct bytes *frame, struct span text)
     bytes_append_text(frame, "| ");
     for (size_t i = 0; i < text.len; i++)
         bytes_append_u8(frame, text.data[i] < ' ' || text.data[i] == 0x7F ? ' ' : text.data[i]);
-    for (size_t width = text_width(text) + 1; width < FRAME_DASHES; width++)
+    for (size_t width = text_width(text) + 2; width < FRAME_DASHES; width++)
         bytes_append_u8(frame, ' ');
-    bytes_append_text(frame, "|\n");
+    bytes_append_text(frame, " |\n"); /* what is too long moves the bar, and does not touch it */
 }
 
 static void frame_item(struct bytes *frame, const char *label, struct span value)
@@ -139,9 +141,10 @@ static void frame_column(struct description *d, const struct column *column, boo
 {
     BYTES_CLEANUP struct bytes line = {0};
     char type[TYPE_TEXT_BYTES];
-    cell_append(&line, column->name, 16);
+    cell_append(&line, column->name, d->extended && !partition ? 9 : 16);
     bytes_append_text(&line, "| ");
-    cell_append(&line, span_text(type_format(column->type, type)), 15);
+    cell_append(&line, span_text(type_format(column->type, type)),
+                d->extended && !partition ? 7 : 15);
     bytes_append_text(&line, "| ");
     if (!partition) /* labels are not kept */
         bytes_append_text(&line, "      | ");
@@ -164,8 +167,8 @@ static void frame_columns(struct description *d)
     frame_line(frame, span_text("Native Columns:"));
     frame_rule(frame);
     frame_line(frame,
-               span_text(d->extended ? "Field           | Type           | Label | ExtendedLabel | "
-                                       "Nullable | DefaultValue | Comment"
+               span_text(d->extended ? "Field    | Type   | Label | ExtendedLabel | Nullable | "
+                                       "DefaultValue | Comment"
                                      : "Field           | Type           | Label | Comment"));
     frame_rule(frame);
     for (size_t i = 0; i < schema->column_count; i++)
@@ -231,6 +234,17 @@ static void frame_clustering(struct bytes *frame, const struct clustering *clust
                   clustering->sort_descending, clustering->sort_count);
 }
 
+/* Rows that a clone brought are stored as their source's until they are overwritten. */
+static void frame_stored_as(struct description *d)
+{
+    BYTES_CLEANUP struct bytes text = {0};
+    if (d->clustering == NULL)
+        return;
+    clustering_format(d->clustering, &d->version->schema, &text);
+    frame_item(&d->frame,
+               "RowsStoredAs:", text.len > 0 ? bytes_span(&text) : span_text("NOT CLUSTERED"));
+}
+
 static void frame_extended(struct description *d)
 {
     char version[DIGEST_HEX_BYTES];
@@ -243,6 +257,7 @@ static void frame_extended(struct description *d)
     frame_number(&d->frame, "Partitions:", ref->totals.partitions);
     frame_stored(&d->frame, ref->totals.bytes, d->file_count);
     frame_clustering(&d->frame, &d->version->clustering, &d->version->schema);
+    frame_stored_as(d);
     if (d->lookup->kind == NAME_TABLE)
         frame_properties(&d->frame, &d->lookup->table);
     frame_rule(&d->frame);
@@ -309,6 +324,22 @@ static enum err_code files_count(const struct statement_call *call,
             return err_set(err, ERR_CANCELLED, "cancelled while column files were counted");
     }
     *ret_count = count;
+    return ERR_OK;
+}
+
+/* Of a table without partition columns; partitions have a DESC of their own. */
+static enum err_code stored_as_look(const struct reader_handle *reader, struct description *d,
+                                    struct clustering *stored, struct err *err)
+{
+    TREE_PAGE_CLEANUP struct tree_page page = {0};
+    struct tree tree = reader_tree(reader);
+    const struct page_entry *entry;
+    if (d->version->schema.partition_column_count > 0)
+        return ERR_OK;
+    TRY(tree_get(&tree, span_of(NULL, 0), &page, &entry, err));
+    *stored = entry->partition.clustering;
+    if (!clustering_equal(stored, &d->version->clustering))
+        d->clustering = stored;
     return ERR_OK;
 }
 
@@ -410,8 +441,11 @@ enum err_code statement_desc(const struct statement_call *call, struct answer *a
     };
     if (lookup.kind == NAME_SNAPSHOT)
         TRY(snapshot_claim_decode(lookup.snapshot.claim, call->arena, &d.claim, err));
-    if (desc->extended)
+    struct clustering stored;
+    if (desc->extended) {
         TRY(files_count(call, reader, NULL, &d.file_count, err));
+        TRY(stored_as_look(reader, &d, &stored, err));
+    }
     enum err_code code = desc_answer(&d, answer, err);
     bytes_deinit(&d.frame);
     return code;
@@ -501,7 +535,7 @@ static void append_create(struct bytes *out, const struct lookup *lookup,
         bytes_printf(out, "\nLIFECYCLE %u", lookup->table.lifecycle_days);
     bytes_append_text(out, ";\n");
     if (lookup->table.lifecycle_disabled) /* no clause of CREATE TABLE says it */
-        bytes_printf(out, "-- also: ALTER TABLE `%.*s`.`%.*s` DISABLE LIFECYCLE;\n",
+        bytes_printf(out, "ALTER TABLE `%.*s`.`%.*s` DISABLE LIFECYCLE;\n",
                      SPAN_PRINTF(lookup->project.name), SPAN_PRINTF(lookup->table.name));
 }
 

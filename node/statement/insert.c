@@ -81,6 +81,20 @@ static struct ingest_options options_of(const struct statement_call *call,
     };
 }
 
+/* "a row has 1 value, table has 2: a, b" */
+static enum err_code width_check(const struct insert *insert, const struct insert_plan *plan,
+                                 const char *what, const char *of, size_t width, struct err *err)
+{
+    if (width == plan->width)
+        return ERR_OK;
+    BYTES_CLEANUP struct bytes names = {0};
+    insert_plan_names(plan, &names);
+    return err_set(err, ERR_SEMANTIC, "%s %zu %s%s, %s has %zu: %.*s", what, width, of,
+                   width == 1 ? "" : "s",
+                   insert->column_count > 0 || insert->partition.count > 0 ? "INSERT" : "table",
+                   plan->width, SPAN_PRINTF(bytes_span(&names)));
+}
+
 static enum err_code insert_values(const struct statement_call *call, const struct lookup *lookup,
                                    struct err *err)
 {
@@ -90,27 +104,13 @@ static enum err_code insert_values(const struct statement_call *call, const stru
     TRY(ingest_open(&options, &ingest, err));
     struct insert_plan plan;
     TRY(insert_plan_make(call, insert, ingest_schema(ingest), &plan, err));
-    if (insert->row_count > 0 && insert->row_width != plan.width)
-        return err_set(err, ERR_SEMANTIC, "a row has %zu values; %zu are needed", insert->row_width,
-                       plan.width);
+    if (insert->row_count > 0)
+        TRY(width_check(insert, &plan, "a row has", "value", insert->row_width, err));
     TRY(rows_ingest(insert, &plan, ingest, err));
     return insert_commit(call, ingest, insert->overwrite, err);
 }
 
 /* ---- SELECT ---- */
-
-static enum err_code width_check(const struct insert *insert, const struct insert_plan *plan,
-                                 size_t width, struct err *err)
-{
-    if (width == plan->width)
-        return ERR_OK;
-    BYTES_CLEANUP struct bytes names = {0};
-    insert_plan_names(plan, &names);
-    return err_set(err, ERR_SEMANTIC, "SELECT gives %zu column%s, %s has %zu: %.*s", width,
-                   width == 1 ? "" : "s",
-                   insert->column_count > 0 || insert->partition.count > 0 ? "INSERT" : "table",
-                   plan->width, SPAN_PRINTF(bytes_span(&names)));
-}
 
 /* The one partition that is named is there afterwards, whatever the query gives; of the others only
  * those of its rows are touched. */
@@ -140,7 +140,7 @@ static enum err_code insert_select(const struct statement_call *call, const stru
     size_t width;
     select_columns(query.cursor, &width);
     TRY(insert_plan_make(call, insert, ingest_schema(ingest), &plan, err));
-    TRY(width_check(insert, &plan, width, err));
+    TRY(width_check(insert, &plan, "SELECT gives", "column", width, err));
     TRY(named_partition_touch(&plan, ingest, err));
     TRY(written_query_run(&query, &plan, ingest, err));
     return insert_commit(call, ingest, insert->overwrite, err);

@@ -64,8 +64,8 @@ static enum err_code show_projects(const struct statement_call *call, struct ans
 
 static bool name_wanted(const struct listing *listing, struct span name)
 {
-    struct span like = listing->call->statement->show.like;
-    return like.len == 0 || show_like(name, like);
+    const struct show *show = &listing->call->statement->show;
+    return !show->has_like || show_like(name, show->like);
 }
 
 /* Listed are names that the principal may know of; *ret_described: and what DESC would tell. */

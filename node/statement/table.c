@@ -6,7 +6,8 @@ static enum err_code default_format(const struct statement_call *call, const str
                                     struct span *ret_text, struct err *err)
 {
     struct value value;
-    TRY(literal_value(&def->default_value, def->type, &value, err));
+    if (literal_value(&def->default_value, def->type, &value, err) != ERR_OK)
+        return err_wrap(err, "column %.*s: DEFAULT", SPAN_PRINTF(def->name));
     if (value.null)
         return err_set(err, ERR_SEMANTIC, "column %.*s: DEFAULT NULL says nothing; leave it out",
                        SPAN_PRINTF(def->name));

@@ -129,6 +129,17 @@ static enum err_code page_place_check(const struct serve *serve, const struct pa
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
+enum err_code serve_readable(const struct session *peer, const struct version_record *version,
+                             struct err *err)
+{
+    if (version->clustering.kind != CLUSTERING_NONE && peer->version < PROTOCOL_VERSION_CLUSTERED)
+        return err_set(err, ERR_SEMANTIC, /* not ERR_VERSION, which is tried again */
+                       "the table is clustered, which the program of region %s does not know yet: "
+                       "it is older than the one here and has to be replaced first",
+                       peer->name);
+    return ERR_OK;
+}
+
 /* Whether one more part fits; the first always does. */
 static bool part_fits(const struct serve *serve, const struct bytes *body, size_t count,
                       size_t bytes)

@@ -7,7 +7,9 @@
 #define NODE_TASK_XCOPY_SERVE_H
 
 #include "proto/peer.h"
+#include "proto/version.h"
 #include "store/snapshot.h"
+#include "transport/listener.h"
 
 /* What a lease keeps; the lease machine's `subject`, and durable with it. Decoded ones borrow. */
 struct lease_subject {
@@ -24,6 +26,12 @@ struct lease_subject {
 void lease_subject_encode(const struct lease_subject *subject, struct bytes *out);
 enum err_code lease_subject_decode(struct span encoded, struct lease_subject *ret_subject,
                                    struct err *err) MUST_USE;
+
+/* Does the peer's program know what it would be given? ERR_SEMANTIC, in words for who copies. Looks at
+ * the version alone: partitions may be clustered whose table's new ones are not (there the peer
+ * refuses the page). */
+enum err_code serve_readable(const struct session *peer, const struct version_record *version,
+                             struct err *err) MUST_USE;
 
 /* Appends lengths (header) and content (body) of a prefix of the items, as many as reply_bytes
  * hold. ERR_NOT_IN_LEASE: an item is not at its place. */

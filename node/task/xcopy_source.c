@@ -299,6 +299,7 @@ static enum err_code subject_build(struct serving *serving, const struct xcopy_o
     }
     TRY(page_read(store, &snapshot.version.page, &serving->version, err));
     TRY(version_decode(bytes_span(&serving->version), &serving->arena, &version, err));
+    TRY(serve_readable(request_session(serving->request), &version, err));
     struct lease_subject subject = {.task = serving->describe.task,
                                     .version = snapshot.version,
                                     .manifest_root = version.root,
@@ -350,6 +351,7 @@ static enum err_code repair_prepare(struct serving *serving, struct err *err)
     const struct snapshot_record *snapshot = &origin.snapshot;
     TRY(page_read(store, &snapshot->version.page, &serving->version, err));
     TRY(version_decode(bytes_span(&serving->version), &serving->arena, &version, err));
+    TRY(serve_readable(request_session(serving->request), &version, err));
     struct lease_subject subject = {.task = serving->describe.task,
                                     .version = snapshot->version,
                                     .manifest_root = version.root,

@@ -70,6 +70,39 @@ static void test_unknown_snapshot_fails_with_the_sources_words(void **state)
     assert_non_null(strstr(status.error.message, "no snapshot demo.nowhere, or no right to it"));
 }
 
+static void clustering_set(struct table_id table, const struct clustering *clustering)
+{
+    struct change_note made = note();
+    CONTENT_CLEANUP struct content *content = NULL;
+    TABLE_WRITE_CLEANUP struct table_write *write = NULL;
+    ok(content_open(there.store, (struct account_id){ROOT_ACCOUNT_ID}, &content, &err));
+    ok(table_begin(content, table, &write, &err));
+    ok(table_clustering_change(write, clustering, &made, &err));
+}
+
+static void test_an_older_program_is_told_what_it_does_not_know(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("buckets");
+    snapshot_make(table, "buckets_1");
+    clustering_set(
+        table, &(struct clustering){
+                   .kind = CLUSTERING_HASH, .bucket_count = 4, .column_count = 1, .columns = {1}});
+    snapshot_make(table, "buckets_2");
+    struct task_status now = xcopy("buckets_2", "buckets_2");
+    done(&now);
+    equal("buckets_2", "buckets_2");
+    there.tamper = TAMPER_OLDER;
+    struct task_status plain = xcopy("buckets_1", "buckets_1");
+    struct task_status clustered = xcopy("buckets_2", "buckets_3");
+    there.tamper = TAMPER_NONE;
+    done(&plain);
+    assert_int_equal(clustered.state, TASK_FAILED);
+    assert_int_equal(clustered.error.code, ERR_SEMANTIC);
+    assert_non_null(strstr(clustered.error.message,
+                           "the table is clustered, which the program of region cn-hongkong does"));
+}
+
 static void test_gate_of_the_source_is_told(void **state)
 {
     (void)state;
@@ -413,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_copies_all_then_nothing_then_what_changed),
         cmocka_unit_test(test_the_same_statement_again_joins_its_task),
         cmocka_unit_test(test_unknown_snapshot_fails_with_the_sources_words),
+        cmocka_unit_test(test_an_older_program_is_told_what_it_does_not_know),
         cmocka_unit_test(test_gate_of_the_source_is_told),
         cmocka_unit_test(test_a_tables_name_is_refused),
         cmocka_unit_test(test_wrong_bytes_fail_naming_peer_and_leave_nothing),

@@ -62,6 +62,8 @@ static void on_request(void *context, struct request *request)
     uint8_t method = request_method(request);
     if (request_hold(region, request))
         return;
+    if (region->tamper == TAMPER_OLDER) /* handlers see it as constant; it is not */
+        ((struct session *)(uintptr_t)request_session(request))->version = 1;
     if ((region->tamper == TAMPER_PAGES && method == PEER_GET_PAGES) ||
         (region->tamper == TAMPER_FILES && method == PEER_GET_FILES))
         reply_tampered(request, 7);

@@ -16,6 +16,7 @@ enum tamper {
     TAMPER_NONE,
     TAMPER_PAGES, /* bytes that are no page */
     TAMPER_FILES, /* files with a flipped bit */
+    TAMPER_OLDER, /* nothing, but the asker's program seems to be the first version's */
 };
 
 /* One node, as far as XCOPY needs it. */
