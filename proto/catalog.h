@@ -94,7 +94,8 @@ struct grant_record {
     uint64_t given_ms;
     struct span given_by;
 };
-#define GRANT_ACTION_MAX 63
+#define GRANT_ACTION_MAX 15
+#define GRANT_ACTIONS    UINT64_C(0xfffe) /* all, as bits 1 << number */
 
 /* What a version is kept by: its name to users, and the pages that clean-up must keep. */
 struct version_ref {

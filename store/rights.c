@@ -4,12 +4,10 @@
 #include <time.h>
 
 #include "store/catalog_keys.h"
-#include "store/hash.h"
 #include "store/parts.h"
 #include "store/rights_index.h"
 
 #define SLOTS_MIN       64 /* a power of two, as all numbers of slots */
-#define GRANT_ROOM      4  /* slots for each grant, at least: a look-up meets a free one soon */
 #define NAME_BYTES_KEPT LIMIT_PRINCIPAL_BYTES
 
 /* ---- the clock ---- */
@@ -40,6 +38,66 @@ void rights_believe(struct store *store, uint64_t wall_ms)
     atomic_store(&rights->believed_at_ms, clock_ms(CLOCK_MONOTONIC));
     atomic_store(&rights->believed_ms, wall_ms);
     pthread_rwlock_unlock(&rights->lock);
+}
+
+/* ---- chains: half as many as slots at most ---- */
+
+struct rights_node **rights_chain_first(struct rights_chain *chain, uint64_t hash)
+{
+    return &chain->slots[hash & (chain->slot_count - 1)];
+}
+
+static void chain_init(struct rights_chain *chain)
+{
+    chain->slot_count = SLOTS_MIN;
+    chain->slots = mem_calloc(SLOTS_MIN, sizeof(struct rights_node *));
+}
+
+static void chain_push(struct rights_chain *chain, struct rights_node *node)
+{
+    struct rights_node **first = rights_chain_first(chain, node->hash);
+    node->next = *first;
+    *first = node;
+}
+
+static void chain_grow(struct rights_chain *chain)
+{
+    const struct rights_chain old = *chain;
+    chain->slot_count = 2 * old.slot_count;
+    chain->slots = mem_calloc(chain->slot_count, sizeof(struct rights_node *));
+    for (size_t i = 0; i < old.slot_count; i++) {
+        for (struct rights_node *node = old.slots[i], *next; node != NULL; node = next) {
+            next = node->next;
+            chain_push(chain, node);
+        }
+    }
+    mem_free(old.slots);
+}
+
+void rights_chain_add(struct rights_chain *chain, struct rights_node *node)
+{
+    if (++chain->used > chain->slot_count / 2)
+        chain_grow(chain);
+    chain_push(chain, node);
+}
+
+void rights_chain_remove(struct rights_chain *chain, struct rights_node **place)
+{
+    *place = (*place)->next;
+    chain->used--;
+}
+
+typedef void node_free(struct rights_node *node);
+
+static void chain_deinit(struct rights_chain *chain, node_free *each)
+{
+    for (size_t i = 0; i < chain->slot_count; i++) {
+        for (struct rights_node *node = chain->slots[i], *next; node != NULL; node = next) {
+            next = node->next;
+            each(node);
+        }
+    }
+    mem_free(chain->slots);
 }
 
 /* ---- users ---- */
@@ -73,15 +131,17 @@ static uint64_t member_hash(const struct rights *rights, struct project_id proje
 }
 
 /* What points to the user; to NULL when there is none. */
-static struct rights_member **member_place(struct rights *rights, struct project_id project,
-                                           const struct folded *name)
+static struct rights_node **member_place(struct rights *rights, struct project_id project,
+                                         const struct folded *name)
 {
     uint64_t hash = member_hash(rights, project, name);
-    struct rights_member **at = &rights->members[hash & (rights->member_slots - 1)];
-    while (*at != NULL &&
-           ((*at)->hash != hash || (*at)->project.n != project.n ||
-            (*at)->name_bytes != name->len || memcmp((*at)->name, name->text, name->len) != 0))
-        at = &(*at)->next;
+    struct rights_node **at = rights_chain_first(&rights->members, hash);
+    for (; *at != NULL; at = &(*at)->next) {
+        const struct rights_member *member = (const struct rights_member *)*at;
+        if ((*at)->hash == hash && member->project.n == project.n &&
+            member->name_bytes == name->len && memcmp(member->name, name->text, name->len) == 0)
+            break;
+    }
     return at;
 }
 
@@ -89,24 +149,8 @@ struct rights_member *rights_member_find(struct rights *rights, struct project_i
                                          struct span name)
 {
     struct folded folded;
-    return fold(name, &folded) ? *member_place(rights, project, &folded) : NULL;
-}
-
-static void members_grow(struct rights *rights)
-{
-    size_t slots = 2 * rights->member_slots;
-    struct rights_member **grown = mem_calloc(slots, sizeof(struct rights_member *));
-    for (size_t i = 0; i < rights->member_slots; i++) {
-        for (struct rights_member *member = rights->members[i]; member != NULL;) {
-            struct rights_member *next = member->next;
-            member->next = grown[member->hash & (slots - 1)];
-            grown[member->hash & (slots - 1)] = member;
-            member = next;
-        }
-    }
-    mem_free(rights->members);
-    rights->members = grown;
-    rights->member_slots = slots;
+    return fold(name, &folded) ? (struct rights_member *)*member_place(rights, project, &folded)
+                               : NULL;
 }
 
 void rights_member_add(struct rights *rights, const struct member_record *record)
@@ -114,22 +158,20 @@ void rights_member_add(struct rights *rights, const struct member_record *record
     struct folded name;
     bool fits = fold(record->name, &name);
     ASSERT(fits); /* its decoder and member_add limit it */
-    struct rights_member **place = member_place(rights, record->project, &name);
-    ASSERT(*place == NULL);
+    ASSERT(*member_place(rights, record->project, &name) == NULL);
     struct rights_member *member = mem_calloc(1, sizeof(*member) + name.len);
-    member->hash = member_hash(rights, record->project, &name);
+    member->node.hash = member_hash(rights, record->project, &name);
     member->project = record->project;
     member->id = record->id;
     member->principal = record->principal;
     member->name_bytes = name.len;
     memcpy(member->name, name.text, name.len);
-    *place = member;
-    if (++rights->member_count > rights->member_slots / 2)
-        members_grow(rights);
+    rights_chain_add(&rights->members, &member->node);
 }
 
-static void member_free(struct rights_member *member)
+static void member_free(struct rights_node *node)
 {
+    struct rights_member *member = (struct rights_member *)node;
     mem_free(member->roles);
     mem_free(member);
 }
@@ -139,13 +181,11 @@ void rights_member_remove(struct rights *rights, struct project_id project, stru
     struct folded folded;
     if (!fold(name, &folded))
         return;
-    struct rights_member **place = member_place(rights, project, &folded);
-    struct rights_member *member = *place;
-    if (member == NULL)
+    struct rights_node **place = member_place(rights, project, &folded), *node = *place;
+    if (node == NULL)
         return;
-    *place = member->next;
-    rights->member_count--;
-    member_free(member);
+    rights_chain_remove(&rights->members, place);
+    member_free(node);
 }
 
 void rights_role_add(struct rights_member *member, uint64_t role)
@@ -162,125 +202,29 @@ void rights_role_remove(struct rights_member *member, uint64_t role)
     }
 }
 
-/* ---- grants ---- */
-
-static size_t grant_slot(const struct rights *rights, uint64_t project, uint64_t object,
-                         uint64_t grantee, uint64_t action)
-{
-    uint64_t hash = hash_mix(project, object) + hash_mix(grantee, action ^ HASH_NULL);
-    return (size_t)hash_mix(hash, load_u64(rights->hash_key)) & (rights->grant_slots - 1);
-}
-
-static bool slot_is(const struct rights_slot *slot, const struct rights_key *key)
-{
-    return slot->grantee == key->grantee && slot->object == key->object.n &&
-           slot->action == key->action && slot->project == key->project.n;
-}
-
-/* The grant's slot, or the free one where it would be. */
-static size_t grant_place(const struct rights *rights, const struct rights_key *key, size_t *probes)
-{
-    size_t at = grant_slot(rights, key->project.n, key->object.n, key->grantee, key->action);
-    for (*probes = 1; rights->grants[at].grantee != 0; ++*probes) {
-        if (slot_is(&rights->grants[at], key))
-            break;
-        at = (at + 1) & (rights->grant_slots - 1);
-    }
-    return at;
-}
-
-const struct rights_slot *rights_grant_find(struct rights *rights, const struct rights_key *key)
-{
-    size_t probes;
-    const struct rights_slot *slot = &rights->grants[grant_place(rights, key, &probes)];
-    atomic_fetch_add_explicit(&rights->probes, probes, memory_order_relaxed);
-    return slot->grantee != 0 ? slot : NULL;
-}
-
-static void grants_resize(struct rights *rights, size_t slots)
-{
-    struct rights_slot *old = rights->grants;
-    size_t old_slots = rights->grant_slots, probes;
-    rights->grants = mem_calloc(slots, sizeof(*rights->grants));
-    rights->grant_slots = slots;
-    for (size_t i = 0; i < old_slots; i++) {
-        const struct rights_key key = {
-            {old[i].project}, {old[i].object}, old[i].grantee, (uint32_t)old[i].action};
-        if (old[i].grantee != 0)
-            rights->grants[grant_place(rights, &key, &probes)] = old[i];
-    }
-    mem_free(old);
-}
-
-void rights_grant_put(struct rights *rights, const struct rights_key *key, uint64_t expires_ms)
-{
-    size_t probes;
-    if ((rights->grant_count + 1) * GRANT_ROOM > rights->grant_slots)
-        grants_resize(rights, 2 * rights->grant_slots);
-    struct rights_slot *slot = &rights->grants[grant_place(rights, key, &probes)];
-    rights->grant_count += slot->grantee == 0;
-    *slot = (struct rights_slot){.project = key->project.n,
-                                 .object = key->object.n,
-                                 .grantee = key->grantee,
-                                 .action = key->action,
-                                 .expires_ms = expires_ms};
-    if (expires_ms != 0 && expires_ms < atomic_load(&rights->ends_ms))
-        atomic_store(&rights->ends_ms, expires_ms);
-}
-
-/* Those behind it move up, so that no search ends before it should (Knuth 6.4, algorithm R). */
-void rights_grant_remove(struct rights *rights, const struct rights_key *key)
-{
-    size_t probes, mask = rights->grant_slots - 1;
-    size_t hole = grant_place(rights, key, &probes);
-    if (rights->grants[hole].grantee == 0)
-        return;
-    rights->grant_count--;
-    for (size_t at = (hole + 1) & mask; rights->grants[at].grantee != 0; at = (at + 1) & mask) {
-        const struct rights_slot *slot = &rights->grants[at];
-        size_t home = grant_slot(rights, slot->project, slot->object, slot->grantee, slot->action);
-        if (((at - home) & mask) < ((at - hole) & mask))
-            continue;
-        rights->grants[hole] = *slot;
-        hole = at;
-    }
-    rights->grants[hole] = (struct rights_slot){0};
-}
-
 /* ---- asking ---- */
 
-static bool granted_to(struct rights *rights, const struct rights_query *query, uint64_t grantee,
-                       uint64_t *now_ms)
+static bool granted_to(struct rights *rights, const struct rights_query *query, uint64_t grantee)
 {
-    for (uint64_t left = query->actions; left != 0; left &= left - 1) {
-        const struct rights_key key = {query->project, query->object, grantee,
-                                       (uint32_t)__builtin_ctzll(left)};
-        const struct rights_slot *slot = rights_grant_find(rights, &key);
-        if (slot == NULL)
-            continue;
-        if (slot->expires_ms != 0 && *now_ms == 0)
-            *now_ms = rights_now_ms(rights);
-        if (slot->expires_ms == 0 || slot->expires_ms > *now_ms)
-            return true;
-    }
-    return false;
+    const struct rights_key key = {.project = query->project, query->object, grantee};
+    uint64_t until_ms = rights_granted_until(rights, &key, query->actions);
+    return until_ms == UINT64_MAX || (until_ms > 0 && until_ms > rights_now_ms(rights));
 }
 
 struct rights_answer rights_ask(struct store *store, const struct rights_query *query)
 {
     struct rights *rights = store->rights;
     struct rights_answer answer = {0};
-    uint64_t now_ms = 0;
     pthread_rwlock_rdlock(&rights->lock);
     const struct rights_member *member =
         rights_member_find(rights, query->project, query->principal);
     if (member != NULL && member->principal == query->number) {
         answer.is_user = true;
-        answer.granted = granted_to(rights, query, member->id, &now_ms);
+        answer.granted = granted_to(rights, query, member->id);
         for (size_t i = 0; i < member->role_count; i++) {
             answer.is_admin |= member->roles[i] == ROLE_ADMIN_ID;
             answer.granted |= member->roles[i] != ROLE_ADMIN_ID && !answer.granted &&
-                              granted_to(rights, query, member->roles[i], &now_ms);
+                              granted_to(rights, query, member->roles[i]);
         }
     }
     pthread_rwlock_unlock(&rights->lock);
@@ -330,8 +274,9 @@ static enum err_code load_grant(struct rights *rights, struct span key, struct s
     const struct rights_key of = {grant.project, grant.object, grant.grantee, grant.action};
     rights_key_grant(&of, &own);
     TRY(key_expect(key, &own, err));
-    rights_grant_put(rights, &of, grant.expires_ms);
-    return ERR_OK;
+    return rights_grant_put(rights, &of, grant.expires_ms)
+               ? ERR_OK
+               : err_set(err, ERR_CORRUPT, "a grant of what cannot be granted");
 }
 
 static enum err_code records_load(struct store *store, struct rights *rights, char kind,
@@ -368,10 +313,10 @@ static int member_compare(const void *a, const void *b)
 static struct member_ids member_ids_new(const struct rights *rights)
 {
     struct member_ids ids = {
-        .list = mem_calloc(rights->member_count + 1, sizeof(struct rights_member *))};
-    for (size_t i = 0; i < rights->member_slots; i++) {
-        for (struct rights_member *at = rights->members[i]; at != NULL; at = at->next)
-            ids.list[ids.count++] = at;
+        .list = mem_calloc(rights->members.used + 1, sizeof(struct rights_member *))};
+    for (size_t i = 0; i < rights->members.slot_count; i++) {
+        for (struct rights_node *at = rights->members.slots[i]; at != NULL; at = at->next)
+            ids.list[ids.count++] = (struct rights_member *)at;
     }
     qsort(ids.list, ids.count, sizeof(struct rights_member *), member_compare);
     return ids;
@@ -434,9 +379,8 @@ enum err_code rights_open(struct store *store, struct rights **ret_rights, struc
     pthread_mutex_init(&rights->change, NULL);
     pthread_rwlock_init(&rights->lock, NULL);
     randombytes_buf(rights->hash_key, sizeof(rights->hash_key));
-    rights->member_slots = rights->grant_slots = SLOTS_MIN;
-    rights->members = mem_calloc(SLOTS_MIN, sizeof(struct rights_member *));
-    rights->grants = mem_calloc(SLOTS_MIN, sizeof(*rights->grants));
+    chain_init(&rights->members);
+    chain_init(&rights->grantees);
     atomic_init(&rights->ends_ms, UINT64_MAX);
     atomic_init(&rights->sweep_wished, true); /* what a crash left */
     enum err_code code = rights_load(store, rights, err);
@@ -448,20 +392,18 @@ enum err_code rights_open(struct store *store, struct rights **ret_rights, struc
     return ERR_OK;
 }
 
+static void grantee_free(struct rights_node *node)
+{
+    rights_grantee_free((struct rights_grantee *)node);
+}
+
 void rights_close(struct rights *rights)
 {
     if (rights == NULL)
         return;
-    for (size_t i = 0; i < rights->member_slots; i++) {
-        for (struct rights_member *member = rights->members[i]; member != NULL;) {
-            struct rights_member *next = member->next;
-            member_free(member);
-            member = next;
-        }
-    }
+    chain_deinit(&rights->members, member_free);
+    chain_deinit(&rights->grantees, grantee_free);
     pthread_mutex_destroy(&rights->change);
     pthread_rwlock_destroy(&rights->lock);
-    mem_free(rights->members);
-    mem_free(rights->grants);
     mem_free(rights);
 }

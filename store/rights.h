@@ -10,8 +10,8 @@
  * (rights_sweep). A principal who is dropped from the region is nowhere a user any more. So a user who is added again, a table that is made again and a role that is made
  * again begin without rights, and RENAME keeps them.
  *
- * The index in memory is read by rights_held: a look-up touches a bounded number of slots however many
- * grants there are. It is filled when the store is opened, and changed by each commit before that is
+ * The index in memory is read by rights_held: a look-up touches a line or two however many grants
+ * there are. It is filled when the store is opened, and changed by each commit before that is
  * acknowledged.
  *
  * Invariants: 1. changes of rights have one order, the same in the catalog and in the index. 2. What
@@ -52,7 +52,7 @@ struct rights_answer rights_ask(struct store *store, const struct rights_query *
  * again because the clock is set back. */
 void rights_believe(struct store *store, uint64_t wall_ms);
 
-/* Slots of the index that look-ups have looked at so far. */
+/* Cache lines of grants that look-ups have looked at so far. */
 uint64_t rights_probes(struct store *store);
 /* Records that could not be read when the store was opened. */
 uint64_t rights_unreadable(struct store *store);

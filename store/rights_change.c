@@ -511,10 +511,9 @@ enum err_code grants_take(struct store *store, const struct grant_change *spec,
     uint64_t grantee;
     *ret_missing = 0;
     TRY(grantee_find(store, spec->project, &spec->grantee, &grantee, err));
+    const struct rights_key key = {.project = spec->project, spec->object, grantee};
     for (uint64_t left = spec->actions; left != 0; left &= left - 1) {
-        const struct rights_key key = {spec->project, spec->object, grantee,
-                                       (uint32_t)__builtin_ctzll(left)};
-        if (rights_grant_find(rights, &key) == NULL)
+        if (rights_granted_until(rights, &key, left & -left) == 0)
             *ret_missing |= left & -left;
     }
     if (*ret_missing != 0)

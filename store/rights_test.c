@@ -267,7 +267,7 @@ static void what_counts_for_nothing_is_deleted_and_nothing_else(void **state)
 static struct grant_record grant_nth(uint64_t n)
 {
     return (struct grant_record){.project = project,
-                                 .object = {1000 + n / 7},
+                                 .object = {1000 + n},
                                  .grantee = 1, /* the first user's id */
                                  .action = 1 + (uint32_t)(n % 7),
                                  .given_ms = 1,
@@ -292,8 +292,8 @@ static void grants_write(struct trial *trial, uint64_t from, uint64_t to)
     }
 }
 
-/* Slots looked at by `asks` questions about one of the first `count` grants each, and by as many that
- * find none. */
+/* Cache lines looked at by `asks` questions about one of the first `count` grants each, and by as many
+ * about objects that nothing is granted on. */
 static void probes_count(struct trial *trial, uint64_t count, uint64_t asks, double *ret_found,
                          double *ret_missed)
 {
@@ -304,7 +304,7 @@ static void probes_count(struct trial *trial, uint64_t count, uint64_t asks, dou
     }
     uint64_t between = rights_probes(trial->store);
     for (uint64_t i = 0; i < asks; i++)
-        assert_false(ask(trial, (struct table_id){1000 + i}, "RAM$o:a", 1 << 8).granted);
+        assert_false(ask(trial, (struct table_id){1000 + MANY + i}, "RAM$o:a", 1 << 8).granted);
     *ret_found = (double)(between - begun) / (double)asks;
     *ret_missed = (double)(rights_probes(trial->store) - between) / (double)asks;
 }
@@ -321,41 +321,89 @@ static void a_question_costs_the_same_among_100000_grants_as_among_10(void **sta
     trial_reopen(trial);
     assert_int_equal(trial->store->rights->grant_count, MANY);
     probes_count(trial, MANY, MANY, &found, &missed);
-    print_message("slots looked at: %.3f among 10, %.3f among %d; misses %.3f, %.3f\n", few_found,
+    print_message("lines looked at: %.3f among 10, %.3f among %d; misses %.3f, %.3f\n", few_found,
                   found, MANY, few_missed, missed);
     assert_true(few_found >= 1);
-    assert_true(found <= 1.2); /* of the one slot that the answer is in */
-    assert_true(missed <= 1.5);
+    assert_true(found <= 1.2); /* of the one line that the answer is in */
+    assert_true(missed <= 2);
 }
 
-/* What removal moves is found where it went: all others, after each of many removals. */
-static void removing_grants_loses_none_of_the_others(void **state)
+#define MODEL_GRANTEES 2
+#define MODEL_OBJECTS  60
+#define MODEL_ACTIONS  4 /* 1 to 4 */
+
+/* As rights_granted_until: by grantee, object, action. */
+typedef uint64_t grid[MODEL_GRANTEES][MODEL_OBJECTS][MODEL_ACTIONS];
+
+static void compare(struct rights *rights, grid model)
+{
+    uint64_t there = 0;
+    for (uint64_t i = 0; i < MODEL_GRANTEES * MODEL_OBJECTS; i++) {
+        const struct rights_key key = {{1}, {i / MODEL_GRANTEES}, 1 + i % MODEL_GRANTEES, 0};
+        const uint64_t *until = model[i % MODEL_GRANTEES][i / MODEL_GRANTEES];
+        for (uint64_t actions = 1; actions < 1 << MODEL_ACTIONS; actions++) {
+            uint64_t last = 0;
+            for (size_t n = 0; n < MODEL_ACTIONS; n++)
+                last = (actions >> n & 1) != 0 && until[n] > last ? until[n] : last;
+            assert_int_equal(rights_granted_until(rights, &key, actions << 1), last);
+        }
+        for (size_t n = 0; n < MODEL_ACTIONS; n++)
+            there += until[n] != 0;
+    }
+    assert_int_equal(rights->grant_count, there);
+}
+
+/* What removal moves is found where it went; a grant that had an end lasts, one that lasted gets one,
+ * and the other actions on the object, and the other grantee, keep theirs. */
+static void the_index_is_as_a_model_after_any_changes(void **state)
 {
     struct trial *trial = *state;
     struct rights *rights = trial->store->rights;
-    bool there[400];
+    grid model = {0};
     uint64_t chance = trial_seed();
-    for (uint64_t n = 0; n < ARRAY_COUNT(there); n++) {
-        const struct rights_key key = {{1}, {n}, 1, 1};
-        rights_grant_put(rights, &key, n);
-        there[n] = true;
-    }
-    for (size_t step = 0; step < 2000; step++) {
-        uint64_t which = random_below(&chance, ARRAY_COUNT(there));
-        const struct rights_key key = {{1}, {which}, 1, 1};
-        if (there[which])
+    for (size_t step = 0; step < 6000; step++) {
+        uint64_t grantee = random_below(&chance, MODEL_GRANTEES);
+        uint64_t object = random_below(&chance, MODEL_OBJECTS);
+        uint64_t action = random_below(&chance, MODEL_ACTIONS);
+        const struct rights_key key = {{1}, {object}, 1 + grantee, 1 + (uint32_t)action};
+        uint64_t expires_ms = random_below(&chance, 2) * (1 + random_below(&chance, 1000));
+        bool fewer = step / 1000 % 2 == 1; /* in turns more and fewer, to none */
+        if (random_below(&chance, 10) < (fewer ? 9 : 3)) {
             rights_grant_remove(rights, &key);
-        else
-            rights_grant_put(rights, &key, which);
-        there[which] = !there[which];
-        for (uint64_t n = 0; n < ARRAY_COUNT(there) && step % 50 == 0; n++) {
-            const struct rights_key other = {{1}, {n}, 1, 1};
-            const struct rights_slot *slot = rights_grant_find(rights, &other);
-            assert_int_equal(slot != NULL, there[n]);
-            if (slot != NULL)
-                assert_int_equal(slot->expires_ms, n);
+            model[grantee][object][action] = 0;
+        } else {
+            assert_true(rights_grant_put(rights, &key, expires_ms));
+            model[grantee][object][action] = expires_ms == 0 ? UINT64_MAX : expires_ms;
         }
+        if (step % 20 == 0)
+            compare(rights, model);
     }
+    for (uint64_t i = 0; i < MODEL_GRANTEES * MODEL_OBJECTS * MODEL_ACTIONS; i++) {
+        const struct rights_key key = {{1},
+                                       {i % MODEL_OBJECTS},
+                                       1 + i / MODEL_OBJECTS % 2,
+                                       1 + (uint32_t)(i / MODEL_OBJECTS / MODEL_GRANTEES)};
+        rights_grant_remove(rights, &key);
+    }
+    assert_int_equal(rights->grant_count, 0);
+    assert_int_equal(rights->grantees.used, 0); /* who has none takes no room */
+}
+
+static void what_no_grant_has_is_not_put(void **state)
+{
+    struct trial *trial = *state;
+    struct rights *rights = trial->store->rights;
+    const struct rights_key keys[] = {{{1}, {UINT64_C(1) << 48}, 1, 1}, /* would be object 0 */
+                                      {{1}, {1}, 1, 0},
+                                      {{1}, {1}, 1, GRANT_ACTION_MAX + 1}};
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        assert_false(rights_grant_put(rights, &keys[i], i));
+        assert_int_equal(rights_granted_until(rights, &keys[i], UINT64_MAX), 0);
+    }
+    assert_int_equal(rights->grant_count, 0);
+    const struct rights_key project_itself = {{1}, {0}, 1, 1};
+    assert_true(rights_grant_put(rights, &project_itself, 0));
+    assert_int_equal(rights_granted_until(rights, &keys[0], UINT64_MAX), 0);
 }
 
 /* ---- damage ---- */
@@ -398,7 +446,8 @@ int main(void)
         TRIAL(an_expired_grant_does_not_count_again_when_the_clock_goes_back),
         TRIAL(what_counts_for_nothing_is_deleted_and_nothing_else),
         TRIAL(a_question_costs_the_same_among_100000_grants_as_among_10),
-        TRIAL(removing_grants_loses_none_of_the_others),
+        TRIAL(the_index_is_as_a_model_after_any_changes),
+        TRIAL(what_no_grant_has_is_not_put),
         TRIAL(what_cannot_be_read_gives_no_right),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
