@@ -192,6 +192,14 @@ enum err_code authorise(const struct principal *principal, enum action action, s
     return may(principal, action, &object) ? ERR_OK : denied(principal, action, &object, err);
 }
 
+enum err_code authorise_key(const struct principals *principals, const struct principal *principal,
+                            struct err *err)
+{
+    if (principals_has_key(principals, principal))
+        return ERR_OK;
+    return err_set(err, ERR_DENIED, "the key that %s began this with was dropped", principal->name);
+}
+
 bool object_seen(const struct principal *principal, struct object object)
 {
     if (is_main(principal, object.owner))

@@ -86,6 +86,11 @@ struct object object_absent_in(struct span project, struct span name);
 enum err_code authorise(const struct principal *principal, enum action action, struct object object,
                         struct err *err) MUST_USE;
 
+/* For what takes long: ERR_DENIED when the key that it began with was dropped, whatever other keys the
+ * principal has; or when the principal is gone. */
+enum err_code authorise_key(const struct principals *principals, const struct principal *principal,
+                            struct err *err) MUST_USE;
+
 /* May the principal know whether the object is there? A project: its users and the region's
  * operators. A table or snapshot: who has List on the project or any right on the object. */
 bool object_seen(const struct principal *principal, struct object object);

@@ -230,9 +230,11 @@ static enum err_code object_right_ask(const struct ingest *ingest, struct table_
 
 /* As when it began, of the table as it is now. */
 static enum err_code rights_ask_again(const struct ingest *ingest,
-                                      const struct principal *principal, struct err *err)
+                                      const struct ingest_commit *commit, struct err *err)
 {
+    const struct principal *principal = commit->principal;
     const struct table_spec *create = ingest->options.create;
+    TRY(authorise_key(commit->principals, principal, err));
     if (create == NULL)
         return object_right_ask(ingest, ingest->options.table, principal, ACTION_UPDATE, err);
     ARENA_CLEANUP struct arena arena;
@@ -273,7 +275,7 @@ enum err_code ingest_commit(struct ingest *ingest, const struct ingest_commit *c
         .principal_id = principal_id(commit->principal),
     };
     TRY(watch_look(ingest, err)); /* what is committed is done */
-    TRY(rights_ask_again(ingest, commit->principal, err));
+    TRY(rights_ask_again(ingest, commit, err));
     TRY(table_write_commit(write, commit->operation, &note, err));
     *ret_outcome = outcome;
     return ERR_OK;

@@ -54,13 +54,15 @@ enum err_code ingest_touch(struct ingest *ingest, struct span key, struct err *e
 struct ingest_commit {
     enum history_operation operation;
     uint64_t now_ms;
+    const struct principals *principals;
     const struct principal *principal;
     struct statement_id statement;
     struct digest content; /* for the outcome that is remembered */
 };
 
 /* Once. ret_outcome's notice is empty. ERR_EXISTS: of a table that it makes. Rows may have come for hours,
- * so rights are asked again, last of all: ERR_DENIED; ERR_CREDENTIALS: the principal is gone. */
+ * so rights are asked again, last of all: ERR_DENIED, also when the key of the principal was dropped;
+ * ERR_CREDENTIALS: the principal is gone. */
 enum err_code ingest_commit(struct ingest *ingest, const struct ingest_commit *commit,
                             struct outcome *ret_outcome, struct err *err);
 

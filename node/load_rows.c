@@ -240,6 +240,7 @@ enum err_code load_rows_commit(struct load_rows *rows, const struct load_rows_co
     const struct ingest_commit ingest = {
         .operation = rows->mode == UPLOAD_APPEND ? OPERATION_LOAD : OPERATION_OVERWRITE,
         .now_ms = statement_now_ms(),
+        .principals = rows->services->principals,
         .principal = commit->principal,
         .statement = commit->id,
         .content = commit->content,

@@ -8,6 +8,7 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t given;
+    size_t waiting;
     struct turn {
         struct table_id table;
         struct turn *next;
@@ -32,8 +33,10 @@ static void turn_add_locked(struct table_id table)
 void table_turn_take(struct table_id table)
 {
     pthread_mutex_lock(&state.lock);
+    state.waiting++;
     while (*turn_find_locked(table) != NULL)
         pthread_cond_wait(&state.given, &state.lock);
+    state.waiting--;
     turn_add_locked(table);
     pthread_mutex_unlock(&state.lock);
 }
@@ -47,8 +50,10 @@ bool table_turn_take_within(struct table_id table, uint32_t wait_ms)
     until.tv_nsec = (long)(ns % 1000000000);
     int rc = 0;
     pthread_mutex_lock(&state.lock);
+    state.waiting++;
     while (*turn_find_locked(table) != NULL && rc == 0)
         rc = pthread_cond_clockwait(&state.given, &state.lock, CLOCK_MONOTONIC, &until);
+    state.waiting--;
     bool mine = *turn_find_locked(table) == NULL;
     if (mine)
         turn_add_locked(table);
@@ -66,6 +71,14 @@ void table_turn_give(struct table_id table)
     pthread_cond_broadcast(&state.given);
     pthread_mutex_unlock(&state.lock);
     mem_free(turn);
+}
+
+size_t table_turns_waited(void)
+{
+    pthread_mutex_lock(&state.lock);
+    size_t waiting = state.waiting;
+    pthread_mutex_unlock(&state.lock);
+    return waiting;
 }
 
 void table_turn_end(struct table_id *table)

@@ -13,6 +13,8 @@ void table_turn_take(struct table_id table);
 /* False: somebody else had it all the time, for wait_ms. */
 bool table_turn_take_within(struct table_id table, uint32_t wait_ms) MUST_USE;
 void table_turn_give(struct table_id table);
+/* Threads that wait for a turn now. For tests. */
+size_t table_turns_waited(void);
 
 /* For scopes: zero is no turn. */
 void table_turn_end(struct table_id *table);

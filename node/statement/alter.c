@@ -15,8 +15,8 @@
 static enum err_code record_alter(const struct statement_call *call, const struct lookup *lookup,
                                   const struct table_alteration *alteration, struct err *err)
 {
-    TABLE_TURN_CLEANUP struct table_id turn = lookup->id;
-    table_turn_take(turn);
+    TABLE_TURN_CLEANUP struct table_id turn = {0};
+    TRY(lookup_turn(call, lookup, ACTION_ALTER, &turn, err));
     struct change_note note = statement_note(call);
     return table_alter(call->services->store, lookup->id, alteration, &note, err);
 }
@@ -81,12 +81,13 @@ struct alter_write {
 typedef enum err_code alter_write_function(const struct alter_write *alter, struct err *err);
 
 static enum err_code write_alter(const struct statement_call *call, const struct lookup *lookup,
-                                 alter_write_function *function, struct err *err)
+                                 enum action action, alter_write_function *function,
+                                 struct err *err)
 {
     CONTENT_CLEANUP struct content *content = NULL;
     TRY(content_open(call->services->store, lookup->project.owner, &content, err));
-    TABLE_TURN_CLEANUP struct table_id turn = lookup->id;
-    table_turn_take(turn);
+    TABLE_TURN_CLEANUP struct table_id turn = {0};
+    TRY(lookup_turn(call, lookup, action, &turn, err));
     TABLE_WRITE_CLEANUP struct table_write *write = NULL;
     TRY(table_begin(content, lookup->id, &write, err));
     const struct alter_write alter = {.call = call,
@@ -127,7 +128,7 @@ static enum err_code touch_write(const struct alter_write *alter, struct err *er
 static enum err_code alter_touch(const struct statement_call *call, const struct lookup *lookup,
                                  struct err *err)
 {
-    return write_alter(call, lookup, touch_write, err);
+    return write_alter(call, lookup, ACTION_ALTER, touch_write, err);
 }
 
 static enum err_code switch_write(const struct alter_write *alter, struct err *err)
@@ -148,7 +149,7 @@ static enum err_code alter_lifecycle_switch(const struct statement_call *call,
     const struct alter_table *wanted = &call->statement->alter_table;
     TRY(lookup_has_rows(lookup, wanted->on ? "ENABLE LIFECYCLE" : "DISABLE LIFECYCLE", err));
     if (wanted->partition.count > 0)
-        return write_alter(call, lookup, switch_write, err);
+        return write_alter(call, lookup, ACTION_ALTER, switch_write, err);
     const struct table_alteration alteration = {.kind = TABLE_ALTER_LIFECYCLE_SWITCH,
                                                 .lifecycle_disabled = !wanted->on};
     return record_alter(call, lookup, &alteration, err);
@@ -169,7 +170,7 @@ static enum err_code rename_partition_write(const struct alter_write *alter, str
 static enum err_code alter_rename_partition(const struct statement_call *call,
                                             const struct lookup *lookup, struct err *err)
 {
-    return write_alter(call, lookup, rename_partition_write, err);
+    return write_alter(call, lookup, ACTION_ALTER, rename_partition_write, err);
 }
 
 /* ---- the statements ---- */
@@ -209,5 +210,5 @@ enum err_code statement_truncate_table(const struct statement_call *call, struct
     struct lookup lookup;
     TRY(lookup_table(call, &call->statement->truncate.table, ACTION_UPDATE, &lookup, err));
     TRY(lookup_has_rows(&lookup, "TRUNCATE TABLE", err));
-    return write_alter(call, &lookup, truncate_write, err);
+    return write_alter(call, &lookup, ACTION_UPDATE, truncate_write, err);
 }

@@ -123,17 +123,33 @@ static enum err_code existing_check(const struct clone *clone, const struct tabl
     return ERR_OK;
 }
 
+/* All that was asked before the wait for the destination's turn, but its own right; of the projects as
+ * they are now. */
+static enum err_code allowed_again(const struct statement_call *call, const struct clone *clone,
+                                   struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
+    struct project_record from, to;
+    TRY(lookup_again(call, &clone->source, ACTION_SELECT, &arena, &from, err));
+    TRY(lookup_project_again(call, &clone->project, ACTION_CREATE_TABLE, err));
+    TRY(lookup_project_again(call, &clone->project, ACTION_CREATE_INSTANCE, err));
+    TRY(project_get(call->services->store, NULL, clone->project.id, &arena, &to, err));
+    return authorise_clone(call->principal, &from, &to, err);
+}
+
 static enum err_code clone_existing(const struct statement_call *call, struct clone *clone,
-                                    struct table_id destination, struct err *err)
+                                    const struct lookup *destination, struct err *err)
 {
     bool adds = clone->text->existing == CLONE_EXISTING_IGNORE;
     CONTENT_CLEANUP struct content *content = NULL;
     TRY(content_open(call->services->store, clone->project.owner, &content, err));
-    TABLE_TURN_CLEANUP struct table_id turn = destination;
-    table_turn_take(turn);
+    TABLE_TURN_CLEANUP struct table_id turn = {0};
+    TRY(lookup_turn(call, destination, ACTION_UPDATE, &turn, err));
+    TRY(allowed_again(call, clone, err));
     TABLE_WRITE_CLEANUP struct table_write *write = NULL;
     struct err reason;
-    enum err_code code = table_begin(content, destination, &write, &reason);
+    enum err_code code = table_begin(content, destination->id, &write, &reason);
     if (code != ERR_OK)
         return err_set(err, gone(code), "%s", reason.message);
     TRY(existing_check(clone, write, err));
@@ -145,7 +161,8 @@ static enum err_code clone_existing(const struct statement_call *call, struct cl
 /* ---- the statement ---- */
 
 static enum err_code existing_allowed(const struct statement_call *call, const struct clone *clone,
-                                      struct name_target target, struct err *err)
+                                      struct name_target target, struct lookup *ret_lookup,
+                                      struct err *err)
 {
     struct span name = clone->text->destination.object;
     struct lookup lookup = {
@@ -163,13 +180,16 @@ static enum err_code existing_allowed(const struct statement_call *call, const s
         ERR_OK)
         return err_set(err, gone(reason.code), "%s", reason.message);
     TRY(authorise(call->principal, ACTION_UPDATE, lookup_object(call, &lookup), err));
-    return lookup_has_rows(&lookup, "CLONE TABLE", err);
+    TRY(lookup_has_rows(&lookup, "CLONE TABLE", err));
+    *ret_lookup = lookup;
+    return ERR_OK;
 }
 
 static enum err_code clone_run(const struct statement_call *call, struct clone *clone,
                                struct err *err)
 {
     struct name_target target;
+    struct lookup destination;
     bool exists;
     TRY(source_find(call, clone, err));
     TRY(destination_allowed(call, clone, err));
@@ -177,9 +197,9 @@ static enum err_code clone_run(const struct statement_call *call, struct clone *
     TRY(name_look(call->services->store, NULL, clone->project.id, clone->text->destination.object,
                   &target, &exists, err));
     if (exists)
-        TRY(existing_allowed(call, clone, target, err));
+        TRY(existing_allowed(call, clone, target, &destination, err));
     TRY(source_open(call, clone, err));
-    return exists ? clone_existing(call, clone, target.id, err) : clone_new(call, clone, err);
+    return exists ? clone_existing(call, clone, &destination, err) : clone_new(call, clone, err);
 }
 
 enum err_code statement_clone_table(const struct statement_call *call, struct answer *answer,

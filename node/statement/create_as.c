@@ -43,6 +43,7 @@ static enum err_code rows_commit(const struct statement_call *call, struct inges
     const struct ingest_commit commit = {
         .operation = OPERATION_CREATE,
         .now_ms = statement_now_ms(),
+        .principals = call->services->principals,
         .principal = call->principal,
         .statement = call->id,
         .content = call->content,

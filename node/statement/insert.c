@@ -61,6 +61,7 @@ static enum err_code insert_commit(const struct statement_call *call, struct ing
     const struct ingest_commit commit = {
         .operation = overwrite ? OPERATION_OVERWRITE : OPERATION_INSERT,
         .now_ms = statement_now_ms(),
+        .principals = call->services->principals,
         .principal = call->principal,
         .statement = call->id,
         .content = call->content,

@@ -108,8 +108,10 @@ static void query_load(const char *query, const char *table)
     INGEST_CLEANUP struct ingest *ingest = NULL;
     assert_int_equal(ingest_open(&options, &ingest, NULL), ERR_OK);
     answer_load(&answer, ingest);
-    struct ingest_commit commit = {
-        .operation = OPERATION_LOAD, .now_ms = statement_now_ms(), .principal = &trial.root};
+    struct ingest_commit commit = {.operation = OPERATION_LOAD,
+                                   .now_ms = statement_now_ms(),
+                                   .principals = trial.principals,
+                                   .principal = &trial.root};
     store_u32(commit.statement.b, ++trial.statements);
     struct outcome outcome;
     assert_int_equal(ingest_commit(ingest, &commit, &outcome, NULL), ERR_OK);

@@ -366,6 +366,7 @@ static enum err_code two_partitions_load(struct table_id table, struct account_i
     TRY(ingest_append(ingest, &batch, &err));
     const struct ingest_commit commit = {.operation = OPERATION_INSERT,
                                          .now_ms = statement_now_ms(),
+                                         .principals = trial.principals,
                                          .principal = &trial.root,
                                          .statement = id};
     struct outcome outcome;

@@ -1,5 +1,7 @@
 #include "node/statement/lookup.h"
 
+#include "node/turn.h"
+
 #include <ctype.h>
 
 /* The project as it is written, or the chosen one. */
@@ -107,14 +109,6 @@ struct object lookup_object(const struct statement_call *call, const struct look
 
 /* ---- again ---- */
 
-static enum err_code key_ask(const struct statement_call *call, struct err *err)
-{
-    if (principals_has_key(call->services->principals, call->principal))
-        return ERR_OK;
-    return err_set(err, ERR_DENIED, "the key that %s began this with was dropped",
-                   call->principal->name);
-}
-
 enum err_code lookup_again(const struct statement_call *call, const struct lookup *lookup,
                            enum action action, struct arena *arena,
                            struct project_record *ret_project, struct err *err)
@@ -124,7 +118,7 @@ enum err_code lookup_again(const struct statement_call *call, const struct looku
     struct lookup now = {.name = lookup->name, .kind = lookup->kind, .id = lookup->id};
     struct store *store = call->services->store;
     struct err reason;
-    TRY(key_ask(call, err));
+    TRY(authorise_key(call->services->principals, call->principal, err));
     TRY(project_get(store, NULL, lookup->project.id, arena, &now.project, err));
     enum err_code code = record_get(&again, &now, &reason);
     if (code == ERR_TABLE_NOT_FOUND || code == ERR_NOT_FOUND)
@@ -145,9 +139,19 @@ enum err_code lookup_project_again(const struct statement_call *call,
     ARENA_CLEANUP struct arena arena;
     struct project_record now;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    TRY(key_ask(call, err));
+    TRY(authorise_key(call->services->principals, call->principal, err));
     TRY(project_get(call->services->store, NULL, project->id, &arena, &now, err));
     return authorise(call->principal, action, object_project(call->services->store, &now), err);
+}
+
+enum err_code lookup_turn(const struct statement_call *call, const struct lookup *lookup,
+                          enum action action, struct table_id *ret_turn, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
+    table_turn_take(lookup->id);
+    *ret_turn = lookup->id;
+    return lookup_again(call, lookup, action, &arena, NULL, err);
 }
 
 /* ---- what is replaced ---- */

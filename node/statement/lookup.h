@@ -51,6 +51,10 @@ enum err_code lookup_replaced(const struct statement_call *call,
 enum err_code lookup_again(const struct statement_call *call, const struct lookup *lookup,
                            enum action action, struct arena *arena,
                            struct project_record *ret_project, struct err *err);
+/* Waits until it is the statement's turn to write the table (node/turn.h), and asks again: the writers
+ * before it may have taken an hour. *ret_turn is for the caller to give, also when refused. */
+enum err_code lookup_turn(const struct statement_call *call, const struct lookup *lookup,
+                          enum action action, struct table_id *ret_turn, struct err *err);
 /* The same of a right on a project. */
 enum err_code lookup_project_again(const struct statement_call *call,
                                    const struct project_record *project, enum action action,

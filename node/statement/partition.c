@@ -173,8 +173,8 @@ static enum err_code partitions_alter(const struct statement_call *call, partiti
     TRY(lookup_table(call, &alter->table, ACTION_ALTER, &lookup, err));
     CONTENT_CLEANUP struct content *content = NULL;
     TRY(content_open(call->services->store, lookup.project.owner, &content, err));
-    TABLE_TURN_CLEANUP struct table_id turn = lookup.id;
-    table_turn_take(turn);
+    TABLE_TURN_CLEANUP struct table_id turn = {0};
+    TRY(lookup_turn(call, &lookup, ACTION_ALTER, &turn, err));
     TABLE_WRITE_CLEANUP struct table_write *write = NULL;
     TRY(table_begin(content, lookup.id, &write, err));
     struct partition_list list;
