@@ -4,6 +4,8 @@
 #include "node/table_source.h"
 #include "proto/key.h"
 
+#define DOWNLOAD_ACTION "DOWNLOAD" /* in the audit log */
+
 /* An export with all it needs after the request's bytes are gone; also the answer's stream. */
 struct export
 {
@@ -57,7 +59,7 @@ static enum err_code right_ask(const struct export *export, struct err *err)
     struct project_record project;
     arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
     TRY(lookup_again(&export->call, &export->lookup, ACTION_DOWNLOAD, &arena, &project, err));
-    return authorise_leave(export->call.principal, &project, NULL, err);
+    return lookup_leave(&export->call, &export->lookup, &project, NULL, err);
 }
 
 /* A block is filled from as many of the scan's batches as it takes: of a table of a million small
@@ -68,7 +70,12 @@ static enum err_code export_next(void *context, size_t bytes_max, struct batch *
     struct export *export = context;
     size_t bytes = 0;
     *ret_end = false;
-    TRY(right_ask(export, err));
+    struct err reason;
+    enum err_code code = right_ask(export, &reason);
+    if (code != ERR_OK) {
+        statement_refused(&export->call, DOWNLOAD_ACTION, &reason);
+        return err_set(err, code, "%s", reason.message);
+    }
     while (bytes<bytes_max &&export->left> 0) {
         if (export->batch == NULL || export->at == export->batch->rows) {
             export->at = 0;
@@ -199,16 +206,17 @@ static enum err_code export_begin(struct export *export, struct answer *answer, 
     struct lookup *lookup = &export->lookup;
     TRY(lookup_any(&export->call, &name, ACTION_DOWNLOAD, lookup, err));
     TRY(lookup_has_rows(lookup, "tunnel download", err));
-    TRY(authorise_leave(export->call.principal, &lookup->project, NULL, err));
+    TRY(lookup_leave(&export->call, lookup, &lookup->project, NULL, err));
     TRY(table_source_open(export->call.services->store, lookup->id, &export->source, err));
     const struct schema *schema = table_source_schema(export->source);
     TRY(columns_choose(export, schema, err));
     TRY(partition_choose(export, schema, err));
     TRY(partition_check(export, schema, err));
     TRY(table_scan_open(export->source, &export->what, &export->scan, err));
-    TRY(audit_commit(export->call.services->store,
-                     statement_audited_as(&export->call, "DOWNLOAD", &lookup->project, name.object),
-                     err)); /* before the first row leaves */
+    TRY(audit_commit(
+        export->call.services->store,
+        statement_audited_as(&export->call, DOWNLOAD_ACTION, &lookup->project, name.object),
+        err)); /* before the first row leaves */
     columns_set(export, schema, answer);
     export->left = export->wanted.limit == 0 ? UINT64_MAX : export->wanted.limit;
     answer->stream = (struct answer_stream){export_next, export_stream_close, export};
@@ -222,7 +230,7 @@ static enum err_code export_start(void *context, struct answer *answer, atomic_b
     struct export *export = context;
     enum err_code code = export_begin(export, answer, err);
     if (code != ERR_OK)
-        statement_refused(&export->call, "DOWNLOAD", err);
+        statement_refused(&export->call, DOWNLOAD_ACTION, err);
     return code;
 }
 

@@ -205,6 +205,75 @@ static void a_refused_join_is_told_to_the_owner_of_what_was_refused_alone(void *
     sees(&trial.root, first + 1, "action, project, object", "SELECT,@,mine");
 }
 
+/* What is refused late, or for the sake of another project than the statement's first name. */
+static void a_refusal_is_told_to_the_owner_of_what_it_is_about(void **state)
+{
+    (void)state;
+    char source[16], text[160];
+    trial_project(&trial);
+    snprintf(source, sizeof(source), "%s", trial.project);
+    runs("CREATE TABLE t (id BIGINT)");
+    runs("INSERT INTO t VALUES (1)");
+    runs("ADD USER ALIYUN$other");
+    runs("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    snprintf(text, sizeof(text), "CREATE PROJECT to_%s OWNER ALIYUN$other", source);
+    runs(text);
+    snprintf(trial.project, sizeof(trial.project), "to_%.12s", source);
+    trial.as = &trial.other;
+    runs("CREATE TABLE d (id BIGINT)");
+    snprintf(text, sizeof(text), "SELECT * FROM %s.t", source);
+    struct trial_cursor *cursor = trial_open(&trial, text);
+    snprintf(trial.project, sizeof(trial.project), "%s", source);
+    trial.as = NULL;
+    runs("REVOKE Select ON TABLE t FROM USER ALIYUN$other");
+    uint64_t first = count() + 1;
+    trial_rest_refused(cursor, ERR_DENIED, "has no Select on");
+    sees(&trial.root, first, "principal, action, project, object", "ALIYUN$other,SELECT,@,t");
+    runs("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    runs("SET ProjectProtection=true");
+    first = count() + 1;
+    snprintf(text, sizeof(text), "INSERT INTO to_%s.d SELECT id FROM %s.t", source, source);
+    refused_as(&trial.other, text);
+    sees(&trial.root, first, "principal, action, project, object", "ALIYUN$other,INSERT,@,t");
+    sees(&trial.other, first, "action", "");
+}
+
+/* Whose table is cloned need not know where to, or what there is. */
+static void a_clone_that_its_destination_refused_is_told_there_alone(void **state)
+{
+    (void)state;
+    char source[16], text[160];
+    trial_project(&trial);
+    snprintf(source, sizeof(source), "%s", trial.project);
+    runs("CREATE TABLE t (id BIGINT)");
+    runs("ADD USER RAM$root:u");
+    runs("GRANT Select ON TABLE t TO USER RAM$root:u");
+    snprintf(text, sizeof(text), "CREATE PROJECT to_%s OWNER ALIYUN$other", source);
+    runs(text);
+    snprintf(trial.project, sizeof(trial.project), "to_%.12s", source);
+    trial.as = &trial.other;
+    runs("CREATE TABLE d (id BIGINT)");
+    runs("ADD USER ALIYUN$root");
+    runs("GRANT CreateTable ON PROJECT @ TO USER ALIYUN$root");
+    trial.as = NULL;
+    struct principal root = trial.root;
+    root.operator= false;
+    uint64_t first = count() + 1;
+    snprintf(text, sizeof(text), "CLONE TABLE %s.t TO d IF EXISTS OVERWRITE", source);
+    refused_as(&root, text);
+    sees(&root, first, "action", "");
+    sees(&trial.other, first, "message, object, source_project",
+         "ALIYUN$root has no CreateInstance on project @,NULL,NULL");
+    trial.as = &trial.other;
+    runs("GRANT CreateInstance ON PROJECT @ TO USER ALIYUN$root");
+    trial.as = NULL;
+    first = count() + 1;
+    refused_as(&root, text);
+    sees(&root, first, "action", "");
+    sees(&trial.other, first, "message, object, source_project",
+         "ALIYUN$root has no Update on @.d,d,NULL");
+}
+
 static void a_user_that_is_no_admin_sees_nothing_and_an_admin_does(void **state)
 {
     (void)state;
@@ -267,6 +336,15 @@ static void conditions_on_sequence_bound_what_is_read(void **state)
     BYTES_CLEANUP struct bytes out = {0};
     assert_int_equal(trial_run(&trial, text, &out), ERR_OK);
     assert_non_null(strstr((const char *)out.data, "AUDIT_LOG"));
+    /* how many there are is no stranger's to know */
+    BYTES_CLEANUP struct bytes few = {0}, many = {0};
+    static const char all[] = "EXPLAIN SELECT * FROM " VIEW;
+    assert_int_equal(trial_run_as(&trial, &trial.other, &(struct statement_id){{201}}, all, &few),
+                     ERR_OK);
+    runs("CREATE ROLE d");
+    assert_int_equal(trial_run_as(&trial, &trial.other, &(struct statement_id){{202}}, all, &many),
+                     ERR_OK);
+    assert_string_equal((const char *)few.data, (const char *)many.data);
 }
 
 static void a_query_reads_what_was_there_when_it_began(void **state)
@@ -350,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_refusal_is_seen_by_the_owner_and_not_by_the_refused),
         cmocka_unit_test(who_is_refused_learns_nothing_from_the_log),
         cmocka_unit_test(a_refused_join_is_told_to_the_owner_of_what_was_refused_alone),
+        cmocka_unit_test(a_refusal_is_told_to_the_owner_of_what_it_is_about),
+        cmocka_unit_test(a_clone_that_its_destination_refused_is_told_there_alone),
         cmocka_unit_test(a_user_that_is_no_admin_sees_nothing_and_an_admin_does),
         cmocka_unit_test(what_is_of_an_account_is_read_by_it_and_by_operators),
         cmocka_unit_test(conditions_on_sequence_bound_what_is_read),

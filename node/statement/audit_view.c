@@ -236,16 +236,17 @@ static void pass_close(void *opaque)
     mem_free(pass);
 }
 
-/* One part: how many entries it would look at, among them those that it may not show. */
+/* One part. How many entries it would look at tells how much others do: an operator's to know. */
 static enum err_code pass_explain(void *table, const struct select_scan *scan,
                                   select_part_function *on_part, void *context, struct err *err)
 {
     void *opened;
     TRY(pass_open(table, scan, &opened, err));
     const struct pass *pass = opened;
+    bool all = authorise(&pass->view->principal, ACTION_OPERATE, object_region(), NULL) == ERR_OK;
     const struct select_part part = {
         .reason = SELECT_READ,
-        .rows = pass->last >= pass->next ? pass->last - pass->next + 1 : 0,
+        .rows = all && pass->last >= pass->next ? pass->last - pass->next + 1 : 0,
     };
     pass_close(opened);
     return on_part(context, &part, err);

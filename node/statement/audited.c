@@ -218,6 +218,14 @@ void statement_note_refused(const struct statement_call *call, const struct proj
     call->audit->refused = (struct audit_place){project->id, project->owner, project->name, name};
 }
 
+enum err_code statement_noted(const struct statement_call *call, enum err_code code,
+                              const struct project_record *project, struct span name)
+{
+    if (code != ERR_OK && err_class(code) == CLASS_DENIED)
+        statement_note_refused(call, project, name);
+    return code;
+}
+
 /* Without the statement's text: it may name what the reader of the entry may not know of. What a
  * look-up was refused is its project's alone. */
 void statement_refused(const struct statement_call *call, const char *action, const struct err *err)

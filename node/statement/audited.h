@@ -43,6 +43,9 @@ const struct audit_record *statement_audited_as(const struct statement_call *cal
 /* A look-up was refused. */
 void statement_note_refused(const struct statement_call *call, const struct project_record *project,
                             struct span name);
+/* The same if code is a refusal; returns code. The bytes of both names last as long as the call. */
+enum err_code statement_noted(const struct statement_call *call, enum err_code code,
+                              const struct project_record *project, struct span name);
 /* Tells the auditor if err is a refusal (CLASS_DENIED). action NULL: the statement's. */
 void statement_refused(const struct statement_call *call, const char *action,
                        const struct err *err);

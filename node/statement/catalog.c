@@ -28,7 +28,7 @@ enum err_code catalog_ask_again(const struct catalog_scope *scope, struct err *e
         arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
         TRY(lookup_again(scope->call, &read->lookup, ACTION_SELECT, &arena, &from, err));
         if (scope->into != NULL)
-            TRY(authorise_leave(scope->call->principal, &from, scope->into, err));
+            TRY(lookup_leave(scope->call, &read->lookup, &from, scope->into, err));
     }
     return ERR_OK;
 }
@@ -44,7 +44,7 @@ static enum err_code catalog_source_find(void *context, const struct name *name,
         return system_view_find(call, name, ret_source, err);
     TRY(lookup_any(call, name, ACTION_SELECT, &lookup, err));
     if (scope->into != NULL)
-        TRY(authorise_leave(call->principal, &lookup.project, scope->into, err));
+        TRY(lookup_leave(call, &lookup, &lookup.project, scope->into, err));
     TRY(lookup_has_rows(&lookup, "SELECT", err));
     TRY(read_note(scope, &lookup, err));
     TRY(table_source_open(call->services->store, lookup.id, &source, err));

@@ -71,8 +71,9 @@ static enum err_code destination_allowed(const struct statement_call *call, stru
                                          struct err *err)
 {
     TRY(lookup_new(call, &clone->text->destination, &clone->project, err));
-    return authorise(call->principal, ACTION_CREATE_INSTANCE,
-                     object_project(call->services->store, &clone->project), err);
+    enum err_code code = authorise(call->principal, ACTION_CREATE_INSTANCE,
+                                   object_project(call->services->store, &clone->project), err);
+    return statement_noted(call, code, &clone->project, (struct span){0});
 }
 
 static enum err_code already_exists(const struct clone *clone, struct err *err)
@@ -179,7 +180,9 @@ static enum err_code existing_allowed(const struct statement_call *call, const s
     if (table_get(call->services->store, NULL, target.id, call->arena, &lookup.table, &reason) !=
         ERR_OK)
         return err_set(err, gone(reason.code), "%s", reason.message);
-    TRY(authorise(call->principal, ACTION_UPDATE, lookup_object(call, &lookup), err));
+    TRY(statement_noted(
+        call, authorise(call->principal, ACTION_UPDATE, lookup_object(call, &lookup), err),
+        &clone->project, name));
     TRY(lookup_has_rows(&lookup, "CLONE TABLE", err));
     *ret_lookup = lookup;
     return ERR_OK;

@@ -109,9 +109,9 @@ struct object lookup_object(const struct statement_call *call, const struct look
 
 /* ---- again ---- */
 
-enum err_code lookup_again(const struct statement_call *call, const struct lookup *lookup,
-                           enum action action, struct arena *arena,
-                           struct project_record *ret_project, struct err *err)
+static enum err_code ask_again(const struct statement_call *call, const struct lookup *lookup,
+                               enum action action, struct arena *arena,
+                               struct project_record *ret_project, struct err *err)
 {
     const struct statement_call again = {
         .services = call->services, .principal = call->principal, .arena = arena};
@@ -132,6 +132,22 @@ enum err_code lookup_again(const struct statement_call *call, const struct looku
     return ERR_OK;
 }
 
+enum err_code lookup_again(const struct statement_call *call, const struct lookup *lookup,
+                           enum action action, struct arena *arena,
+                           struct project_record *ret_project, struct err *err)
+{
+    enum err_code code = ask_again(call, lookup, action, arena, ret_project, err);
+    return statement_noted(call, code, &lookup->project, lookup->name);
+}
+
+enum err_code lookup_leave(const struct statement_call *call, const struct lookup *lookup,
+                           const struct project_record *now, const struct project_record *into,
+                           struct err *err)
+{
+    enum err_code code = authorise_leave(call->principal, now, into, err);
+    return statement_noted(call, code, &lookup->project, lookup->name);
+}
+
 enum err_code lookup_project_again(const struct statement_call *call,
                                    const struct project_record *project, enum action action,
                                    struct err *err)
@@ -141,7 +157,9 @@ enum err_code lookup_project_again(const struct statement_call *call,
     arena_init(&arena, CATALOG_ARENA_BYTES);
     TRY(authorise_key(call->services->principals, call->principal, err));
     TRY(project_get(call->services->store, NULL, project->id, &arena, &now, err));
-    return authorise(call->principal, action, object_project(call->services->store, &now), err);
+    enum err_code code =
+        authorise(call->principal, action, object_project(call->services->store, &now), err);
+    return statement_noted(call, code, project, (struct span){0});
 }
 
 enum err_code lookup_turn(const struct statement_call *call, const struct lookup *lookup,

@@ -51,6 +51,10 @@ enum err_code lookup_replaced(const struct statement_call *call,
 enum err_code lookup_again(const struct statement_call *call, const struct lookup *lookup,
                            enum action action, struct arena *arena,
                            struct project_record *ret_project, struct err *err);
+/* authorise_leave of what was found: `now` is its project as it is now. */
+enum err_code lookup_leave(const struct statement_call *call, const struct lookup *lookup,
+                           const struct project_record *now, const struct project_record *into,
+                           struct err *err);
 /* Waits until it is the statement's turn to write the table (node/turn.h), and asks again: the writers
  * before it may have taken an hour. *ret_turn is for the caller to give, also when refused. */
 enum err_code lookup_turn(const struct statement_call *call, const struct lookup *lookup,

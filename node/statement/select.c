@@ -79,7 +79,13 @@ static enum err_code selection_next(void *context, size_t bytes_max, struct batc
                                     bool *ret_end, struct err *err)
 {
     struct selection *selection = context;
-    TRY(catalog_ask_again(&selection->scope, err)); /* a result may be fetched for hours */
+    struct err reason;
+    enum err_code code =
+        catalog_ask_again(&selection->scope, &reason); /* fetched for hours, maybe */
+    if (code != ERR_OK) {
+        statement_refused(selection->scope.call, NULL, &reason);
+        return err_set(err, code, "%s", reason.message);
+    }
     return select_next(selection->cursor, bytes_max, batch, ret_end, err);
 }
 

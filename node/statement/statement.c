@@ -83,6 +83,7 @@ static enum err_code function_run(statement_function *function, const struct sta
         bool replayed = false;
         answer_deinit(answer);
         answer_init(answer);
+        call->audit->has_refused = false; /* of the try before */
         if (statement_changes(call->statement))
             TRY(outcome_replay(call, answer, &replayed, err));
         code = replayed ? ERR_OK : function(call, answer, err);
