@@ -1,5 +1,7 @@
 """What is held is an account's: two accounts with the same content, and neither learns of the other."""
 import json
+import re
+import subprocess
 
 import pytest
 
@@ -8,6 +10,7 @@ from test_accounts import Principal, proof
 
 ROWS = 40000
 COUNTERS = ("partitions_total", "partitions_moved", "files_moved", "bytes_moved", "bytes_skipped")
+WORK = ((0, "strait_xcopy_file_bytes_served_total"), (1, "strait_xcopy_page_bytes_received_total"), (1, "strait_xcopy_file_bytes_received_total"))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,8 @@ def people(pair, tmp_path_factory):
         made[name] = tuple(Principal(root, key) for root in pair)
     for name, (source, _) in made.items():
         source.sql(f"USE p{name}; CREATE TABLE t (id BIGINT, n BIGINT, s STRING) PARTITIONED BY (p BIGINT);")
-        source.upload(rows, f"p{name}.t", "-acp=true")
+        source.uploaded = subprocess.run([*source.client, "tunnel", "upload", "-acp=true", rows, f"p{name}.t"], capture_output=True, text=True,
+                                         check=True, timeout=60).stderr
         source.sql(f"USE p{name}; CREATE SNAPSHOT TABLE s CLONE t;")
     return made
 
@@ -56,13 +60,45 @@ def explained(principal, name):
     return [{key: value for key, value in row.items() if key != "table"} for row in rows]
 
 
+def worked(pair):
+    """Bytes that copies had served and received, so far."""
+    rows = [{row["name"]: row["value"] for row in status(root)} for root in pair]
+    return [int(rows[side][name]) for side, name in WORK]
+
+
+def told(principal, name, *statements):
+    """What they show, without names and times."""
+    text = principal.strait("sql", "--quiet", "-e", f"USE p{name}; {' '.join(statements)}")
+    text = re.sub(r"(TableID: +)[0-9a-f]{32}\b", r"\1(id)", text)  # a number would count what others make
+    text = re.sub(r"\d{4}-\d\d-\d\d[ T][\d:.]+", "(time)", text)
+    return re.sub(rf"ALIYUN\${name}|\bp{name}\b", lambda found: "*" * len(found[0]), text)
+
+
+def test_a_load_is_answered_the_same_whatever_strangers_hold(people):
+    """a was the first to have these bytes here, b and c brought them again."""
+    answers = [re.search(r"upload complete.*", people[name][0].uploaded)[0] for name in "abc"]
+    assert f"{ROWS} rows in 3 partitions" in answers[0] and answers[1:] == answers[:1] * 2
+    asked = ("DESC EXTENDED t;", "SHOW PARTITIONS t;", "SHOW HISTORY FOR TABLE t;", "SHOW SNAPSHOT TABLES;",
+             "EXPLAIN SELECT s, sum(n) FROM t WHERE p = 1 GROUP BY s;")
+    assert told(people["a"][0], "a", *asked) == told(people["b"][0], "b", *asked) == told(people["c"][0], "c", *asked)
+    # written from a query: nobody has the first one's bytes, all of the second one's are a's
+    made = [told(people[name][0], name, "CREATE TABLE made AS SELECT id * 3 AS x, s FROM t;", "INSERT INTO made SELECT id * 5, s FROM t;",
+                 "DESC EXTENDED made;", "SHOW HISTORY FOR TABLE made;", "DROP TABLE made;") for name in "ab"]
+    assert made[0] == made[1]
+
+
 def test_a_copy_counts_the_same_whatever_strangers_hold(pair, people):
+    begun = worked(pair)
     alone = copy(people, "a")  # nobody has it here
+    first = worked(pair)
     assert alone["files_moved"] > 0 and alone["partitions_moved"] == 3 and alone["bytes_skipped"] == 0
     plain = explained(people["a"][1], "a")
     beside = copy(people, "b")  # a has every byte of it
     assert counted(beside) == counted(alone)
     assert abs(beside["wire_bytes"] - alone["wire_bytes"]) <= alone["wire_bytes"] // 50
+    # the same was asked for, read and sent at the source, and received and hashed here
+    work = [after - before for before, after in zip(begun, first)]
+    assert [after - before for before, after in zip(first, worked(pair))] == work and min(work) > 0
     assert explained(people["b"][1], "b") == plain
     assert counted(copy(people, "b", to="s2"))["files_moved"] == 0  # its own, which it holds
     # stored once all the same
