@@ -74,6 +74,42 @@ def test_what_was_done_and_refused_is_told_to_the_owner(pair, tmp_path):
     assert [row["digest"] for row in last] == [digest]
 
 
+def test_changes_of_who_there_is_are_told_with_the_key_that_made_them(pair, tmp_path):
+    """Of accounts, users and keys: read by the account that did it, and by operators."""
+    region = pair[0]
+    keys = {name: tmp_path / f"{name}.key" for name in ("c", "c2", "u", "u2")}
+    for path in keys.values():
+        command(BIN / "strait", "keygen", path)
+    first = head(region)[0] + 1
+    region.sql(f"CREATE ACCOUNT ALIYUN$c PUBLIC KEY '{proof(region, 'ALIYUN$c', keys['c'])}';")
+    c = Principal(region, keys["c"])
+    for text in (f"CREATE USER RAM$c:u PUBLIC KEY '{proof(region, 'RAM$c:u', keys['u'])}';",
+                 f"ALTER USER RAM$c:u ADD PUBLIC KEY '{proof(region, 'RAM$c:u', keys['u2'])}';",
+                 f"ALTER USER RAM$c:u DROP PUBLIC KEY '{public(keys['u'])}';",
+                 "DROP USER RAM$c:u;",
+                 f"ALTER ACCOUNT ALIYUN$c ADD PUBLIC KEY '{proof(region, 'ALIYUN$c', keys['c2'])}';"):
+        c.sql(text)
+    second = Principal(region, keys["c2"])
+    second.sql(f"ALTER ACCOUNT ALIYUN$c DROP PUBLIC KEY '{public(keys['c'])}';")
+    mine = second.sql(f"SELECT * FROM {VIEW} WHERE sequence >= {first} ORDER BY sequence;")
+    region.sql("DROP ACCOUNT ALIYUN$c;")
+    told = entries(region, f"sequence >= {first}")
+    keys_changed = "ALTER ACCOUNT | USER ADD | DROP PUBLIC KEY"
+    root, by = public(region.cluster.folder / "root.key"), {name: public(path) for name, path in keys.items()}
+    assert [(row["principal"], row["public_key"], row["action"], row["object"], row["outcome"]) for row in told] == [
+        ("ALIYUN$root", root, "CREATE ACCOUNT", "ALIYUN$c", "OK"),
+        ("ALIYUN$c", by["c"], "CREATE USER", "RAM$c:u", "OK"),
+        ("ALIYUN$c", by["c"], keys_changed, "RAM$c:u", "OK"),
+        ("ALIYUN$c", by["c"], keys_changed, "RAM$c:u", "OK"),
+        ("ALIYUN$c", by["c"], "DROP USER", "RAM$c:u", "OK"),
+        ("ALIYUN$c", by["c"], keys_changed, "ALIYUN$c", "OK"),
+        ("ALIYUN$c", by["c2"], keys_changed, "ALIYUN$c", "OK"),
+        ("ALIYUN$root", root, "DROP ACCOUNT", "ALIYUN$c", "OK"),
+    ]
+    assert mine == told[1:-1]
+    assert all(row["address"].startswith("127.0.0.1:") and row["event_time"] and row["statement"] for row in told)
+
+
 def test_an_xcopy_is_told_at_both_ends_and_the_source_knows_why_it_refused(pair):
     source, destination = pair
     source.sql("CREATE TABLE demo.x (a BIGINT); INSERT INTO demo.x VALUES (1); CREATE SNAPSHOT TABLE demo.x_1 CLONE demo.x;")

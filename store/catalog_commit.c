@@ -37,6 +37,7 @@ static void step_add(struct catalog_change *change, enum step_kind kind, enum fa
                      struct span key, struct span value)
 {
     ASSERT(family >= FAMILY_CATALOG && family < FAMILY_COUNT);
+    ASSERT(kind == STEP_AUDIT || family != FAMILY_AUDIT); /* added to, and in no other way */
     ASSERT(key.len <= UINT16_MAX && value.len <= UINT32_MAX);
     bytes_append_u8(&change->steps, (uint8_t)kind);
     bytes_append_u8(&change->steps, (uint8_t)family);
