@@ -1,10 +1,11 @@
 #include "store/snapshot.h"
 
+#include "store/audit.h"
 #include "store/catalog_keys.h"
 #include "store/pages.h"
 #include "store/rights.h"
 
-#define EXPIRE_RECORDS_MAX 100
+#define EXPIRE_RECORDS_MAX 50 /* with their entries of the audit log: within one commit */
 
 /* ---- reading ---- */
 
@@ -243,13 +244,11 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
 /* ---- drop, expire ---- */
 
 static enum err_code drop_add(struct store *store, struct catalog_change *change,
-                              struct table_id id, struct err *err)
+                              struct table_id id, struct arena *arena,
+                              struct snapshot_record *ret_old, struct err *err)
 {
-    ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, CATALOG_ARENA_BYTES);
-    struct snapshot_record old;
-    TRY(record_remove(store, change, id, &arena, &old, err));
-    name_release(change, old.project, old.name,
+    TRY(record_remove(store, change, id, arena, ret_old, err));
+    name_release(change, ret_old->project, ret_old->name,
                  (struct name_target){.kind = NAME_SNAPSHOT, .id = id});
     return ERR_OK;
 }
@@ -258,7 +257,10 @@ enum err_code snapshot_drop(struct store *store, struct table_id id, const struc
                             struct err *err)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    TRY(drop_add(store, &change, id, err));
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct snapshot_record old;
+    TRY(drop_add(store, &change, id, &arena, &old, err));
     TRY(catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err));
     rights_sweep_wish(store);
     return ERR_OK;
@@ -296,6 +298,28 @@ static enum err_code expired_gather(struct store *store, uint64_t now_ms,
     return ERR_OK;
 }
 
+/* Nobody's key did it: the entry is the node's. */
+static enum err_code expiry_add(struct store *store, struct catalog_change *change,
+                                struct table_id id, uint64_t now_ms, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
+    struct snapshot_record old;
+    struct project_record project = {0};
+    TRY(drop_add(store, change, id, &arena, &old, err));
+    if (project_get(store, NULL, old.project, &arena, &project, NULL) != ERR_OK)
+        project = (struct project_record){.id = old.project}; /* damaged: it expires all the same */
+    const struct audit_record record = {
+        .time_ms = now_ms,
+        .principal = span_text("the node"),
+        .action = span_text("SNAPSHOT EXPIRED"),
+        .object = {project.id, project.owner, project.name, old.name},
+        .outcome = span_text(AUDIT_OUTCOME_OK),
+    };
+    audit_put(change, &record);
+    return ERR_OK;
+}
+
 enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,
                               struct err *err)
 {
@@ -305,7 +329,7 @@ enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_
     struct err damage = {0};
     TRY(expired_gather(store, now_ms, ids, &count, &damage, err));
     for (size_t i = 0; i < count; i++)
-        TRY(drop_add(store, &change, ids[i], err));
+        TRY(expiry_add(store, &change, ids[i], now_ms, err));
     if (count > 0) {
         TRY(catalog_commit(store, &change, CATALOG_USE_RESERVE, err));
         rights_sweep_wish(store);

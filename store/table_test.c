@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/key.h"
+#include "store/audit.h"
 #include "store/directory.h"
 #include "store/history.h"
 #include "store/roots.h"
@@ -655,6 +656,45 @@ static void a_statement_is_remembered_with_its_change(void **state)
         ERR_NOT_FOUND);
 }
 
+static enum err_code on_expiry(void *context, const struct audit_entry *entry, bool *ret_stop,
+                               struct err *err)
+{
+    (void)err;
+    bool *told = context;
+    *ret_stop = true;
+    *told = span_equal(entry->record.action, span_text("SNAPSHOT EXPIRED")) &&
+            span_equal(entry->record.object.name, span_text("s")) &&
+            entry->record.object.project.n == bench.project.n;
+    return ERR_OK;
+}
+
+/* A commit has room for as many as expire at once, with the longest names, and an entry each. */
+static void many_snapshots_expire_at_once(void **state)
+{
+    (void)state;
+    char name[LIMIT_NAME_BYTES + 1];
+    struct table_id id = make_table("t", true), made_id;
+    struct snapshot_spec spec = {.project = bench.project,
+                                 .table = id,
+                                 .expires_ms = 5000,
+                                 .region = span_text("here"),
+                                 .signer = &signer};
+    for (int i = 0; i < 120; i++) {
+        struct change_note made = note();
+        snprintf(name, sizeof(name), "s%0*d", LIMIT_NAME_BYTES - 1, i);
+        spec.name = span_text(name);
+        ok(snapshot_create(bench.store, &spec, &made, &made_id, &bench.err));
+    }
+    uint64_t before = audit_head_get(bench.store).count;
+    size_t dropped = 1, all = 0;
+    while (dropped > 0) {
+        ok(snapshot_expire(bench.store, 5000, &dropped, &bench.err));
+        all += dropped;
+    }
+    assert_int_equal(all, 120);
+    assert_int_equal(audit_head_get(bench.store).count, before + 120);
+}
+
 static void expired_snapshots_go(void **state)
 {
     (void)state;
@@ -680,6 +720,11 @@ static void expired_snapshots_go(void **state)
     ok(catalog_commit(bench.store, &damage, CATALOG_KEEP_RESERVE, &bench.err));
     assert_int_not_equal(snapshot_expire(bench.store, 5000, &dropped, &bench.err), ERR_OK);
     assert_int_equal(dropped, 1); /* it is told, and stops nothing */
+    uint64_t next;
+    bool told = false;
+    ok(audit_each(bench.store, audit_head_get(bench.store).count, 1, on_expiry, &told, &next,
+                  &bench.err));
+    assert_true(told);
     catalog_change_deinit(&damage);
     catalog_delete(&damage, FAMILY_CATALOG, bytes_span(&damaged));
     ok(catalog_commit(bench.store, &damage, CATALOG_KEEP_RESERVE, &bench.err));
@@ -734,6 +779,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_statement_is_remembered_with_its_change, setup, teardown),
         cmocka_unit_test_setup_teardown(expired_snapshots_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_snapshots_expire_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_belongs_to_one_account, setup, teardown),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

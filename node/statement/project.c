@@ -1,4 +1,5 @@
 /* CREATE PROJECT, ALTER PROJECT ENABLE | DISABLE XCOPY: the region's operator. */
+#include "node/sql/lexer.h"
 #include "node/statement/lookup.h"
 
 static enum err_code owner_find(const struct statement_call *call, struct span name,
@@ -31,6 +32,9 @@ enum err_code statement_create_project(const struct statement_call *call, struct
     (void)answer;
     const struct create_project *create = &call->statement->create_project;
     TRY(authorise(call->principal, ACTION_OPERATE, object_region(), err));
+    if (name_equal(create->project, span_text("SYSTEM_CATALOG")))
+        return err_set(err, ERR_SEMANTIC,
+                       "SYSTEM_CATALOG is where the system's views are: choose another name");
     struct project_spec spec = {
         .name = create->project,
         .xcopy_enabled = !call->services->gates,

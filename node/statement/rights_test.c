@@ -331,6 +331,8 @@ static void grants_are_refused_that_make_no_sense(void **state)
         {"GRANT Select ON TABLE t TO ROLE admin", ERR_PARAMETER, "admin has all rights"},
         {"GRANT Select ON TABLE SYSTEM_CATALOG.INFORMATION_SCHEMA.x TO USER ALIYUN$other",
          ERR_SEMANTIC, "SYSTEM_CATALOG"},
+        {"CREATE PROJECT system_catalog OWNER ALIYUN$other", ERR_SEMANTIC,
+         "SYSTEM_CATALOG is where the system's views are"},
         {"REVOKE Select ON TABLE t FROM USER ALIYUN$other", ERR_NOT_FOUND, "not granted"},
         {"REVOKE Select ON TABLE t FROM USER RAM$other:u", ERR_NOT_FOUND, "is not a user"},
         {"GRANT Select(a) ON TABLE t TO USER ALIYUN$other", ERR_SEMANTIC, "rights on columns"},
