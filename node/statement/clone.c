@@ -192,7 +192,7 @@ static enum err_code clone_run(const struct statement_call *call, struct clone *
                                struct err *err)
 {
     struct name_target target;
-    struct lookup destination;
+    struct lookup destination = {0};
     bool exists;
     TRY(source_find(call, clone, err));
     TRY(destination_allowed(call, clone, err));
