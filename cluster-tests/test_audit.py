@@ -69,6 +69,12 @@ def test_what_was_done_and_refused_is_told_to_the_owner(pair, tmp_path):
     assert all(row["address"].startswith("127.0.0.1:") for row in rows)
     assert rows[1]["public_key"] == public(key) and "has no Select on demo.t" in rows[1]["message"]
     assert b.sql(f"SELECT count(*) n FROM {VIEW};")[0]["n"] == 0
+    region.sql("USE demo; SET ProjectProtection=true;")
+    with pytest.raises(Failed):
+        region.download("demo.t", tmp_path / "t.csv")
+    region.sql("USE demo; SET ProjectProtection=false;")
+    held = entries(region, "object = 't' AND project = 'demo' AND action = 'DOWNLOAD' AND principal = 'ALIYUN$root' AND outcome <> 'OK'")
+    assert len(held) == 1 and "project demo is protected" in held[0]["message"]
     count, digest = head(region)
     last = entries(region, f"sequence = {count}")
     assert [row["digest"] for row in last] == [digest]
