@@ -37,7 +37,9 @@ static bool slot_is_free(const struct rights_table *table, size_t at)
 static size_t slot_home(const struct rights *rights, const struct rights_table *table, uint64_t key)
 {
     size_t in_line = LINE_WORDS / table->stride - 1;
-    return (size_t)hash_mix(key, load_u64(rights->hash_key)) & (table->slots - 1) & ~in_line;
+    uint64_t hash = hash_mix(key, load_u64(rights->hash_key));
+    hash = hash_mix(hash, HASH_NULL); /* ids follow each other, and one product keeps their order */
+    return (size_t)hash & (table->slots - 1) & ~in_line;
 }
 
 /* The key's slot, or the free one where it would be. lines: looked at, added up. */
