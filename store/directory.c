@@ -96,6 +96,19 @@ static bool marker_format(struct span text, unsigned long *ret_format)
     return *end == '\0';
 }
 
+#define KEY_PART_DIGITS 16
+
+/* The part of a key, in hexadecimal, where it differs from the other one. */
+static struct span key_part(struct span key, struct span other)
+{
+    size_t at = 0;
+    while (at < key.len && at < other.len && key.data[at] == other.data[at])
+        at++;
+    at -= at % KEY_PART_DIGITS;
+    size_t left = at < key.len ? key.len - at : 0;
+    return span_slice(key, key.len - left, left < KEY_PART_DIGITS ? left : KEY_PART_DIGITS);
+}
+
 enum err_code marker_check(const char *where, struct span found, struct span wanted,
                            struct err *err)
 {
@@ -121,9 +134,10 @@ enum err_code marker_check(const char *where, struct span found, struct span wan
             where, SPAN_PRINTF(region), SPAN_PRINTF(our_region));
     if (!span_equal(node, our_node))
         return err_set(err, ERR_CONFIG,
-                       "%s: belongs to the node with key %.*s, this node has %.*s; check data_dir "
-                       "and key_file",
-                       where, SPAN_PRINTF(node), SPAN_PRINTF(our_node));
+                       "%s: belongs to the node with key ..%.*s.., this node has ..%.*s..; check "
+                       "data_dir and key_file",
+                       where, SPAN_PRINTF(key_part(node, our_node)),
+                       SPAN_PRINTF(key_part(our_node, node)));
     return ERR_OK;
 }
 
