@@ -1,6 +1,7 @@
 #include "store/db_tables.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <rocksdb/c.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "proto/limits.h"
+#include "store/directory.h"
 #include "store/space.h"
 
 #define LOG_BLOCK_BYTES   32768
@@ -28,9 +30,62 @@ void db_table_name(const struct db_table *table, char ret_name[DB_TABLE_NAME_BYT
     snprintf(ret_name, DB_TABLE_NAME_BYTES, "%06" PRIu64 ".sst", table->number);
 }
 
+/* ---- whole files ---- */
+
+static enum err_code file_read_whole(const char *path, struct bytes *ret_bytes, struct err *err)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat stat;
+    if (file < 0)
+        return space_failed(path, "reading", errno, err);
+    bytes_clear(ret_bytes);
+    bool ok = fstat(file, &stat) == 0 && stat.st_size >= 0;
+    bytes_resize(ret_bytes, ok ? (size_t)stat.st_size : 0);
+    for (size_t at = 0; ok && at < ret_bytes->len;) {
+        ssize_t got = read(file, ret_bytes->data + at, ret_bytes->len - at);
+        ok = got > 0;
+        at += ok ? (size_t)got : 0;
+    }
+    int number = errno;
+    close(file);
+    return ok ? ERR_OK : space_failed(path, "reading", number, err);
+}
+
+static enum err_code file_write_whole(const char *path, struct span bytes, struct err *err)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = file >= 0;
+    while (ok && bytes.len > 0) {
+        ssize_t wrote = write(file, bytes.data, bytes.len);
+        ok = wrote > 0;
+        bytes = span_slice(bytes, ok ? (size_t)wrote : 0, bytes.len - (ok ? (size_t)wrote : 0));
+    }
+    ok = ok && fsync(file) == 0;
+    int number = errno;
+    if (file >= 0)
+        close(file);
+    return ok ? ERR_OK : space_failed(path, "writing", number, err);
+}
+
+static bool manifest_read(const char *path, struct bytes *ret_path, struct bytes *ret_manifest)
+{
+    struct bytes current BYTES_CLEANUP = {0};
+    static const char prefix[] = "MANIFEST-";
+    path_make(ret_path, path, "CURRENT");
+    if (file_read_whole((const char *)ret_path->data, &current, NULL) != ERR_OK ||
+        current.len < sizeof(prefix) || current.len > CURRENT_BYTES_MAX ||
+        memcmp(current.data, prefix, sizeof(prefix) - 1) != 0 ||
+        current.data[current.len - 1] != '\n')
+        return false;
+    bytes_clear(ret_path);
+    bytes_printf(ret_path, "%s/%.*s", path, (int)current.len - 1, (const char *)current.data);
+    bytes_append_u8(ret_path, 0);
+    return file_read_whole((const char *)ret_path->data, ret_manifest, NULL) == ERR_OK;
+}
+
 /* ---- which there are ---- */
 
-/* Read only, and what cannot be read is passed over: for a look at names, never at content. */
+/* Read only, and what is not there is passed over: for a look at names, never at content. */
 static rocksdb_options_t *listing_options(void)
 {
     rocksdb_options_t *options = rocksdb_options_create();
@@ -100,8 +155,8 @@ static size_t tables_read(rocksdb_t *rocks, rocksdb_column_family_handle_t **han
     return count;
 }
 
-enum err_code db_tables_list(const char *path, struct db_table **ret_tables, size_t *ret_count,
-                             struct err *err)
+static enum err_code listing_read(const char *path, struct db_table **ret_tables, size_t *ret_count,
+                                  struct err *err)
 {
     rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
     rocksdb_options_t *options = listing_options();
@@ -118,6 +173,37 @@ enum err_code db_tables_list(const char *path, struct db_table **ret_tables, siz
         rocksdb_close(rocks);
     }
     rocksdb_options_destroy(options);
+    return code;
+}
+
+/* In a folder with the manifest alone: no table is touched, for the library ends the process at some, and
+ * no log. */
+enum err_code db_tables_list(const char *path, struct db_table **ret_tables, size_t *ret_count,
+                             struct err *err)
+{
+    struct bytes folder BYTES_CLEANUP = {0};
+    struct bytes manifest_path BYTES_CLEANUP = {0};
+    struct bytes manifest BYTES_CLEANUP = {0};
+    struct bytes copy BYTES_CLEANUP = {0};
+    if (!manifest_read(path, &manifest_path, &manifest))
+        return err_set(err, ERR_CORRUPT, "%s: the manifest cannot be read", path);
+    const char *name = strrchr((const char *)manifest_path.data, '/') + 1;
+    bytes_printf(&folder, "%s.probing", path);
+    bytes_append_u8(&folder, 0);
+    const char *probing = (const char *)folder.data;
+    TRY(directory_make(probing, err));
+    TRY(directory_clear(probing, err));
+    path_make(&copy, probing, name);
+    enum err_code code = file_write_whole((const char *)copy.data, bytes_span(&manifest), err);
+    path_make(&copy, probing, "CURRENT");
+    struct bytes current BYTES_CLEANUP = {0};
+    bytes_printf(&current, "%s\n", name);
+    if (code == ERR_OK)
+        code = file_write_whole((const char *)copy.data, bytes_span(&current), err);
+    if (code == ERR_OK)
+        code = listing_read(probing, ret_tables, ret_count, err);
+    (void)!directory_clear(probing, NULL);
+    (void)rmdir(probing);
     return code;
 }
 
@@ -149,6 +235,112 @@ static const struct db_table *table_find(const struct db_table *tables, size_t c
             return &tables[i];
     }
     return NULL;
+}
+
+/* The library takes this bit of a table's properties for a promise about them before it checks them, and
+ * ends the process when it is not kept (7.8.3, data_block_hash_index.cc). No table of ours has it. */
+#define PROPERTIES_HASHED 0x80
+#define FOOTER_BYTES      53 /* checksum kind | two handles, filled up to 40 | version u32 | magic u64 */
+#define TAIL_BYTES        KIB(8)
+
+static bool read_varint(struct reader *reader, uint64_t *ret_value)
+{
+    *ret_value = 0;
+    for (unsigned shift = 0; shift < 64 && reader->left.len > 0; shift += 7) {
+        uint8_t byte = reader_u8(reader);
+        *ret_value |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80)
+            return true;
+    }
+    return false;
+}
+
+/* A handle: offset and length of a block. False: it is not within the tail. */
+static bool read_block(struct reader *reader, struct span tail, uint64_t tail_at,
+                       struct span *ret_block)
+{
+    uint64_t at, len;
+    if (!read_varint(reader, &at) || !read_varint(reader, &len) || at < tail_at ||
+        at - tail_at > tail.len || len > tail.len - (at - tail_at))
+        return false;
+    *ret_block = span_slice(tail, (size_t)(at - tail_at), (size_t)len);
+    return true;
+}
+
+/* Of the footer, the block of names that it leads to, and the properties among these: what is read
+ * wrong here is read wrong by the library, which then refuses the table. */
+static bool tail_ends_the_process(struct span tail, uint64_t tail_at)
+{
+    static const char wanted[] = "rocksdb.properties";
+    struct span names, block;
+    if (tail.len < FOOTER_BYTES)
+        return false;
+    struct reader footer =
+        reader_of(span_slice(tail, tail.len - FOOTER_BYTES + 1, FOOTER_BYTES - 1));
+    if (!read_block(&footer, tail, tail_at, &names))
+        return false;
+    for (struct reader reader = reader_of(names); reader.left.len > 0;) {
+        uint64_t shared, own, value;
+        if (!read_varint(&reader, &shared) || !read_varint(&reader, &own) ||
+            !read_varint(&reader, &value) || shared != 0 || own > reader.left.len)
+            return false;
+        struct span name = reader_span(&reader, (size_t)own);
+        if (value > reader.left.len)
+            return false;
+        struct reader handle = reader_of(reader_span(&reader, (size_t)value));
+        if (span_equal(name, span_text(wanted)))
+            return read_block(&handle, tail, tail_at, &block) && block.len > 0 &&
+                   (block.data[block.len - 1] & PROPERTIES_HASHED) != 0;
+    }
+    return false;
+}
+
+static bool table_ends_the_process(const char *path)
+{
+    uint8_t tail[TAIL_BYTES];
+    struct stat stat;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool ends = false;
+    if (file >= 0 && fstat(file, &stat) == 0) {
+        uint64_t bytes = (uint64_t)stat.st_size;
+        uint64_t at = bytes > sizeof(tail) ? bytes - sizeof(tail) : 0;
+        ssize_t got = pread(file, tail, sizeof(tail), (off_t)at);
+        ends = got > 0 && tail_ends_the_process(span_of(tail, (size_t)got), at);
+    }
+    if (file >= 0)
+        close(file);
+    return ends;
+}
+
+/* A file that is no table of the database any more does no harm. */
+static bool is_listed(const char *path, uint64_t number)
+{
+    struct db_table *tables MEM_CLEANUP = NULL;
+    size_t count = 0;
+    return db_tables_list(path, &tables, &count, NULL) == ERR_OK &&
+           table_find(tables, count, number) != NULL;
+}
+
+enum err_code db_tables_check(const char *path, char ret_text[DB_TABLE_TEXT_BYTES])
+{
+    struct bytes table BYTES_CLEANUP = {0};
+    DIR *dir = opendir(path);
+    enum err_code code = ERR_OK;
+    for (const struct dirent *entry;
+         dir != NULL && code == ERR_OK && (entry = readdir(dir)) != NULL;) {
+        size_t len = strlen(entry->d_name);
+        if (len < 4 || strcmp(entry->d_name + len - 4, ".sst") != 0)
+            continue;
+        path_make(&table, path, entry->d_name);
+        if (!table_ends_the_process((const char *)table.data) ||
+            !is_listed(path, strtoull(entry->d_name, NULL, 10)))
+            continue;
+        snprintf(ret_text, DB_TABLE_TEXT_BYTES, "Corruption: properties in /%s", entry->d_name);
+        code = ERR_CORRUPT;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return code;
 }
 
 /* A database of its own beside this one, to which tables are offered as packs are. It looks into each
@@ -199,6 +391,8 @@ static bool probe_finds_damage(struct probe *probe, const char *db_path,
     db_table_name(table, name);
     path_make(&path, db_path, name);
     const char *offer = (const char *)probe->offer.data;
+    if (table_ends_the_process((const char *)path.data))
+        return true;
     if (link((const char *)path.data, offer) != 0)
         return errno == ENOENT;
     rocksdb_ingest_external_file(probe->rocks, &offer, 1, probe->ingest, &text);
@@ -238,6 +432,22 @@ const struct db_table *db_tables_culprit(const char *path, const struct db_table
     }
     probe_close(&probe);
     return found;
+}
+
+size_t db_tables_damaged(const char *path, struct db_table *tables, size_t count)
+{
+    struct probe probe = {0};
+    size_t damaged = 0;
+    probe_open(&probe, path);
+    for (size_t i = 0; i < count && probe.rocks != NULL; i++) {
+        const struct db_table table = tables[i];
+        if (!probe_finds_damage(&probe, path, &table))
+            continue;
+        tables[i] = tables[damaged];
+        tables[damaged++] = table;
+    }
+    probe_close(&probe);
+    return damaged;
 }
 
 /* ---- the manifest without a table ---- */
@@ -330,57 +540,6 @@ static void edit_make(const struct db_table *table, struct bytes *out)
     append_varint(out, table->number);
     append_varint(out, EDIT_FAMILY);
     append_varint(out, table->family_id);
-}
-
-static enum err_code file_read_whole(const char *path, struct bytes *ret_bytes, struct err *err)
-{
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat stat;
-    if (file < 0)
-        return space_failed(path, "reading", errno, err);
-    bytes_clear(ret_bytes);
-    bool ok = fstat(file, &stat) == 0 && stat.st_size >= 0;
-    bytes_resize(ret_bytes, ok ? (size_t)stat.st_size : 0);
-    for (size_t at = 0; ok && at < ret_bytes->len;) {
-        ssize_t got = read(file, ret_bytes->data + at, ret_bytes->len - at);
-        ok = got > 0;
-        at += ok ? (size_t)got : 0;
-    }
-    int number = errno;
-    close(file);
-    return ok ? ERR_OK : space_failed(path, "reading", number, err);
-}
-
-static enum err_code file_write_whole(const char *path, struct span bytes, struct err *err)
-{
-    int file = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    bool ok = file >= 0;
-    while (ok && bytes.len > 0) {
-        ssize_t wrote = write(file, bytes.data, bytes.len);
-        ok = wrote > 0;
-        bytes = span_slice(bytes, ok ? (size_t)wrote : 0, bytes.len - (ok ? (size_t)wrote : 0));
-    }
-    ok = ok && fsync(file) == 0;
-    int number = errno;
-    if (file >= 0)
-        close(file);
-    return ok ? ERR_OK : space_failed(path, "writing", number, err);
-}
-
-static bool manifest_read(const char *path, struct bytes *ret_path, struct bytes *ret_manifest)
-{
-    struct bytes current BYTES_CLEANUP = {0};
-    static const char prefix[] = "MANIFEST-";
-    path_make(ret_path, path, "CURRENT");
-    if (file_read_whole((const char *)ret_path->data, &current, NULL) != ERR_OK ||
-        current.len < sizeof(prefix) || current.len > CURRENT_BYTES_MAX ||
-        memcmp(current.data, prefix, sizeof(prefix) - 1) != 0 ||
-        current.data[current.len - 1] != '\n')
-        return false;
-    bytes_clear(ret_path);
-    bytes_printf(ret_path, "%s/%.*s", path, (int)current.len - 1, (const char *)current.data);
-    bytes_append_u8(ret_path, 0);
-    return file_read_whole((const char *)ret_path->data, ret_manifest, NULL) == ERR_OK;
 }
 
 bool db_manifest_find(const char *path, struct bytes *ret_manifest_path, bool *ret_whole)

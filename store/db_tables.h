@@ -23,12 +23,18 @@ struct db_table {
  * ones, packs last; the caller frees the array. ERR_CORRUPT: the manifest cannot be read. */
 enum err_code db_tables_list(const char *path, struct db_table **ret_tables, size_t *ret_count,
                              struct err *err) MUST_USE;
+/* Before an opening: the library ends the process at some flipped bits of a table. ERR_CORRUPT, with a
+ * text as of an opening that failed. Reads the end of every table. */
+#define DB_TABLE_TEXT_BYTES 300
+enum err_code db_tables_check(const char *path, char ret_text[DB_TABLE_TEXT_BYTES]) MUST_USE;
 /* The last table's number that an error's text names. */
 bool db_tables_named(const char *text, uint64_t *ret_number);
 /* The table that made an opening fail with this text: named there, or else each is tried alone.
  * NULL: none of them is it. */
 const struct db_table *db_tables_culprit(const char *path, const struct db_table *tables,
                                          size_t count, const char *text);
+/* All that cannot be opened, or are missing, moved to the front; how many. */
+size_t db_tables_damaged(const char *path, struct db_table *tables, size_t count);
 /* "NNNNNN.sst" */
 #define DB_TABLE_NAME_BYTES 32
 void db_table_name(const struct db_table *table, char ret_name[DB_TABLE_NAME_BYTES]);

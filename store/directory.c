@@ -141,6 +141,21 @@ enum err_code marker_check(const char *where, struct span found, struct span wan
     return ERR_OK;
 }
 
+/* The marker file may be another node's, or damaged: the database says the same, and is asked when the
+ * file is not there. */
+enum err_code marker_file_check(const char *data_dir, struct span found, struct span wanted,
+                                struct err *err)
+{
+    struct bytes path BYTES_CLEANUP = {0};
+    struct err cause;
+    path_make(&path, data_dir, "store");
+    enum err_code code = marker_check((const char *)path.data, found, wanted, &cause);
+    if (code != ERR_CORRUPT && code != ERR_CONFIG)
+        return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", cause.message);
+    return err_set(err, code, "%s%s; move it away: the database says the same", cause.message,
+                   code == ERR_CONFIG ? "; if both are right, that file is damaged" : "");
+}
+
 enum err_code marker_read(const char *data_dir, struct bytes *ret_text, bool *ret_found,
                           struct err *err)
 {
@@ -172,14 +187,14 @@ static bool file_write_synced(const char *path, struct span text)
     return close(file) == 0 && ok;
 }
 
-static bool directory_sync(const char *path)
+enum err_code directory_sync(const char *path, struct err *err)
 {
     int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file < 0)
-        return false;
-    bool ok = fsync(file) == 0;
+        return errno_set(err, "syncing", path);
+    enum err_code code = fsync(file) == 0 ? ERR_OK : errno_set(err, "syncing", path);
     close(file);
-    return ok;
+    return code;
 }
 
 enum err_code marker_write(const char *data_dir, struct span text, struct err *err)
@@ -189,9 +204,9 @@ enum err_code marker_write(const char *data_dir, struct span text, struct err *e
     path_make(&path, data_dir, "store");
     path_make(&fresh, data_dir, "store.new");
     if (!file_write_synced((const char *)fresh.data, text) ||
-        rename((const char *)fresh.data, (const char *)path.data) != 0 || !directory_sync(data_dir))
+        rename((const char *)fresh.data, (const char *)path.data) != 0)
         return errno_set(err, "writing", (const char *)path.data);
-    return ERR_OK;
+    return directory_sync(data_dir, err);
 }
 
 /* ---- directories ---- */

@@ -50,8 +50,8 @@ enum err_code refusal_of_table(const char *db_path, const struct db_table *table
     return err_set(err, ERR_CORRUPT, "%s/%s (%s: %s) is damaged or missing; %s", db_path, name,
                    family_name(table->family), family_content(table->family),
                    family_comes_again(table->family)
-                       ? "straitd --mend -c FILE sets it aside, then SCRUB fetches from peers "
-                         "what is lost"
+                       ? "straitd --mend -c FILE sets it aside, then SCRUB fetches what is lost "
+                         "from peers with a replica; without one, restore data_dir from a copy"
                        : "it has no second copy: " FROM_A_COPY);
 }
 

@@ -3,6 +3,7 @@
 #include "proto/limits.h"
 #include "store/crash.h"
 #include "store/directory.h"
+#include "store/mend.h"
 #include "store/parts.h"
 #include "store/rights.h"
 
@@ -26,22 +27,6 @@ static enum err_code meta_marker_check(struct store *store, struct span wanted, 
     return db_write(store->db, &batch, true, err);
 }
 
-/* The marker file may be another node's, or damaged: the database says the same, and is asked when the
- * file is not there. */
-static enum err_code file_marker_check(const char *data_dir, struct span found, struct span wanted,
-                                       struct err *err)
-{
-    struct bytes path BYTES_CLEANUP = {0};
-    struct err cause;
-    bytes_printf(&path, "%s/store", data_dir);
-    bytes_append_u8(&path, 0);
-    enum err_code code = marker_check((const char *)path.data, found, wanted, &cause);
-    if (code != ERR_CORRUPT && code != ERR_CONFIG)
-        return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", cause.message);
-    return err_set(err, code, "%s%s; move it away: the database says the same", cause.message,
-                   code == ERR_CONFIG ? "; if both are right, that file is damaged" : "");
-}
-
 /* A directory without a marker is new, or was left in the middle of being made. */
 static enum err_code database_open(struct store *store, const struct store_options *options,
                                    struct err *err)
@@ -54,7 +39,11 @@ static enum err_code database_open(struct store *store, const struct store_optio
                 &wanted);
     TRY(marker_read(store->data_dir, &found_text, &found, err));
     if (found)
-        TRY(file_marker_check(store->data_dir, bytes_span(&found_text), bytes_span(&wanted), err));
+        TRY(marker_file_check(store->data_dir, bytes_span(&found_text), bytes_span(&wanted), err));
+    if (mend_is_under_way(store->data_dir))
+        return err_set(err, ERR_CORRUPT,
+                       "%s: a mend was ended before its last step; straitd --mend -c FILE goes on",
+                       store->data_dir);
     bytes_printf(&path, "%s/db", store->data_dir);
     bytes_append_u8(&path, 0);
     enum err_code code = db_open((const char *)path.data, !found, &store->db, err);
