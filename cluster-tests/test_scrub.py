@@ -194,6 +194,55 @@ def test_scrub_of_a_whole_store_ends_well(copied):
     assert "whole" in copied[1].strait("scrub", "--format", "csv")
 
 
+def tables(region, family):
+    """The database's files of this family: each has its name among its properties, behind a prefix it shares."""
+    if family == "packs":  # taken in as they are
+        return packs(region)
+    mark = f"name{family}".encode()
+    return [path for path in (region.home / "data" / "db").glob("*.sst") if mark in path.read_bytes()[-4096:]]
+
+
+@pytest.mark.parametrize("families", [["pages"], ["packs"], ["files", "held"]], ids="-".join)
+def test_a_database_that_does_not_open_is_mended_as_it_says(copied, families):
+    """A damaged footer: the node is down until its operator does what the error says; then it repairs itself."""
+    source, destination, answer = copied
+    cluster, config = destination.cluster, destination.home / "straitd.conf"
+    cluster.dev("stop-one", DESTINATION)
+    cluster.start(DESTINATION)  # from the log into tables
+    cluster.kill(DESTINATION)
+    cluster.kill(SOURCE)
+    damaged = [path for family in families for path in tables(destination, family)]
+    assert damaged
+    for path in damaged:
+        flip(path, 1 - 4 / path.stat().st_size)
+    with pytest.raises(Failed) as caught:
+        command(BIN / "straitd", "-c", config)
+    assert any(str(path) in caught.value.stderr for path in damaged), caught.value.stderr
+    assert "straitd --mend -c FILE" in caught.value.stderr
+    told = command(BIN / "straitd", "--mend", "-c", config)
+    assert all(path.name in told for path in damaged) and f"mended: {len(damaged)} files" in told
+    aside, = (destination.home / "data" / "set-aside").glob("db-*")
+    assert all((aside / path.name).exists() for path in damaged)
+    cluster.start(DESTINATION)
+    if "files" not in families:  # else all is made from what is here
+        refused = destination.refused(ANSWER.format("s"))
+        assert "ODPS-0010095" in refused and "SCRUB" in refused
+        assert "strait_damaged_items 0" not in destination.strait("status", "--format", "prometheus")
+    cluster.start(SOURCE)
+    checked, found = scrub(destination)
+    assert checked["state"] == "whole" and {row["hurts"] for row in found} <= {"demo.s"}
+    repaired(destination, answer)
+    assert "the database opens" in mended_again(destination)
+
+
+def mended_again(region):
+    region.cluster.dev("stop-one", region.name)
+    try:
+        return command(BIN / "straitd", "--mend", "-c", region.home / "straitd.conf")
+    finally:
+        region.cluster.start(region.name)
+
+
 @pytest.mark.parametrize("point", STEPS)
 def test_killed_in_a_repair(copied, point):
     destination, answer = copied[1:]

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "node/fsck.h"
+#include "node/mend.h"
 #include "node/node.h"
 
 #define STOP_SECONDS_MAX 10 /* then the process ends as it is: the store is made for that */
@@ -18,6 +19,10 @@ static void usage(FILE *to)
           "4: faults)\n"
           "                --audit-head COUNT:HEAD   and the audit log was this once (a receipt, "
           "the log)\n"
+          "       straitd --mend -c FILE     take up a database that does not open without its "
+          "damaged files,\n"
+          "                                  where these can be fetched again; the node must not "
+          "run\n"
           "       straitd --version\n",
           to);
 }
@@ -87,6 +92,7 @@ int main(int argc, char **argv)
         {"config", required_argument, NULL, 'c'},
         {"check", no_argument, NULL, 'k'},
         {"fsck", no_argument, NULL, 'f'},
+        {"mend", no_argument, NULL, 'm'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"audit-head", required_argument, NULL, 'a'},
@@ -105,7 +111,7 @@ int main(int argc, char **argv)
             return usage(stderr), 2;
         if (option == 'a' && !(has_known = audit_head_parse(optarg, &known)))
             return usage(stderr), 2;
-        if (option == 'k' || option == 'f')
+        if (option == 'k' || option == 'f' || option == 'm')
             task = option;
         path = option == 'c' ? optarg : path;
     }
@@ -117,6 +123,8 @@ int main(int argc, char **argv)
         return failed(&err);
     if (task == 'k')
         return node_check(&config, &err) == ERR_OK ? 0 : failed(&err);
+    if (task == 'm')
+        return node_mend(&config, stdout, &err) == ERR_OK ? 0 : failed(&err);
     if (task == 'f')
         return fsck(&config, has_known ? &known : NULL);
     return run(&config);

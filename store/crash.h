@@ -6,7 +6,7 @@
  * 1 if not given) when crash_arm() is called, which store_open() does. The lists are X-macros so
  * that tests walk over all of them: the store's own are passed by store/crash_test.c, those of tasks
  * by a live XCOPY in cluster-tests/test_crash.py, each on its side, those of lifecycles by
- * node/lifecycle_test.c, those of the node where it is said.
+ * node/lifecycle_test.c, those of mends and of the node where it is said.
  * Threads: any.
  */
 #ifndef STORE_CRASH_H
@@ -61,6 +61,15 @@
     X(CRASH_LIFECYCLE_STEP, "lifecycle.step") /* a table or partitions of it went */               \
     X(CRASH_LIFECYCLE_DONE, "lifecycle.done") /* all of a round, not yet recorded */
 
+/* Passed by store/mend_test.c. */
+#define CRASH_MEND_POINTS(X)                                                                       \
+    X(CRASH_MEND_CLONED, "mend.cloned")       /* a second folder of links */                       \
+    X(CRASH_MEND_REMOVED, "mend.removed")     /* its manifest names the damaged tables no more */  \
+    X(CRASH_MEND_INDEXED, "mend.indexed")     /* its index points nowhere any more */              \
+    X(CRASH_MEND_BUILT, "mend.built")         /* it is whole and synced */                         \
+    X(CRASH_MEND_SET_ASIDE, "mend.set_aside") /* the database is away, the new one not in place */ \
+    X(CRASH_MEND_PLACED, "mend.placed")       /* it is */
+
 /* Passed by cluster-tests/test_accounts.py. */
 #define CRASH_NODE_POINTS(X)                                                                       \
     X(CRASH_PRINCIPAL_COMMITTED, "principal.committed") /* durable, the index does not know */
@@ -69,6 +78,7 @@
     CRASH_STORE_POINTS(X)                                                                          \
     CRASH_TASK_POINTS(X)                                                                           \
     CRASH_LIFECYCLE_POINTS(X)                                                                      \
+    CRASH_MEND_POINTS(X)                                                                           \
     CRASH_NODE_POINTS(X)
 
 enum crash_point {

@@ -141,11 +141,13 @@ static enum err_code version_look(struct places *places, const struct version_re
     }
     if (code == ERR_IO || code == ERR_BUSY)
         return err_set(err, code, "%s", cause.message);
-    if (code != ERR_OK)
-        return page_tell(places, &ref->page, err);
-    places->schema = &version.schema;
     const struct page_place manifest = page_place_root(TREE_MANIFEST);
     const struct page_place attributes = page_place_root(TREE_ATTRIBUTES);
+    if (code != ERR_OK) {
+        TRY(page_tell(places, &ref->page, err));
+        return page_look(places, &ref->attribute_root, &attributes, err);
+    }
+    places->schema = &version.schema;
     code = page_look(places, &version.root, &manifest, err);
     if (code == ERR_OK)
         code = page_look(places, &ref->attribute_root, &attributes, err);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "proto/limits.h"
+#include "store/db_tables.h"
+#include "store/refusal.h"
 #include "store/space.h"
 #include "store/taken.h"
 
@@ -169,6 +171,25 @@ static enum err_code db_error(const struct db *db, struct err *err, char *text, 
     int number = error_errno(text);
     enum err_code code = number != 0 ? space_failed(db->path, doing, number, err)
                                      : err_set(err, error_code(text), "%s: %s", doing, text);
+    rocksdb_free(text);
+    return code;
+}
+
+/* Takes the library's text. */
+static enum err_code read_error(const struct db *db, struct err *err, char *text,
+                                enum family family)
+{
+    if (!refusal_of_read(db->path, family, text, err))
+        return db_error(db, err, text, family_name(family));
+    rocksdb_free(text);
+    return ERR_CORRUPT;
+}
+
+static enum err_code open_error(const struct db *db, struct err *err, char *text)
+{
+    if (error_errno(text) != 0 || error_code(text) != ERR_CORRUPT)
+        return db_error(db, err, text, "opening the database");
+    enum err_code code = refusal_set(db->path, text, err);
     rocksdb_free(text);
     return code;
 }
@@ -335,6 +356,9 @@ static rocksdb_t *rocks_open_as(struct db *db, enum open_mode mode,
 
 static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *err)
 {
+    char refused[DB_TABLE_TEXT_BYTES];
+    if (db_tables_check(db->path, refused) != ERR_OK)
+        return refusal_set(db->path, refused, err);
     rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
     struct taken_mend mend = {.db_path = db->path};
     char *text = NULL;
@@ -350,7 +374,7 @@ static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *
             rocksdb_free(text);
             return err_set(err, ERR_NOT_FOUND, "%s: no database here", db->path);
         }
-        return db_error(db, err, text, "opening the database");
+        return open_error(db, err, text);
     }
     rocksdb_column_family_handle_destroy(handles[FAMILY_COUNT]);
     memcpy(db->handles, handles, sizeof(db->handles));
@@ -560,7 +584,7 @@ enum err_code db_find(struct db *db, struct db_view *view, enum family family, s
     enum err_code code = ERR_OK;
     if (text != NULL) {
         block_damaged(db, family, text);
-        code = db_error(db, err, text, family_name(family));
+        code = read_error(db, err, text, family);
     } else if (slice == NULL) {
         *ret_found = false;
     } else {
@@ -651,7 +675,7 @@ enum err_code db_iter_next(struct db_iter *iter, struct span *ret_key, struct sp
     rocksdb_iter_get_error(iter->iter, &text);
     if (text != NULL) {
         block_damaged(iter->db, iter->family, text);
-        return db_error(iter->db, err, text, family_name(iter->family));
+        return read_error(iter->db, err, text, iter->family);
     }
     *ret_found = false;
     return ERR_OK;

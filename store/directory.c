@@ -96,6 +96,19 @@ static bool marker_format(struct span text, unsigned long *ret_format)
     return *end == '\0';
 }
 
+#define KEY_PART_DIGITS 16
+
+/* The part of a key, in hexadecimal, where it differs from the other one. */
+static struct span key_part(struct span key, struct span other)
+{
+    size_t at = 0;
+    while (at < key.len && at < other.len && key.data[at] == other.data[at])
+        at++;
+    at -= at % KEY_PART_DIGITS;
+    size_t left = at < key.len ? key.len - at : 0;
+    return span_slice(key, key.len - left, left < KEY_PART_DIGITS ? left : KEY_PART_DIGITS);
+}
+
 enum err_code marker_check(const char *where, struct span found, struct span wanted,
                            struct err *err)
 {
@@ -121,10 +134,26 @@ enum err_code marker_check(const char *where, struct span found, struct span wan
             where, SPAN_PRINTF(region), SPAN_PRINTF(our_region));
     if (!span_equal(node, our_node))
         return err_set(err, ERR_CONFIG,
-                       "%s: belongs to the node with key %.*s, this node has %.*s; check data_dir "
-                       "and key_file",
-                       where, SPAN_PRINTF(node), SPAN_PRINTF(our_node));
+                       "%s: belongs to the node with key ..%.*s.., this node has ..%.*s..; check "
+                       "data_dir and key_file",
+                       where, SPAN_PRINTF(key_part(node, our_node)),
+                       SPAN_PRINTF(key_part(our_node, node)));
     return ERR_OK;
+}
+
+/* The marker file may be another node's, or damaged: the database says the same, and is asked when the
+ * file is not there. */
+enum err_code marker_file_check(const char *data_dir, struct span found, struct span wanted,
+                                struct err *err)
+{
+    struct bytes path BYTES_CLEANUP = {0};
+    struct err cause;
+    path_make(&path, data_dir, "store");
+    enum err_code code = marker_check((const char *)path.data, found, wanted, &cause);
+    if (code != ERR_CORRUPT && code != ERR_CONFIG)
+        return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", cause.message);
+    return err_set(err, code, "%s%s; move it away: the database says the same", cause.message,
+                   code == ERR_CONFIG ? "; if both are right, that file is damaged" : "");
 }
 
 enum err_code marker_read(const char *data_dir, struct bytes *ret_text, bool *ret_found,
@@ -158,14 +187,14 @@ static bool file_write_synced(const char *path, struct span text)
     return close(file) == 0 && ok;
 }
 
-static bool directory_sync(const char *path)
+enum err_code directory_sync(const char *path, struct err *err)
 {
     int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file < 0)
-        return false;
-    bool ok = fsync(file) == 0;
+        return errno_set(err, "syncing", path);
+    enum err_code code = fsync(file) == 0 ? ERR_OK : errno_set(err, "syncing", path);
     close(file);
-    return ok;
+    return code;
 }
 
 enum err_code marker_write(const char *data_dir, struct span text, struct err *err)
@@ -175,9 +204,9 @@ enum err_code marker_write(const char *data_dir, struct span text, struct err *e
     path_make(&path, data_dir, "store");
     path_make(&fresh, data_dir, "store.new");
     if (!file_write_synced((const char *)fresh.data, text) ||
-        rename((const char *)fresh.data, (const char *)path.data) != 0 || !directory_sync(data_dir))
+        rename((const char *)fresh.data, (const char *)path.data) != 0)
         return errno_set(err, "writing", (const char *)path.data);
-    return ERR_OK;
+    return directory_sync(data_dir, err);
 }
 
 /* ---- directories ---- */

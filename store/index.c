@@ -56,8 +56,8 @@ enum family pack_family(struct pack_id pack)
     return (enum family)(pack.n / PACK_FAMILY_RUN % DB_PACK_FAMILIES);
 }
 
-static enum err_code pack_record_decode(struct span key, struct span raw,
-                                        struct pack_record *ret_record, struct err *err)
+enum err_code pack_record_decode(struct span key, struct span raw, struct pack_record *ret_record,
+                                 struct err *err)
 {
     if (key.len != 8 || raw.len != PACK_RECORD_BYTES || raw.data[0] < PACK_RESERVED ||
         raw.data[0] > PACK_DYING)

@@ -71,6 +71,10 @@ struct pack_record {
     uint64_t live_bytes;
 };
 
+/* Of family pack_state. */
+enum err_code pack_record_decode(struct span key, struct span raw, struct pack_record *ret_record,
+                                 struct err *err);
+
 /* ---- what is damaged (damage.h) ---- */
 
 /* A listed digest whose healing is in a batch that is not written yet. */

@@ -101,3 +101,17 @@ enum err_code mark_walk_piece(struct db *db, enum family family, struct bytes *a
     *ret_end = false;
     return ERR_OK;
 }
+
+bool mark_walk_skip(struct bytes *after)
+{
+    uint32_t prefix = 0;
+    if (after->len > 0)
+        prefix = (uint32_t)after->data[0] << 8;
+    if (after->len > 1)
+        prefix |= after->data[1];
+    if (prefix == UINT16_MAX)
+        return false;
+    bytes_clear(after);
+    bytes_append_u16(after, (uint16_t)(prefix + 1));
+    return true;
+}

@@ -246,21 +246,6 @@ static enum err_code on_record(void *context, struct span key, struct span value
 
 /* ---- a family, piece by piece ---- */
 
-/* Beyond a block that cannot be read, by the first two bytes of the keys. False: there is no more. */
-static bool skip_damage(struct bytes *after)
-{
-    uint32_t prefix = 0;
-    if (after->len > 0)
-        prefix = (uint32_t)after->data[0] << 8;
-    if (after->len > 1)
-        prefix |= after->data[1];
-    if (prefix == UINT16_MAX)
-        return false;
-    bytes_clear(after);
-    bytes_append_u16(after, (uint16_t)(prefix + 1));
-    return true;
-}
-
 static enum err_code family_piece(struct scrub *scrub, enum family family,
                                   mark_walk_on_record *on_record_of, struct bytes *after,
                                   bool *ret_end, struct err *err)
@@ -277,7 +262,7 @@ static enum err_code family_piece(struct scrub *scrub, enum family family,
         if (!scrub->faulted && !named)
             scrub_fault(scrub, cause.message);
         scrub->faulted = true;
-        *ret_end = !skip_damage(after);
+        *ret_end = !mark_walk_skip(after);
         return ERR_OK;
     }
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", cause.message);

@@ -3,6 +3,7 @@
 #include "proto/limits.h"
 #include "store/crash.h"
 #include "store/directory.h"
+#include "store/mend.h"
 #include "store/parts.h"
 #include "store/rights.h"
 
@@ -38,7 +39,11 @@ static enum err_code database_open(struct store *store, const struct store_optio
                 &wanted);
     TRY(marker_read(store->data_dir, &found_text, &found, err));
     if (found)
-        TRY(marker_check(store->data_dir, bytes_span(&found_text), bytes_span(&wanted), err));
+        TRY(marker_file_check(store->data_dir, bytes_span(&found_text), bytes_span(&wanted), err));
+    if (mend_is_under_way(store->data_dir))
+        return err_set(err, ERR_CORRUPT,
+                       "%s: a mend was ended before its last step; straitd --mend -c FILE goes on",
+                       store->data_dir);
     bytes_printf(&path, "%s/db", store->data_dir);
     bytes_append_u8(&path, 0);
     enum err_code code = db_open((const char *)path.data, !found, &store->db, err);

@@ -1,0 +1,26 @@
+/* Why a database does not open, in words for its operator: which file, what it held, what to do now.
+ *
+ * Nothing is suggested that loses what is whole: a table whose content comes again is for
+ * `straitd --mend` (mend.h), all else for a copy of data_dir, and this one is kept until then.
+ */
+#ifndef STORE_REFUSAL_H
+#define STORE_REFUSAL_H
+
+#include "store/db.h"
+
+/* ERR_CORRUPT for a database (its directory) that failed to open with the library's text. Looks at the
+ * database's files. */
+enum err_code refusal_set(const char *db_path, const char *text, struct err *err);
+/* The same for a table of it that is known. */
+struct db_table;
+enum err_code refusal_of_table(const char *db_path, const struct db_table *table, struct err *err);
+/* A read of the family failed with this text: true, and ERR_CORRUPT set, if the store cannot be opened, or
+ * go on, without what could not be read. */
+bool refusal_of_read(const char *db_path, enum family family, const char *text, struct err *err);
+
+/* Whether what the family holds can be made or fetched again: so its tables can be set aside. */
+bool family_comes_again(enum family family);
+/* What it holds: "pages of tables". */
+const char *family_content(enum family family);
+
+#endif
