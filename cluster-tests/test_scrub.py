@@ -53,6 +53,14 @@ def damage(region, *parts, down=False):
         region.cluster.start(region.name)
 
 
+def damage_elsewhere(region, other, part):
+    """In another column file than damage(other, part) was in: each region has its own order of files in a pack."""
+    there, here = packs(other)[0].read_bytes(), packs(region)[0]
+    probe = int(len(there) * part) + 1  # behind the flipped bit
+    size, same = here.stat().st_size, here.read_bytes().find(there[probe:probe + 32])
+    flip(here, 0.5 if same < 0 else same / size + (1 / 3 if same < size / 2 else -1 / 3))
+
+
 def scrub(region, scope=""):
     """(the row of what was checked, the rows of what was found)"""
     rows = region.sql(f"SCRUB {scope};")
@@ -99,7 +107,7 @@ def test_damage_is_named_never_served_and_repaired(copied, victim, down):
 def test_both_ends_repair_from_each_other(copied):
     source, destination, answer = copied
     damage(source, 0.25)
-    damage(destination, 0.75)
+    damage_elsewhere(destination, source, 0.25)
     assert scrub(destination)[0]["state"] == "whole"
     assert scrub(source)[0]["state"] == "whole"
     repaired(source, answer)
