@@ -2,6 +2,7 @@
 
 #include "proto/limits.h"
 #include "store/crash.h"
+#include "store/family.h"
 #include "store/parts.h"
 
 enum step_kind {

@@ -9,6 +9,7 @@
 
 #include "proto/limits.h"
 #include "store/db_tables.h"
+#include "store/family.h"
 #include "store/refusal.h"
 #include "store/space.h"
 #include "store/taken.h"
@@ -99,26 +100,8 @@ const char *__tsan_default_suppressions(void)
 
 /* ---- names and errors ---- */
 
-static const char *const pack_family_names[DB_PACK_FAMILIES] = {
-    "packs00", "packs01", "packs02", "packs03", "packs04", "packs05", "packs06", "packs07",
-    "packs08", "packs09", "packs10", "packs11", "packs12", "packs13", "packs14", "packs15",
-};
-
-static const char *const other_family_names[] = {
-#define X(family, name) name,
-    DB_FAMILIES(X)
-#undef X
-};
-
 /* "default" comes with every database and stays empty. */
 static const char default_family_name[] = "default";
-
-const char *family_name(enum family family)
-{
-    ASSERT((unsigned)family < FAMILY_COUNT);
-    return family <= FAMILY_PACKS_LAST ? pack_family_names[family]
-                                       : other_family_names[family - FAMILY_SMALL];
-}
 
 static enum family_kind family_kind(enum family family)
 {
@@ -357,6 +340,8 @@ static rocksdb_t *rocks_open_as(struct db *db, enum open_mode mode,
 static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *err)
 {
     char refused[DB_TABLE_TEXT_BYTES];
+    if (mode != OPEN_READ_ONLY)
+        db_tables_clear(db->path);
     if (db_tables_check(db->path, refused) != ERR_OK)
         return refusal_set(db->path, refused, err);
     rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
@@ -807,6 +792,24 @@ enum err_code db_sync(struct db *db, struct err *err)
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "syncing");
     db_leave(db);
     return code;
+}
+
+enum err_code db_flush(struct db *db, struct err *err)
+{
+    TRY(db_enter_write(db, err));
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    char *text = NULL;
+    for (enum family family = 0; family < FAMILY_COUNT && text == NULL; family++)
+        rocksdb_flush_cf(db->rocks, options, db->handles[family], &text);
+    rocksdb_flushoptions_destroy(options);
+    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "flushing");
+    db_leave(db);
+    return code;
+}
+
+const char *db_path(const struct db *db)
+{
+    return db->path;
 }
 
 /* ---- after mass deletes ---- */

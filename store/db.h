@@ -50,8 +50,6 @@ enum family {
         FAMILY_COUNT
 };
 
-const char *family_name(enum family family);
-
 struct db;
 struct db_iter;
 struct db_view;
@@ -112,6 +110,10 @@ void db_batch_delete(struct db_batch *batch, enum family family, struct span key
 enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err);
 /* Everything written so far is durable on return. */
 enum err_code db_sync(struct db *db, struct err *err);
+/* What stands in the logs is in tables on return, and new logs are begun. */
+enum err_code db_flush(struct db *db, struct err *err) MUST_USE;
+/* Its directory. */
+const char *db_path(const struct db *db);
 
 /* ---- after mass deletes ---- */
 

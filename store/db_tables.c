@@ -11,6 +11,7 @@
 
 #include "proto/limits.h"
 #include "store/directory.h"
+#include "store/family.h"
 #include "store/space.h"
 
 #define LOG_BLOCK_BYTES   32768
@@ -352,19 +353,35 @@ struct probe {
     rocksdb_t *rocks; /* NULL: there is none */
 };
 
+void db_tables_clear(const char *path)
+{
+    struct bytes probing BYTES_CLEANUP = {0};
+    bytes_printf(&probing, "%s.probing.sst", path);
+    bytes_append_u8(&probing, 0);
+    (void)unlink((const char *)probing.data);
+    bytes_clear(&probing);
+    bytes_printf(&probing, "%s.probing", path);
+    bytes_append_u8(&probing, 0);
+    if (directory_clear((const char *)probing.data, NULL) == ERR_OK)
+        (void)rmdir((const char *)probing.data);
+}
+
 static void probe_open(struct probe *probe, const char *db_path)
 {
     char *text = NULL;
+    db_tables_clear(db_path);
     probe->options = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(probe->options, 1);
     rocksdb_options_set_info_log_level(probe->options, 4);
     probe->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(probe->ingest, 1);
+    /* never a word into the file, which is the database's own */
+    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(probe->ingest, 0);
+    rocksdb_ingestexternalfileoptions_set_snapshot_consistency(probe->ingest, 0);
     bytes_printf(&probe->path, "%s.probing", db_path);
     bytes_append_u8(&probe->path, 0);
     bytes_printf(&probe->offer, "%s.probing.sst", db_path);
     bytes_append_u8(&probe->offer, 0);
-    (void)unlink((const char *)probe->offer.data);
     probe->rocks = rocksdb_open(probe->options, (const char *)probe->path.data, &text);
     rocksdb_free(text);
 }
@@ -477,6 +494,16 @@ static uint32_t record_checksum(struct span kind_and_content)
 
 enum log_kind { LOG_WHOLE = 1, LOG_FIRST = 2, LOG_MIDDLE = 3, LOG_LAST = 4 };
 
+static size_t record_length(const uint8_t *head)
+{
+    return (size_t)head[4] | (size_t)head[5] << 8;
+}
+
+static bool record_is_whole(const uint8_t *head)
+{
+    return load_u32_little(head) == record_checksum(span_of(head + 6, record_length(head) + 1));
+}
+
 /* The end of the last whole record: a power cut may leave a piece behind it. */
 static size_t log_end(struct span log)
 {
@@ -488,15 +515,50 @@ static size_t log_end(struct span log)
             continue;
         }
         const uint8_t *head = log.data + at;
-        size_t len = (size_t)head[4] | (size_t)head[5] << 8;
+        size_t len = record_length(head);
         if (len + LOG_HEADER_BYTES > left || len + LOG_HEADER_BYTES > log.len - at ||
-            load_u32_little(head) != record_checksum(span_of(head + 6, len + 1)))
+            !record_is_whole(head))
             return end;
         at += LOG_HEADER_BYTES + len;
         if (head[6] == LOG_WHOLE || head[6] == LOG_LAST)
             end = at;
     }
     return end;
+}
+
+/* The offset of the first record of a block that is not as its checksum says; its length: none. A piece
+ * at the end of the file's last block is none either: it is being written. */
+static size_t block_stop(struct span block)
+{
+    size_t at = 0;
+    while (at + LOG_HEADER_BYTES <= block.len) {
+        const uint8_t *head = block.data + at;
+        size_t next = at + LOG_HEADER_BYTES + record_length(head);
+        if (next > block.len)
+            return block.len < LOG_BLOCK_BYTES && next <= LOG_BLOCK_BYTES ? block.len : at;
+        if (!record_is_whole(head))
+            return at;
+        at = next;
+    }
+    return block.len;
+}
+
+bool db_log_stops(const char *path, uint64_t *ret_at)
+{
+    uint8_t *block MEM_CLEANUP = mem_alloc(LOG_BLOCK_BYTES);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool stops = false;
+    ssize_t got = file < 0 ? 0 : LOG_BLOCK_BYTES;
+    for (uint64_t at = 0; !stops && got == LOG_BLOCK_BYTES; at += LOG_BLOCK_BYTES) {
+        got = pread(file, block, LOG_BLOCK_BYTES, (off_t)at);
+        size_t len = got > 0 ? (size_t)got : 0;
+        size_t stop = block_stop(span_of(block, len));
+        stops = stop < len;
+        *ret_at = at + stop;
+    }
+    if (file >= 0)
+        close(file);
+    return stops;
 }
 
 static void log_append(struct bytes *log, struct span record)

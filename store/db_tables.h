@@ -4,7 +4,7 @@
  *     opening fails -> db_tables_list -> db_tables_culprit -> told by refusal.h, set aside by mend.h
  *
  * Nothing here changes the database but db_tables_remove, which is for a copy (mend.h).
- * Threads: any; nobody has the database open for writing.
+ * Threads: any, one at a time for a database; nobody has it open for writing, but for db_look.h.
  */
 #ifndef STORE_DB_TABLES_H
 #define STORE_DB_TABLES_H
@@ -35,6 +35,8 @@ const struct db_table *db_tables_culprit(const char *path, const struct db_table
                                          size_t count, const char *text);
 /* All that cannot be opened, or are missing, moved to the front; how many. */
 size_t db_tables_damaged(const char *path, struct db_table *tables, size_t count);
+/* Removes what a look that was killed has left beside the database. */
+void db_tables_clear(const char *path);
 /* "NNNNNN.sst" */
 #define DB_TABLE_NAME_BYTES 32
 void db_table_name(const struct db_table *table, char ret_name[DB_TABLE_NAME_BYTES]);
@@ -42,6 +44,9 @@ void db_table_name(const struct db_table *table, char ret_name[DB_TABLE_NAME_BYT
 /* The file that says which tables there are, as CURRENT names it; false: it names none that is there.
  * *ret_whole: every record in it is; what ends in a piece may lack the newest tables. */
 bool db_manifest_find(const char *path, struct bytes *ret_manifest_path, bool *ret_whole);
+/* Whether a log or manifest has a record that is not as its checksum says, and where. A piece of one at
+ * the end does not count, nor does a file that is gone. Reads 32 KiB at a time. */
+bool db_log_stops(const char *path, uint64_t *ret_at);
 /* A whole manifest without this table; durable. Its file is the library's to delete. */
 enum err_code db_tables_remove(const char *path, const struct db_table *table,
                                struct err *err) MUST_USE;

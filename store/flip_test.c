@@ -240,9 +240,120 @@ static void test_a_flipped_byte_is_harmless_or_told(void **state)
     assert_true(plan.ends[FLIP_AT_OPEN] > 0 && plan.ends[FLIP_MENDED] > 0);
 }
 
+/* ---- beside an open store ---- */
+
+struct told {
+    size_t count;
+    char last[2 * ERR_MESSAGE_BYTES];
+};
+
+static void on_told(void *context, const char *family, const char *what)
+{
+    struct told *told = context;
+    told->count++;
+    snprintf(told->last, sizeof(told->last), "%s: %s", family, what);
+}
+
+static struct told scrub_tells(void)
+{
+    struct told told = {0};
+    const struct scrub_watch watch = {.on_fault = on_told, .context = &told};
+    struct scrub_counts counts;
+    ok(scrub_store(bench.store, &watch, &counts, &bench.err));
+    assert_int_equal(counts.faults, told.count);
+    assert_int_equal(counts.listed, 0);
+    return told;
+}
+
+static void live_flip(const char *name, off_t at)
+{
+    char path[TEST_PATH_BYTES];
+    bench_path(bench.dir, name, path);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    bench_byte_flip(file, at < 0 ? lseek(file, 0, SEEK_END) + at : at, 0x10);
+    assert_int_equal(close(file), 0);
+}
+
+/* The files of the open database whose name begins or ends so. */
+static size_t live_files(const char *part, char ret_names[][300], size_t max)
+{
+    char path[TEST_PATH_BYTES];
+    size_t count = 0;
+    bench_path(bench.dir, "db", path);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL && count < max;) {
+        if (strstr(entry->d_name, part) != NULL)
+            snprintf(ret_names[count++], 300, "db/%s", entry->d_name);
+    }
+    closedir(dir);
+    return count;
+}
+
+/* What an open database has in memory and does not read again is read by scrub. */
+static void test_damage_beside_an_open_store_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *part;
+        off_t at; /* negative: from the end */
+        const char *to_do;
+    } rows[] = {
+        {".sst", -4, "--mend"},
+        {"MANIFEST-", 40, "restore data_dir"},
+        {"CURRENT", 2, "Write it so"},
+    };
+    char names[64][300];
+    bench_again();
+    assert_int_equal(scrub_tells().count, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        size_t count = live_files(rows[i].part, names, ARRAY_COUNT(names)), of_records = 0;
+        assert_true(count > 0);
+        for (size_t k = 0; k < count; k++) {
+            live_flip(names[k], rows[i].at);
+            struct told told = scrub_tells();
+            live_flip(names[k], rows[i].at);
+            bool record = strstr(told.last, "it has no second copy") != NULL;
+            of_records += record;
+            if (told.count != 1 || strstr(told.last, names[k]) == NULL ||
+                (strstr(told.last, rows[i].to_do) == NULL && !record))
+                fail_msg("%s: %zu told: %s", names[k], told.count, told.last);
+        }
+        assert_true(count == 1 || of_records < count);
+    }
+    assert_int_equal(scrub_tells().count, 0);
+}
+
+/* A log is written again from what is in memory. */
+static void test_a_damaged_log_of_an_open_store_heals(void **state)
+{
+    (void)state;
+    char names[64][300];
+    struct digest before, after;
+    bench_again();
+    bench_load("2026-01-03", 2, 30);
+    ok(observe(bench.store, &before, &bench.err));
+    size_t count = live_files(".log", names, ARRAY_COUNT(names));
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        live_flip(names[i], 10);
+    struct told told = scrub_tells();
+    assert_int_equal(told.count, count);
+    assert_non_null(strstr(told.last, "written again from memory"));
+    assert_int_equal(scrub_tells().count, 0);
+    bench_again();
+    ok(observe(bench.store, &after, &bench.err));
+    assert_true(digest_equal(&before, &after));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_damage_beside_an_open_store_is_found, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(test_a_damaged_log_of_an_open_store_heals, bench_setup,
+                                        bench_teardown),
         cmocka_unit_test_setup_teardown(test_a_flipped_byte_is_harmless_or_told, bench_setup,
                                         bench_teardown),
     };

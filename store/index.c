@@ -1,4 +1,5 @@
 #include "store/index.h"
+#include "store/family.h"
 
 /* Packs of neighbouring ids share a family, so that one ingest call takes several. */
 #define PACK_FAMILY_RUN 4

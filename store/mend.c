@@ -13,6 +13,7 @@
 #include "store/damage.h"
 #include "store/db_tables.h"
 #include "store/directory.h"
+#include "store/family.h"
 #include "store/parts.h"
 #include "store/refusal.h"
 #include "store/scrub.h"

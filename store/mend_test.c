@@ -1,5 +1,6 @@
 /* A store that does not open for damaged tables: taken up without them, healed by what comes again; killed
  * at every step of that; and what has no second copy is left alone. */
+#include "store/family.h"
 #include "store/scrub_trial.h"
 
 #include <dirent.h>

@@ -3,43 +3,9 @@
 #include <dirent.h>
 
 #include "store/db_tables.h"
+#include "store/family.h"
 
 #define FROM_A_COPY "restore data_dir from a copy, and keep this one until then"
-
-/* ---- families ---- */
-
-static const struct {
-    const char *content;
-    bool comes_again; /* from a peer, or from what else is here */
-} contents[FAMILY_COUNT - FAMILY_SMALL] = {
-#define OF(family) [(family)-FAMILY_SMALL]
-    OF(FAMILY_SMALL) = {"small column files", true},
-    OF(FAMILY_FILES) = {"where column files are", true},
-    OF(FAMILY_HELD) = {"who holds what", true},
-    OF(FAMILY_PAGES) = {"pages of tables", true},
-    OF(FAMILY_STAGED) = {"pages on their way here", true},
-    OF(FAMILY_PACK_STATE) = {"the list of packs", true},
-    OF(FAMILY_CATALOG) = {"names, records and rights", false},
-    OF(FAMILY_HISTORY) = {"history of tables", false},
-    OF(FAMILY_TASKS) = {"tasks", false},
-    OF(FAMILY_LEASES) = {"leases and receipts", false},
-    OF(FAMILY_METER) = {"meters", false},
-    OF(FAMILY_SCHEDULE) = {"schedules", false},
-    OF(FAMILY_AUDIT) = {"the audit log", false},
-    OF(FAMILY_META) = {"the store's own numbers", false},
-    OF(FAMILY_DAMAGED) = {"the list of damage", true},
-#undef OF
-};
-
-bool family_comes_again(enum family family)
-{
-    return family <= FAMILY_PACKS_LAST || contents[family - FAMILY_SMALL].comes_again;
-}
-
-const char *family_content(enum family family)
-{
-    return family <= FAMILY_PACKS_LAST ? "column files" : contents[family - FAMILY_SMALL].content;
-}
 
 /* ---- words ---- */
 
@@ -85,7 +51,7 @@ static size_t names_gather(const char *folder, const char *head, const char *tai
     return count;
 }
 
-static enum err_code refusal_of_current(const char *db_path, struct err *err)
+enum err_code refusal_of_current(const char *db_path, struct err *err)
 {
     struct bytes names BYTES_CLEANUP = {0};
     size_t count = names_gather(db_path, "MANIFEST-", "", &names);
@@ -113,7 +79,7 @@ static enum err_code refusal_of_log(const char *db_path, const char *text, struc
         db_path, (const char *)names.data, text);
 }
 
-static enum err_code refusal_of_manifest(const char *path, struct err *err)
+enum err_code refusal_of_manifest(const char *path, struct err *err)
 {
     return err_set(err, ERR_CORRUPT,
                    "%s (which files there are) is damaged; it has no second copy: " FROM_A_COPY,

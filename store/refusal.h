@@ -14,13 +14,11 @@ enum err_code refusal_set(const char *db_path, const char *text, struct err *err
 /* The same for a table of it that is known. */
 struct db_table;
 enum err_code refusal_of_table(const char *db_path, const struct db_table *table, struct err *err);
+/* CURRENT, or the manifest at this path, is damaged. */
+enum err_code refusal_of_current(const char *db_path, struct err *err);
+enum err_code refusal_of_manifest(const char *path, struct err *err);
 /* A read of the family failed with this text: true, and ERR_CORRUPT set, if the store cannot be opened, or
  * go on, without what could not be read. */
 bool refusal_of_read(const char *db_path, enum family family, const char *text, struct err *err);
-
-/* Whether what the family holds can be made or fetched again: so its tables can be set aside. */
-bool family_comes_again(enum family family);
-/* What it holds: "pages of tables". */
-const char *family_content(enum family family);
 
 #endif

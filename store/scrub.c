@@ -1,6 +1,8 @@
 #include "store/scrub.h"
 
 #include "store/damage.h"
+#include "store/db_look.h"
+#include "store/family.h"
 #include "store/pages.h"
 #include "store/parts.h"
 #include "store/roots.h"
@@ -52,11 +54,20 @@ static void scrub_spend(struct scrub *scrub, uint64_t bytes)
     scrub->budget -= bytes < scrub->budget ? bytes : scrub->budget;
 }
 
-static void scrub_fault(struct scrub *scrub, const char *what)
+static void scrub_tell(struct scrub *scrub, const char *where, const char *what)
 {
     scrub->counts.faults++;
     if (scrub->watch->on_fault != NULL)
-        scrub->watch->on_fault(scrub->watch->context, family_name(scrub->family), what);
+        scrub->watch->on_fault(scrub->watch->context, where, what);
+}
+
+/* Of a record that has no second copy. */
+static void scrub_fault(struct scrub *scrub, const char *what)
+{
+    char words[ERR_MESSAGE_BYTES + 64];
+    bool said = strstr(what, "restore ") != NULL;
+    snprintf(words, sizeof(words), "%s%s", what, said ? "" : "; restore data_dir from a copy");
+    scrub_tell(scrub, family_name(scrub->family), words);
 }
 
 /* ---- what has a digest ---- */
@@ -156,7 +167,8 @@ static enum err_code on_staged(void *context, struct span key, struct span value
     struct digest found = digest_of(DOMAIN_PAGE, value);
     if (digest_equal(&found, &digest))
         return ERR_OK;
-    scrub_fault(scrub, "a page on its way here was damaged; its task asks for it again");
+    scrub_tell(scrub, family_name(scrub->family),
+               "a page on its way here was damaged; its task asks for it again");
     struct db_batch batch DB_BATCH_CLEANUP = {0};
     db_batch_delete(&batch, FAMILY_STAGED, key);
     return db_write(scrub->store->db, &batch, true, err);
@@ -347,11 +359,33 @@ static enum err_code trees_check(struct scrub *scrub, struct err *err)
     return ERR_OK;
 }
 
+/* ---- the database's files ---- */
+
+static void on_file_fault(void *context, const char *what)
+{
+    scrub_tell(context, "database", what);
+}
+
+/* *after: the number of the last table that was looked at. */
+static enum err_code files_piece(struct scrub *scrub, struct bytes *after, bool *ret_end,
+                                 struct err *err)
+{
+    uint64_t number = 0;
+    TRY(scrub_go_on(scrub, err));
+    if (after->len == sizeof(number))
+        memcpy(&number, after->data, sizeof(number));
+    TRY(db_look(scrub->store->db, &number, on_file_fault, scrub, ret_end, err));
+    bytes_clear(after);
+    bytes_append(after, &number, sizeof(number));
+    scrub_spend(scrub, DB_LOOK_TABLES * KIB(64));
+    return ERR_OK;
+}
+
 /* ---- a round ---- */
 
 /* In this order; a position names its place here. */
 static const struct scrub_phase {
-    enum family family;
+    enum family family;             /* FAMILY_COUNT: the database's files */
     mark_walk_on_record *on_record; /* NULL: the trees */
 } phases[] = {
     {FAMILY_FILES, on_file},        {FAMILY_PAGES, on_page},     {FAMILY_STAGED, on_staged},
@@ -359,6 +393,7 @@ static const struct scrub_phase {
     {FAMILY_LEASES, on_record},     {FAMILY_METER, on_record},   {FAMILY_SCHEDULE, on_record},
     {FAMILY_AUDIT, on_record},      {FAMILY_META, on_record},    {FAMILY_HELD, on_record},
     {FAMILY_PACK_STATE, on_record}, {FAMILY_DAMAGED, on_record}, {FAMILY_CATALOG, NULL},
+    {FAMILY_COUNT, NULL},
 };
 
 struct position {
@@ -377,7 +412,9 @@ static enum err_code round_go(struct scrub *scrub, struct position *position, st
     while (position->phase < ARRAY_COUNT(phases) && scrub->budget > 0) {
         const struct scrub_phase *phase = &phases[position->phase];
         bool end = true;
-        if (phase->on_record == NULL)
+        if (phase->family == FAMILY_COUNT)
+            TRY(files_piece(scrub, &position->after, &end, err));
+        else if (phase->on_record == NULL)
             TRY(trees_check(scrub, err));
         else
             TRY(family_piece(scrub, phase->family, phase->on_record, &position->after, &end, err));

@@ -1,11 +1,12 @@
 /* Scrub: everything that is stored is read from the disk again and compared with what names it.
  *
- *     files     every indexed column file: its bytes are hashed
+ *     contents  every indexed column file: its bytes are hashed
  *     pages     every page: hashed, decoded
  *     staged    pages of unfinished pulls: hashed; a damaged one goes, its task asks for it again
  *     records   catalog, history, tasks, leases and the store's own books: the database's checksums,
  *               decoding, signatures of snapshots
  *     trees     down from every name: what is named is here
+ *     files     of the database itself, which it holds in memory while it is open (db_look.h)
  *
  * A damaged file or page is listed (damage.h); one that is right again, or gone with all that named it,
  * leaves the list. Records have no second copy: they are told as faults, and what to do.

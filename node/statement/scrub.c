@@ -63,7 +63,7 @@ static void record_found(void *context, const char *family, const char *what)
     struct scrubbed *scrubbed = context;
     struct finding *finding = finding_add(scrubbed);
     char text[ERR_MESSAGE_BYTES + 64];
-    snprintf(text, sizeof(text), "%s: %s; restore the data directory from a copy", family, what);
+    snprintf(text, sizeof(text), "%s: %s", family, what);
     if (finding == NULL)
         return;
     finding->is_record = true;
