@@ -325,6 +325,22 @@ static void test_damage_beside_an_open_store_is_found(void **state)
     assert_int_equal(scrub_tells().count, 0);
 }
 
+static void test_a_damaged_marker_of_an_open_store_heals(void **state)
+{
+    (void)state;
+    char path[TEST_PATH_BYTES];
+    bench_path(bench.dir, "store", path);
+    live_flip("store", 3);
+    assert_int_equal(scrub_tells().count, 1);
+    assert_int_equal(scrub_tells().count, 0);
+    assert_int_equal(unlink(path), 0);
+    struct told told = scrub_tells();
+    assert_int_equal(told.count, 1);
+    assert_non_null(strstr(told.last, "whose data this is"));
+    bench_again();
+    assert_int_equal(scrub_tells().count, 0);
+}
+
 /* A log is written again from what is in memory. */
 static void test_a_damaged_log_of_an_open_store_heals(void **state)
 {
@@ -351,6 +367,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_damage_beside_an_open_store_is_found, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(test_a_damaged_marker_of_an_open_store_heals, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_a_damaged_log_of_an_open_store_heals, bench_setup,
                                         bench_teardown),

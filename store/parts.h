@@ -34,6 +34,9 @@ enum err_code file_read_stored(struct store *store, const struct digest *digest,
 enum err_code page_read_stored(struct store *store, const struct digest *digest,
                                struct bytes *ret_page, struct err *err);
 
+/* The marker file, if it is damaged or gone, is written again as the database has it. */
+enum err_code store_marker_mend(struct store *store, bool *ret_mended, struct err *err) MUST_USE;
+
 /* Moves the live files of `small` to a pack, unless somebody is at it (nursery.c). */
 enum err_code nursery_move(struct store *store, struct err *err);
 

@@ -366,6 +366,17 @@ static void on_file_fault(void *context, const char *what)
     scrub_tell(context, "database", what);
 }
 
+static enum err_code marker_look(struct scrub *scrub, struct err *err)
+{
+    bool mended;
+    TRY(store_marker_mend(scrub->store, &mended, err));
+    if (mended)
+        scrub_tell(scrub, "data_dir",
+                   "the file `store` (whose data this is) was damaged or missing; "
+                   "it is written again, and SCRUB then finds it whole");
+    return ERR_OK;
+}
+
 /* *after: the number of the last table that was looked at. */
 static enum err_code files_piece(struct scrub *scrub, struct bytes *after, bool *ret_end,
                                  struct err *err)
@@ -374,6 +385,8 @@ static enum err_code files_piece(struct scrub *scrub, struct bytes *after, bool 
     TRY(scrub_go_on(scrub, err));
     if (after->len == sizeof(number))
         memcpy(&number, after->data, sizeof(number));
+    if (number == 0)
+        TRY(marker_look(scrub, err));
     TRY(db_look(scrub->store->db, &number, on_file_fault, scrub, ret_end, err));
     bytes_clear(after);
     bytes_append(after, &number, sizeof(number));

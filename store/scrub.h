@@ -6,7 +6,7 @@
  *     records   catalog, history, tasks, leases and the store's own books: the database's checksums,
  *               decoding, signatures of snapshots
  *     trees     down from every name: what is named is here
- *     files     of the database itself, which it holds in memory while it is open (db_look.h)
+ *     files     the marker file; those of the database, which it holds in memory while it is open (db_look.h)
  *
  * A damaged file or page is listed (damage.h); one that is right again, or gone with all that named it,
  * leaves the list. Records have no second copy: they are told as faults, and what to do.

@@ -27,6 +27,20 @@ static enum err_code meta_marker_check(struct store *store, struct span wanted, 
     return db_write(store->db, &batch, true, err);
 }
 
+enum err_code store_marker_mend(struct store *store, bool *ret_mended, struct err *err)
+{
+    struct bytes wanted BYTES_CLEANUP = {0};
+    struct bytes text BYTES_CLEANUP = {0};
+    bool found;
+    TRY(db_find(store->db, NULL, FAMILY_META, span_text(marker_key), &wanted, &found, err));
+    if (!found)
+        return err_set(err, ERR_CORRUPT, "%s: the database does not say whose it is",
+                       store->data_dir);
+    TRY(marker_read(store->data_dir, &text, &found, err));
+    *ret_mended = !found || !span_equal(bytes_span(&text), bytes_span(&wanted));
+    return *ret_mended ? marker_write(store->data_dir, bytes_span(&wanted), err) : ERR_OK;
+}
+
 /* A directory without a marker is new, or was left in the middle of being made. */
 static enum err_code database_open(struct store *store, const struct store_options *options,
                                    struct err *err)
