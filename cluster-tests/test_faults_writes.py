@@ -18,7 +18,7 @@ LONG = "STRAIT_LONG" in os.environ
 ROWS = 2700  # of 1 KiB: more than load_memory, so that runs are spilled
 SETTINGS = ['load_memory = "1MiB"', 'history_retention = "1s"']
 ALL, LOG, MANIFEST = "*/data/*", "*/data/db/*.log", "*/data/db/MANIFEST*"
-SPILLED, TAKEN_IN = "*/data/tmp/#*", "*/data/db/*.sst"
+SPILLED, TAKEN_IN = "*/data/tmp/#", "*/data/db/*.sst"
 MORE = 1 << 40
 
 

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -101,6 +102,9 @@ static bool file_refused(int file)
     int kept = errno;
     snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
     long len = syscall(SYS_readlink, name, path, sizeof(path) - 1);
+    struct stat stat;
+    if (fstat(file, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_nlink == 0)
+        len = snprintf(path, sizeof(path), "/data/tmp/#"); /* not every file system says where */
     errno = kept;
     if (len <= 0)
         return false;
