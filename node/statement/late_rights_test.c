@@ -29,33 +29,16 @@ static int group_teardown(void **state)
     return 0;
 }
 
-/* A fresh project of root's with table t of three rows and snapshot s of it. */
 static int setup(void **state)
 {
     (void)state;
-    trial_project(&trial);
-    trial_gives(&trial, "CREATE TABLE t (a BIGINT)", "");
-    trial_gives(&trial, "INSERT INTO t VALUES (1), (2), (3)", "");
-    trial_gives(&trial, "CREATE SNAPSHOT TABLE s CLONE t", "");
+    trial_project_of_rows(&trial);
     return 0;
 }
 
 static void as(const struct principal *principal)
 {
     trial.as = principal;
-}
-
-static void root(const char *text)
-{
-    as(NULL);
-    trial_gives(&trial, text, "");
-}
-
-static void allowed(const struct principal *principal, const char *text, const char *rows)
-{
-    as(principal);
-    trial_gives(&trial, text, rows);
-    as(NULL);
 }
 
 /* ---- what lasts, and who is gone meanwhile ---- */
@@ -161,17 +144,17 @@ static void nothing(void)
 
 static void update_revoke(void)
 {
-    root("REVOKE Update ON TABLE t FROM USER RAM$root:g");
+    trial_root(&trial, "REVOKE Update ON TABLE t FROM USER RAM$root:g");
 }
 
 static void create_revoke(void)
 {
-    root("REVOKE CreateTable ON PROJECT @ FROM USER RAM$root:g");
+    trial_root(&trial, "REVOKE CreateTable ON PROJECT @ FROM USER RAM$root:g");
 }
 
 static void drop_revoke(void)
 {
-    root("REVOKE Drop ON TABLE t FROM USER RAM$root:g");
+    trial_root(&trial, "REVOKE Drop ON TABLE t FROM USER RAM$root:g");
 }
 
 static void rows_of_hours_are_allowed_when_they_are_committed(void **state)
@@ -183,9 +166,9 @@ static void rows_of_hours_are_allowed_when_they_are_committed(void **state)
         .project = project_id_of(), .name = span_text("made"), .schema = &schema};
     struct err err;
     guest_make();
-    root("ADD USER RAM$root:g");
-    root("GRANT Update, Drop ON TABLE t TO USER RAM$root:g");
-    root("GRANT CreateTable ON PROJECT @ TO USER RAM$root:g");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "GRANT Update, Drop ON TABLE t TO USER RAM$root:g");
+    trial_root(&trial, "GRANT CreateTable ON PROJECT @ TO USER RAM$root:g");
     assert_int_equal(ingested(&guest, NULL, nothing, &err), ERR_OK);
     assert_int_equal(ingested(&guest, NULL, key_drop, &err), ERR_DENIED);
     assert_non_null(strstr(err.message, "the key that RAM$root:g began this with was dropped"));
@@ -206,7 +189,7 @@ static void rows_of_hours_are_allowed_when_they_are_committed(void **state)
 
 static void dropped_under_way(void)
 {
-    root("REMOVE USER RAM$root:g");
+    trial_root(&trial, "REMOVE USER RAM$root:g");
     guest_drop();
 }
 
@@ -220,8 +203,8 @@ static void nothing_is_made_by_who_was_dropped(void **state)
         .project = project_id_of(), .name = span_text("made"), .schema = &schema};
     struct err err;
     guest_make();
-    root("ADD USER RAM$root:g");
-    root("GRANT CreateTable ON PROJECT @ TO USER RAM$root:g");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "GRANT CreateTable ON PROJECT @ TO USER RAM$root:g");
     assert_int_equal(ingested(&guest, &create, dropped_under_way, &err), ERR_DENIED);
     trial_refuses(&trial, "SELECT * FROM made", ERR_TABLE_NOT_FOUND, "");
     /* the account itself, that the index of principals still has: it owns the project, and only its
@@ -247,8 +230,8 @@ static void a_name_that_was_somebody_elses_is_no_user(void **state)
 {
     (void)state;
     guest_make();
-    root("ADD USER RAM$root:g");
-    root("CREATE ROLE r");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "CREATE ROLE r");
     guest_drop();
     static const char *const texts[] = {"GRANT Select ON TABLE t TO USER RAM$root:g",
                                         "GRANT r TO USER RAM$root:g"};
@@ -258,9 +241,9 @@ static void a_name_that_was_somebody_elses_is_no_user(void **state)
         if (again == 0)
             guest_make();
     }
-    root("ADD USER RAM$root:g");
-    root(texts[0]);
-    allowed(&guest, "SELECT COUNT(*) FROM t", "3");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, texts[0]);
+    trial_allows(&trial, &guest, "SELECT COUNT(*) FROM t", "3");
     guest_drop();
 }
 
@@ -269,31 +252,31 @@ static void a_name_that_was_somebody_elses_is_no_user(void **state)
 static void a_result_ends_with_the_right_to_it(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
     static const char *const ends[] = {"REVOKE Select ON TABLE t FROM USER ALIYUN$other",
                                        "REMOVE USER ALIYUN$other"};
     for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
         as(&trial.other);
         struct trial_cursor *cursor = trial_open(&trial, "SELECT * FROM t");
-        root(ends[i]);
+        trial_root(&trial, ends[i]);
         trial_rest_refused(cursor, ERR_DENIED, "ALIYUN$other has no Select on");
         if (i == 0)
-            root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+            trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
     }
 }
 
 static void what_is_dropped_is_read_on_by_users_of_its_project(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
     as(&trial.other);
     struct trial_cursor *first = trial_open(&trial, "SELECT * FROM t ORDER BY a");
     struct trial_cursor *second = trial_open(&trial, "SELECT * FROM t ORDER BY a");
-    root("DROP TABLE t");
+    trial_root(&trial, "DROP TABLE t");
     trial_rest(first, "1;2;3");
-    root("REMOVE USER ALIYUN$other");
+    trial_root(&trial, "REMOVE USER ALIYUN$other");
     trial_rest_refused(second, ERR_DENIED, "ALIYUN$other is not a user of project");
 }
 
@@ -306,8 +289,8 @@ static void a_result_ends_with_its_principal(void **state)
     struct principal gone = {.account = trial.root.account, .number = 77, .user = true};
     snprintf(gone.name, sizeof(gone.name), "%s", name);
     principals_put(trial.principals, &spec);
-    root("ADD USER RAM$root:gone");
-    root("GRANT Select ON TABLE t TO USER RAM$root:gone");
+    trial_root(&trial, "ADD USER RAM$root:gone");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER RAM$root:gone");
     as(&gone);
     struct trial_cursor *cursor = trial_open(&trial, "SELECT * FROM t");
     principals_remove(trial.principals, span_text(name));
@@ -348,18 +331,18 @@ static void rows_that_are_written_end_with_the_rights(void **state)
         {"INSERT OVERWRITE TABLE w " ROWS, "REMOVE USER ALIYUN$other", "ALIYUN$other has no"},
     };
 #undef ROWS
-    root("ALTER TABLE t RENAME TO old");
-    root("CREATE TABLE t (a BIGINT)");
-    root("INSERT INTO t VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10)");
-    root("CREATE TABLE w (a BIGINT)");
-    root("ADD USER ALIYUN$other");
-    root("GRANT CreateTable ON PROJECT @ TO USER ALIYUN$other");
-    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
-    root("GRANT Update ON TABLE w TO USER ALIYUN$other");
+    trial_root(&trial, "ALTER TABLE t RENAME TO old");
+    trial_root(&trial, "CREATE TABLE t (a BIGINT)");
+    trial_root(&trial, "INSERT INTO t VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10)");
+    trial_root(&trial, "CREATE TABLE w (a BIGINT)");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT CreateTable ON PROJECT @ TO USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "GRANT Update ON TABLE w TO USER ALIYUN$other");
     guest_make();
-    root("ADD USER RAM$root:g");
-    root("GRANT Select ON TABLE t TO USER RAM$root:g");
-    root("GRANT Update ON TABLE w TO USER RAM$root:g");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER RAM$root:g");
+    trial_root(&trial, "GRANT Update ON TABLE w TO USER RAM$root:g");
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct statement_progress progress = {0};
         struct endless endless = {.text = rows[i].text,
@@ -373,7 +356,7 @@ static void rows_that_are_written_end_with_the_rights(void **state)
         if (rows[i].end == NULL)
             key_drop();
         else
-            root(rows[i].end);
+            trial_root(&trial, rows[i].end);
         pthread_join(thread, NULL);
         assert_int_equal(endless.code, ERR_DENIED);
         assert_non_null(strstr((const char *)endless.out.data, rows[i].words));
@@ -381,9 +364,9 @@ static void rows_that_are_written_end_with_the_rights(void **state)
         trial_gives(&trial, "SELECT COUNT(*) FROM w", "0"); /* nothing of it */
         trial_refuses(&trial, "DESC n", ERR_TABLE_NOT_FOUND, "n");
         if (i == 1)
-            root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+            trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
         if (i == 2)
-            root("GRANT Update ON TABLE w TO USER ALIYUN$other");
+            trial_root(&trial, "GRANT Update ON TABLE w TO USER ALIYUN$other");
     }
     guest_drop();
 }
@@ -412,7 +395,7 @@ static void root_in(const char *project, const char *text)
     memcpy(here, trial.project, sizeof(here));
     if (project != NULL)
         snprintf(trial.project, sizeof(trial.project), "%s", project);
-    root(text);
+    trial_root(&trial, text);
     memcpy(trial.project, here, sizeof(here));
 }
 
@@ -441,11 +424,11 @@ static enum err_code waited(const char *text, const char *project, const char *m
 static void guest_grants(void)
 {
     guest_put(2);
-    root("ADD USER RAM$root:g");
-    root("GRANT CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:g");
-    root("GRANT Select ON TABLE source TO USER RAM$root:g");
-    root("GRANT Alter, Update ON TABLE p TO USER RAM$root:g");
-    root("SET ProjectProtection=false");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "GRANT CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:g");
+    trial_root(&trial, "GRANT Select ON TABLE source TO USER RAM$root:g");
+    trial_root(&trial, "GRANT Alter, Update ON TABLE p TO USER RAM$root:g");
+    trial_root(&trial, "SET ProjectProtection=false");
 }
 
 #define REMOVED   "REMOVE USER RAM$root:g"
@@ -486,9 +469,9 @@ static void who_waits_for_a_turn_is_asked_again(void **state)
 {
     (void)state;
     guest_make();
-    root("CREATE TABLE source (a BIGINT) PARTITIONED BY (d DATE)");
-    root("CREATE TABLE p (a BIGINT) PARTITIONED BY (d DATE)");
-    root("INSERT INTO p VALUES (1, '2024-01-01')");
+    trial_root(&trial, "CREATE TABLE source (a BIGINT) PARTITIONED BY (d DATE)");
+    trial_root(&trial, "CREATE TABLE p (a BIGINT) PARTITIONED BY (d DATE)");
+    trial_root(&trial, "INSERT INTO p VALUES (1, '2024-01-01')");
     struct version_ref before = trial_version(&trial, "p");
     for (size_t i = 0; i < ARRAY_COUNT(waits); i++) {
         BYTES_CLEANUP struct bytes out = {0};
@@ -499,22 +482,22 @@ static void who_waits_for_a_turn_is_asked_again(void **state)
         struct version_ref after = trial_version(&trial, "p");
         assert_memory_equal(&before.version, &after.version, sizeof(before.version));
         if (waits[i].meanwhile == KEY || strcmp(waits[i].meanwhile, REMOVED) != 0)
-            root(REMOVED);
+            trial_root(&trial, REMOVED);
     }
     guest_grants(); /* the rights are enough, and the wait alone refuses nothing */
     for (size_t i = 0; i < ARRAY_COUNT(waits); i++) {
         BYTES_CLEANUP struct bytes out = {0};
         if (i > 0 && strcmp(waits[i].text, waits[i - 1].text) == 0)
             continue;
-        root("DROP TABLE p");
-        root("CREATE TABLE p (a BIGINT) PARTITIONED BY (d DATE)");
-        root("INSERT INTO p VALUES (1, '2024-01-01')");
-        root("GRANT Alter, Update ON TABLE p TO USER RAM$root:g");
+        trial_root(&trial, "DROP TABLE p");
+        trial_root(&trial, "CREATE TABLE p (a BIGINT) PARTITIONED BY (d DATE)");
+        trial_root(&trial, "INSERT INTO p VALUES (1, '2024-01-01')");
+        trial_root(&trial, "GRANT Alter, Update ON TABLE p TO USER RAM$root:g");
         if (waited(waits[i].text, NULL, "CREATE ROLE r", &out) != ERR_OK)
             fail_msg("%s: %s", waits[i].text, (const char *)out.data);
-        root("DROP ROLE r");
+        trial_root(&trial, "DROP ROLE r");
         if (strstr(waits[i].text, "RENAME TO q") != NULL)
-            root("ALTER TABLE q RENAME TO p");
+            trial_root(&trial, "ALTER TABLE q RENAME TO p");
     }
     guest_drop();
 }
@@ -527,15 +510,15 @@ static void a_source_that_was_protected_meanwhile_is_not_cloned(void **state)
     memcpy(there, trial.project, sizeof(there));
     snprintf(text, sizeof(text), "CLONE TABLE %s.source TO p IF EXISTS OVERWRITE", there);
     guest_make();
-    root("CREATE TABLE source (a BIGINT)");
-    root("INSERT INTO source VALUES (1)");
-    root("ADD USER RAM$root:g");
-    root("GRANT Select ON TABLE source TO USER RAM$root:g");
+    trial_root(&trial, "CREATE TABLE source (a BIGINT)");
+    trial_root(&trial, "INSERT INTO source VALUES (1)");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "GRANT Select ON TABLE source TO USER RAM$root:g");
     trial_project(&trial);
-    root("CREATE TABLE p (a BIGINT)");
-    root("ADD USER RAM$root:g");
-    root("GRANT CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:g");
-    root("GRANT Update ON TABLE p TO USER RAM$root:g");
+    trial_root(&trial, "CREATE TABLE p (a BIGINT)");
+    trial_root(&trial, "ADD USER RAM$root:g");
+    trial_root(&trial, "GRANT CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:g");
+    trial_root(&trial, "GRANT Update ON TABLE p TO USER RAM$root:g");
     assert_int_equal(waited(text, there, "SET ProjectProtection=true", &out), ERR_DENIED);
     assert_non_null(strstr((const char *)out.data, "is protected"));
     trial_gives(&trial, "SELECT COUNT(*) FROM p", "0");

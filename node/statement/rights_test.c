@@ -27,14 +27,10 @@ static int group_teardown(void **state)
     return 0;
 }
 
-/* A fresh project of root's with table t of three rows and snapshot s of it. */
 static int setup(void **state)
 {
     (void)state;
-    trial_project(&trial);
-    trial_gives(&trial, "CREATE TABLE t (a BIGINT)", "");
-    trial_gives(&trial, "INSERT INTO t VALUES (1), (2), (3)", "");
-    trial_gives(&trial, "CREATE SNAPSHOT TABLE s CLONE t", "");
+    trial_project_of_rows(&trial);
     return 0;
 }
 
@@ -43,43 +39,25 @@ static void as(const struct principal *principal)
     trial.as = principal;
 }
 
-static void root(const char *text)
-{
-    as(NULL);
-    trial_gives(&trial, text, "");
-}
-
-static void refused(const struct principal *principal, const char *text, const char *words)
-{
-    as(principal);
-    trial_refuses(&trial, text, ERR_DENIED, words);
-    as(NULL);
-}
-
-static void allowed(const struct principal *principal, const char *text, const char *rows)
-{
-    as(principal);
-    trial_gives(&trial, text, rows);
-    as(NULL);
-}
-
 /* ---- users ---- */
 
 static void users_come_and_go(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("ADD USER RAM$u"); /* of the caller's account */
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "ADD USER RAM$u"); /* of the caller's account */
     trial_refuses(&trial, "ADD USER aliyun$OTHER", ERR_EXISTS, "ALIYUN$other is a user");
     trial_refuses(&trial, "ADD USER ALIYUN$nobody", ERR_NOT_FOUND,
                   "no account or user ALIYUN$nobody");
     trial_refuses(&trial, "ADD USER ALIYUN$root", ERR_SEMANTIC, "cannot change its own rights");
     trial_begins(&trial, "LIST USERS", "ALIYUN$other,");
     trial_refuses(&trial, "REMOVE USER RAM$other:u", ERR_NOT_FOUND, "RAM$other:u is not a user");
-    root("REMOVE USER RAM$root:u");
+    trial_root(&trial, "REMOVE USER RAM$root:u");
     trial_refuses(&trial, "REMOVE USER RAM$root:u", ERR_NOT_FOUND, "is not a user");
-    refused(&trial.other, "LIST USERS", "neither the owner nor in the role admin of project @");
-    refused(&trial.other, "ADD USER RAM$other:u", "neither the owner nor in the role admin");
+    trial_denies(&trial, &trial.other, "LIST USERS",
+                 "neither the owner nor in the role admin of project @");
+    trial_denies(&trial, &trial.other, "ADD USER RAM$other:u",
+                 "neither the owner nor in the role admin");
 }
 
 static void a_new_user_may_do_nothing(void **state)
@@ -131,25 +109,25 @@ static void a_new_user_may_do_nothing(void **state)
     for (int added = 0; added < 2; added++) {
         for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
             for (size_t j = 0; j < ARRAY_COUNT(who); j++)
-                refused(who[j], rows[i].text, rows[i].missing);
+                trial_denies(&trial, who[j], rows[i].text, rows[i].missing);
         }
         if (added == 1)
             break;
         for (size_t j = 0; j < ARRAY_COUNT(who); j++) {
-            refused(who[j], "USE @", "is not a user of project @");
-            refused(who[j], "SHOW TABLES", "is not a user of project @");
-            refused(who[j], "SHOW SNAPSHOT TABLES", "is not a user of project @");
-            refused(who[j], "SHOW GRANTS", "is not a user of project @");
+            trial_denies(&trial, who[j], "USE @", "is not a user of project @");
+            trial_denies(&trial, who[j], "SHOW TABLES", "is not a user of project @");
+            trial_denies(&trial, who[j], "SHOW SNAPSHOT TABLES", "is not a user of project @");
+            trial_denies(&trial, who[j], "SHOW GRANTS", "is not a user of project @");
         }
-        root("ADD USER ALIYUN$other");
-        root("ADD USER RAM$root:u");
-        root("ADD USER RAM$other:u");
+        trial_root(&trial, "ADD USER ALIYUN$other");
+        trial_root(&trial, "ADD USER RAM$root:u");
+        trial_root(&trial, "ADD USER RAM$other:u");
     }
     for (size_t j = 0; j < ARRAY_COUNT(who); j++) {
-        allowed(who[j], "USE @", "");
-        allowed(who[j], "SHOW TABLES", "");
-        allowed(who[j], "SHOW SNAPSHOT TABLES", "");
-        allowed(who[j], "SHOW GRANTS", "");
+        trial_allows(&trial, who[j], "USE @", "");
+        trial_allows(&trial, who[j], "SHOW TABLES", "");
+        trial_allows(&trial, who[j], "SHOW SNAPSHOT TABLES", "");
+        trial_allows(&trial, who[j], "SHOW GRANTS", "");
     }
     trial_gives(&trial, "SELECT COUNT(*) FROM t", "3"); /* and nothing was done */
 }
@@ -212,11 +190,11 @@ static void what_is_not_there_is_refused_in_the_same_words(void **state)
                                              "DROP TABLE #.t",
                                              "GRANT List ON PROJECT # TO USER RAM$other:u",
                                              "SHOW ACL FOR # ON TYPE PROJECT"};
-    root("CREATE TABLE t2 (a BIGINT)");
-    root("CREATE TABLE zzt (a BIGINT)");
-    root("CREATE SNAPSHOT TABLE zzs CLONE zzt");
-    root("ADD USER ALIYUN$other");
-    root("GRANT Select ON TABLE t2 TO USER ALIYUN$other");
+    trial_root(&trial, "CREATE TABLE t2 (a BIGINT)");
+    trial_root(&trial, "CREATE TABLE zzt (a BIGINT)");
+    trial_root(&trial, "CREATE SNAPSHOT TABLE zzs CLONE zzt");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t2 TO USER ALIYUN$other");
     for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
         same_words(&trial.other, forms[i], "zzt", "qqq");
         same_words(&trial.other, forms[i], "ZZT", "qqq");
@@ -232,8 +210,8 @@ static void what_is_not_there_is_refused_in_the_same_words(void **state)
         same_words(&trial.user, in_project[i], upper, "nowhere");
     }
     /* who may list is told what is there and what not */
-    root("GRANT List ON PROJECT @ TO USER ALIYUN$other");
-    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
+    trial_root(&trial, "GRANT List ON PROJECT @ TO USER ALIYUN$other");
+    trial_denies(&trial, &trial.other, "SELECT * FROM t", "no Select on @.t");
     as(&trial.other);
     trial_refuses(&trial, "SELECT * FROM qqq", ERR_TABLE_NOT_FOUND, "\"qqq\"");
     as(NULL);
@@ -245,67 +223,71 @@ static void what_is_not_there_is_refused_in_the_same_words(void **state)
 static void a_grant_is_what_was_granted(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT select, describe ON TABLE T TO USER aliyun$other");
-    allowed(&trial.other, "SELECT * FROM t", "1;2;3");
-    allowed(&trial.other, "DESC t", "a,BIGINT,true,false,");
-    refused(&trial.other, "INSERT INTO t VALUES (4)", "no Update on @.t");
-    refused(&trial.other, "SELECT * FROM s", "no Select on @.s"); /* an object of its own */
-    root("GRANT All ON t TO ALIYUN$other"); /* TABLE and USER may be left out */
-    allowed(&trial.other, "INSERT INTO t VALUES (4)", "");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT select, describe ON TABLE T TO USER aliyun$other");
+    trial_allows(&trial, &trial.other, "SELECT * FROM t", "1;2;3");
+    trial_allows(&trial, &trial.other, "DESC t", "a,BIGINT,true,false,");
+    trial_denies(&trial, &trial.other, "INSERT INTO t VALUES (4)", "no Update on @.t");
+    trial_denies(&trial, &trial.other, "SELECT * FROM s",
+                 "no Select on @.s");                     /* an object of its own */
+    trial_root(&trial, "GRANT All ON t TO ALIYUN$other"); /* TABLE and USER may be left out */
+    trial_allows(&trial, &trial.other, "INSERT INTO t VALUES (4)", "");
     trial_refuses(&trial, "REVOKE Select, Drop, Select ON TABLE t FROM USER ALIYUN$other",
                   ERR_SEMANTIC, "Select is named twice");
-    root("REVOKE Update, Drop ON TABLE t FROM USER ALIYUN$other");
-    refused(&trial.other, "INSERT INTO t VALUES (4)", "no Update on @.t");
-    refused(&trial.other, "DROP TABLE t", "no Drop on @.t");
+    trial_root(&trial, "REVOKE Update, Drop ON TABLE t FROM USER ALIYUN$other");
+    trial_denies(&trial, &trial.other, "INSERT INTO t VALUES (4)", "no Update on @.t");
+    trial_denies(&trial, &trial.other, "DROP TABLE t", "no Drop on @.t");
     trial_refuses(&trial, "REVOKE Drop, Select ON TABLE t FROM USER ALIYUN$other", ERR_NOT_FOUND,
                   "Drop: not granted to ALIYUN$other on t; nothing was revoked");
-    allowed(&trial.other, "SELECT COUNT(*) FROM t", "4");
-    root("REMOVE USER ALIYUN$other");
-    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
-    root("ADD USER ALIYUN$other"); /* begins anew */
-    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
+    trial_allows(&trial, &trial.other, "SELECT COUNT(*) FROM t", "4");
+    trial_root(&trial, "REMOVE USER ALIYUN$other");
+    trial_denies(&trial, &trial.other, "SELECT * FROM t", "no Select on @.t");
+    trial_root(&trial, "ADD USER ALIYUN$other"); /* begins anew */
+    trial_denies(&trial, &trial.other, "SELECT * FROM t", "no Select on @.t");
 }
 
 static void a_grant_of_a_table_goes_with_it(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT All ON TABLE t TO USER ALIYUN$other");
-    root("GRANT All ON TABLE s TO USER ALIYUN$other");
-    root("DROP TABLE t");
-    root("CREATE TABLE t (a BIGINT)");
-    refused(&trial.other, "SELECT * FROM t", "no Select on @.t");
-    allowed(&trial.other, "SELECT COUNT(*) FROM s", "3");
-    root("CREATE OR REPLACE SNAPSHOT TABLE s CLONE t"); /* another object under its name */
-    refused(&trial.other, "SELECT * FROM s", "no Select on @.s");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT All ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "GRANT All ON TABLE s TO USER ALIYUN$other");
+    trial_root(&trial, "DROP TABLE t");
+    trial_root(&trial, "CREATE TABLE t (a BIGINT)");
+    trial_denies(&trial, &trial.other, "SELECT * FROM t", "no Select on @.t");
+    trial_allows(&trial, &trial.other, "SELECT COUNT(*) FROM s", "3");
+    trial_root(&trial,
+               "CREATE OR REPLACE SNAPSHOT TABLE s CLONE t"); /* another object under its name */
+    trial_denies(&trial, &trial.other, "SELECT * FROM s", "no Select on @.s");
     expiry_run(trial.expiry);
-    allowed(&trial.other, "SHOW GRANTS", "");
+    trial_allows(&trial, &trial.other, "SHOW GRANTS", "");
 }
 
 static void who_makes_something_may_everything_with_it(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT CreateTable ON PROJECT @ TO USER ALIYUN$other");
-    allowed(&trial.other, "CREATE TABLE mine (a BIGINT)", "");
-    allowed(&trial.other, "INSERT INTO mine VALUES (7)", "");
-    allowed(&trial.other, "SELECT * FROM mine", "7");
-    allowed(&trial.other, "CREATE SNAPSHOT TABLE mine_1 CLONE mine", "");
-    allowed(&trial.other, "CREATE OR REPLACE SNAPSHOT TABLE mine_1 CLONE mine", "");
-    refused(&trial.other, "CREATE SNAPSHOT TABLE t_1 CLONE t", "no Select on @.t");
-    refused(&trial.other, "CREATE TABLE t_2 CLONE s", "no Select on @.s");
-    refused(&trial.other, "CREATE OR REPLACE SNAPSHOT TABLE s CLONE mine", "no Drop on @.s");
-    refused(&trial.other, "GRANT Select ON TABLE mine TO USER RAM$other:u", "neither the owner");
-    root("REMOVE USER ALIYUN$other");
-    refused(&trial.other, "SELECT * FROM mine", "no Select on @.mine");
-    allowed(NULL, "SELECT * FROM mine", "7"); /* the project's owner */
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT CreateTable ON PROJECT @ TO USER ALIYUN$other");
+    trial_allows(&trial, &trial.other, "CREATE TABLE mine (a BIGINT)", "");
+    trial_allows(&trial, &trial.other, "INSERT INTO mine VALUES (7)", "");
+    trial_allows(&trial, &trial.other, "SELECT * FROM mine", "7");
+    trial_allows(&trial, &trial.other, "CREATE SNAPSHOT TABLE mine_1 CLONE mine", "");
+    trial_allows(&trial, &trial.other, "CREATE OR REPLACE SNAPSHOT TABLE mine_1 CLONE mine", "");
+    trial_denies(&trial, &trial.other, "CREATE SNAPSHOT TABLE t_1 CLONE t", "no Select on @.t");
+    trial_denies(&trial, &trial.other, "CREATE TABLE t_2 CLONE s", "no Select on @.s");
+    trial_denies(&trial, &trial.other, "CREATE OR REPLACE SNAPSHOT TABLE s CLONE mine",
+                 "no Drop on @.s");
+    trial_denies(&trial, &trial.other, "GRANT Select ON TABLE mine TO USER RAM$other:u",
+                 "neither the owner");
+    trial_root(&trial, "REMOVE USER ALIYUN$other");
+    trial_denies(&trial, &trial.other, "SELECT * FROM mine", "no Select on @.mine");
+    trial_allows(&trial, NULL, "SELECT * FROM mine", "7"); /* the project's owner */
 }
 
 static void grants_are_refused_that_make_no_sense(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
+    trial_root(&trial, "ADD USER ALIYUN$other");
     static const struct {
         const char *text;
         enum err_code code;
@@ -373,9 +355,9 @@ static void a_statement_that_comes_again_does_nothing_twice(void **state)
     (void)state;
     BYTES_CLEANUP struct bytes out = {0};
     const struct statement_id id = {{0xEE, (uint8_t)trial.projects}};
-    root("ADD USER ALIYUN$other");
+    trial_root(&trial, "ADD USER ALIYUN$other");
     const char *revoke = "REVOKE Select ON TABLE t FROM USER ALIYUN$other";
-    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
     assert_int_equal(trial_run_as(&trial, &trial.root, &id, revoke, &out), ERR_OK);
     assert_int_equal(trial_run_as(&trial, &trial.root, &id, revoke, &out), ERR_OK);
     trial_refuses(&trial, revoke, ERR_NOT_FOUND, "not granted");
@@ -384,8 +366,8 @@ static void a_statement_that_comes_again_does_nothing_twice(void **state)
 static void a_load_asks_again_when_it_commits(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT Update ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Update ON TABLE t TO USER ALIYUN$other");
     const struct operator_load_begin begin = {
         .project = span_text(trial.project), .table = span_text("t"), .mode = UPLOAD_OVERWRITE};
     const struct load_rows_options options = {.services = &trial.services,
@@ -397,11 +379,11 @@ static void a_load_asks_again_when_it_commits(void **state)
     struct outcome outcome;
     struct err err;
     assert_int_equal(load_rows_open(&options, &rows, &err), ERR_OK);
-    root("REVOKE Update ON TABLE t FROM USER ALIYUN$other");
+    trial_root(&trial, "REVOKE Update ON TABLE t FROM USER ALIYUN$other");
     assert_int_equal(load_rows_commit(rows, &commit, &outcome, &err), ERR_DENIED);
     load_rows_close(rows);
     trial_gives(&trial, "SELECT COUNT(*) FROM t", "3");
-    root("GRANT Update ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "GRANT Update ON TABLE t TO USER ALIYUN$other");
     assert_int_equal(load_rows_open(&options, &rows, &err), ERR_OK);
     assert_int_equal(load_rows_commit(rows, &commit, &outcome, &err), ERR_OK);
     load_rows_close(rows);
@@ -419,22 +401,23 @@ static void ram_users_clone_within_their_account_whatever_they_say(void **state)
     };
     char here[sizeof(trial.project)];
     trial_gives(&trial, "CREATE PROJECT theirs OWNER 'ALIYUN$other'", "");
-    root("ADD USER RAM$other:u");
-    root("ADD USER ALIYUN$other");
-    root("GRANT Select ON TABLE t TO USER RAM$other:u");
-    root("GRANT Select ON TABLE s TO USER RAM$other:u");
-    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
-    root("GRANT Select ON TABLE s TO USER ALIYUN$other");
+    trial_root(&trial, "ADD USER RAM$other:u");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER RAM$other:u");
+    trial_root(&trial, "GRANT Select ON TABLE s TO USER RAM$other:u");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE s TO USER ALIYUN$other");
     memcpy(here, trial.project, sizeof(here));
     snprintf(trial.project, sizeof(trial.project), "theirs");
-    allowed(&trial.other, "ADD USER RAM$other:u", "");
-    allowed(&trial.other, "GRANT CreateTable, CreateInstance ON PROJECT theirs TO USER RAM$other:u",
-            "");
+    trial_allows(&trial, &trial.other, "ADD USER RAM$other:u", "");
+    trial_allows(&trial, &trial.other,
+                 "GRANT CreateTable, CreateInstance ON PROJECT theirs TO USER RAM$other:u", "");
     memcpy(trial.project, here, sizeof(here));
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
-        refused(&trial.stranger, texts[i], "RAM$other:u is a RAM user: between projects of two");
+        trial_denies(&trial, &trial.stranger, texts[i],
+                     "RAM$other:u is a RAM user: between projects of two");
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
-        allowed(&trial.other, texts[i], "");
+        trial_allows(&trial, &trial.other, texts[i], "");
 }
 
 /* ---- roles ---- */
@@ -442,47 +425,49 @@ static void ram_users_clone_within_their_account_whatever_they_say(void **state)
 static void roles_give_what_they_were_granted(void **state)
 {
     (void)state;
-    root("CREATE ROLE dev privilegeproperties(\"type\"=\"resource\")");
+    trial_root(&trial, "CREATE ROLE dev privilegeproperties(\"type\"=\"resource\")");
     trial_refuses(&trial, "CREATE ROLE DEV", ERR_EXISTS, "role DEV exists already");
-    root("ADD USER ALIYUN$other");
-    root("GRANT Select ON TABLE t TO ROLE Dev");
-    refused(&trial.other, "SELECT * FROM t", "no Select");
-    root("GRANT dev TO USER ALIYUN$other");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO ROLE Dev");
+    trial_denies(&trial, &trial.other, "SELECT * FROM t", "no Select");
+    trial_root(&trial, "GRANT dev TO USER ALIYUN$other");
     trial_refuses(&trial, "GRANT dev TO ALIYUN$other", ERR_EXISTS, "has the role dev");
-    allowed(&trial.other, "SELECT COUNT(*) FROM t", "3");
+    trial_allows(&trial, &trial.other, "SELECT COUNT(*) FROM t", "3");
     trial_refuses(&trial, "DROP ROLE dev", ERR_SEMANTIC, "1 users have it; REVOKE it");
     trial_begins(&trial, "LIST ROLES", "admin,NULL,NULL;dev,");
     trial_gives(&trial, "DESC ROLE dev", "role/dev,projects/@/tables/t,Select,NULL");
-    root("REVOKE dev FROM ALIYUN$other");
-    refused(&trial.other, "SELECT * FROM t", "no Select");
-    root("DROP ROLE dev");
-    root("CREATE ROLE dev"); /* another one */
+    trial_root(&trial, "REVOKE dev FROM ALIYUN$other");
+    trial_denies(&trial, &trial.other, "SELECT * FROM t", "no Select");
+    trial_root(&trial, "DROP ROLE dev");
+    trial_root(&trial, "CREATE ROLE dev"); /* another one */
     trial_gives(&trial, "SHOW GRANTS FOR ROLE dev", "");
 }
 
 static void admin_manages_and_does_not_own(void **state)
 {
     (void)state;
-    root("ADD USER RAM$root:u");
-    root("ADD USER ALIYUN$other");
-    root("GRANT admin TO RAM$root:u");
-    allowed(&trial.user, "SELECT COUNT(*) FROM t", "3");
-    allowed(&trial.user, "CREATE ROLE dev", "");
-    allowed(&trial.user, "GRANT All ON PROJECT @ TO ROLE dev", "");
-    allowed(&trial.user, "SHOW GRANTS", "role/admin,projects/@/*,All,NULL");
-    refused(&trial.user, "SET ProjectProtection=true", "not the owner of project @");
-    refused(&trial.user, "ADD USER RAM$other:u",
-            "RAM$root:u is a RAM user and manages RAM users of its own account only");
-    refused(&trial.user, "GRANT admin TO ALIYUN$other", "RAM users of its own account only");
-    root("GRANT admin TO ALIYUN$other");
-    refused(&trial.other, "REMOVE USER RAM$root:u", "not the owner of project @");
-    refused(&trial.other, "REVOKE admin FROM RAM$root:u", "not the owner of project @");
-    allowed(&trial.other, "ADD USER RAM$other:u", "");
-    refused(&trial.other, "GRANT admin TO RAM$other:u", "not the owner of project @");
-    allowed(&trial.other, "GRANT Select ON TABLE t TO USER RAM$other:u", "");
-    allowed(&trial.stranger, "SELECT COUNT(*) FROM t", "3");
-    root("REVOKE admin FROM RAM$root:u");
-    refused(&trial.user, "SELECT COUNT(*) FROM t", "no Select on @.t");
+    trial_root(&trial, "ADD USER RAM$root:u");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT admin TO RAM$root:u");
+    trial_allows(&trial, &trial.user, "SELECT COUNT(*) FROM t", "3");
+    trial_allows(&trial, &trial.user, "CREATE ROLE dev", "");
+    trial_allows(&trial, &trial.user, "GRANT All ON PROJECT @ TO ROLE dev", "");
+    trial_allows(&trial, &trial.user, "SHOW GRANTS", "role/admin,projects/@/*,All,NULL");
+    trial_denies(&trial, &trial.user, "SET ProjectProtection=true", "not the owner of project @");
+    trial_denies(&trial, &trial.user, "ADD USER RAM$other:u",
+                 "RAM$root:u is a RAM user and manages RAM users of its own account only");
+    trial_denies(&trial, &trial.user, "GRANT admin TO ALIYUN$other",
+                 "RAM users of its own account only");
+    trial_root(&trial, "GRANT admin TO ALIYUN$other");
+    trial_denies(&trial, &trial.other, "REMOVE USER RAM$root:u", "not the owner of project @");
+    trial_denies(&trial, &trial.other, "REVOKE admin FROM RAM$root:u",
+                 "not the owner of project @");
+    trial_allows(&trial, &trial.other, "ADD USER RAM$other:u", "");
+    trial_denies(&trial, &trial.other, "GRANT admin TO RAM$other:u", "not the owner of project @");
+    trial_allows(&trial, &trial.other, "GRANT Select ON TABLE t TO USER RAM$other:u", "");
+    trial_allows(&trial, &trial.stranger, "SELECT COUNT(*) FROM t", "3");
+    trial_root(&trial, "REVOKE admin FROM RAM$root:u");
+    trial_denies(&trial, &trial.user, "SELECT COUNT(*) FROM t", "no Select on @.t");
 }
 
 /* ---- lists ---- */
@@ -501,23 +486,26 @@ static bool shows_project(const struct principal *principal)
 static void lists_show_what_may_be_seen(void **state)
 {
     (void)state;
-    root("CREATE TABLE other (a BIGINT)");
-    root("ADD USER ALIYUN$other");
-    allowed(&trial.other, "SHOW TABLES", "");
-    root("GRANT Update ON TABLE t TO USER ALIYUN$other"); /* may be seen, not described */
-    allowed(&trial.other, "SHOW TABLES", "t,TABLE,NULL,NULL,NULL,NULL,NULL");
-    root("GRANT Describe ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "CREATE TABLE other (a BIGINT)");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_allows(&trial, &trial.other, "SHOW TABLES", "");
+    trial_root(&trial,
+               "GRANT Update ON TABLE t TO USER ALIYUN$other"); /* may be seen, not described */
+    trial_allows(&trial, &trial.other, "SHOW TABLES", "t,TABLE,NULL,NULL,NULL,NULL,NULL");
+    trial_root(&trial, "GRANT Describe ON TABLE t TO USER ALIYUN$other");
     as(&trial.other);
     trial_begins(&trial, "SHOW TABLES", "t,TABLE,1,3,");
     as(NULL);
-    allowed(&trial.other, "SHOW SNAPSHOT TABLES", "");
-    root("GRANT List ON PROJECT @ TO USER ALIYUN$other");
-    allowed(&trial.other, "SHOW SNAPSHOT TABLES", "@,s,NULL,NULL,NULL,NULL,NULL,NULL,NULL");
-    allowed(&trial.other, "SHOW TABLES LIKE 'o%'", "other,TABLE,NULL,NULL,NULL,NULL,NULL");
+    trial_allows(&trial, &trial.other, "SHOW SNAPSHOT TABLES", "");
+    trial_root(&trial, "GRANT List ON PROJECT @ TO USER ALIYUN$other");
+    trial_allows(&trial, &trial.other, "SHOW SNAPSHOT TABLES",
+                 "@,s,NULL,NULL,NULL,NULL,NULL,NULL,NULL");
+    trial_allows(&trial, &trial.other, "SHOW TABLES LIKE 'o%'",
+                 "other,TABLE,NULL,NULL,NULL,NULL,NULL");
     assert_true(shows_project(&trial.other));
     assert_true(shows_project(&trial.root));
     assert_false(shows_project(&trial.user));
-    root("REMOVE USER ALIYUN$other");
+    trial_root(&trial, "REMOVE USER ALIYUN$other");
     assert_false(shows_project(&trial.other));
 }
 
@@ -537,12 +525,12 @@ static void shown(const char *text, const char *expected)
 static void rights_are_shown_as_documented(void **state)
 {
     (void)state;
-    root("CREATE ROLE dev");
-    root("ADD USER RAM$root:u");
-    root("GRANT dev TO RAM$root:u");
-    root("GRANT List, CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:u");
-    root("GRANT Select, Describe ON TABLE t TO USER RAM$root:u");
-    root("GRANT All ON TABLE s TO ROLE dev");
+    trial_root(&trial, "CREATE ROLE dev");
+    trial_root(&trial, "ADD USER RAM$root:u");
+    trial_root(&trial, "GRANT dev TO RAM$root:u");
+    trial_root(&trial, "GRANT List, CreateTable, CreateInstance ON PROJECT @ TO USER RAM$root:u");
+    trial_root(&trial, "GRANT Select, Describe ON TABLE t TO USER RAM$root:u");
+    trial_root(&trial, "GRANT All ON TABLE s TO ROLE dev");
     shown("SHOW GRANTS FOR RAM$root:u", "[roles]\n"
                                         "dev\n"
                                         "\n"
@@ -572,13 +560,15 @@ static void rights_are_shown_as_documented(void **state)
     trial_gives(&trial, "SHOW ACL FOR @ ON TYPE PROJECT",
                 "user/RAM$root:u,projects/@,List | CreateTable | CreateInstance,NULL;"
                 "role/project_owner,projects/@,All,NULL;role/admin,projects/@,All,NULL");
-    root("GRANT Select ON TABLE t TO USER RAM$root:u privilegeproperties(\"expires\"=\"30\")");
+    trial_root(
+        &trial,
+        "GRANT Select ON TABLE t TO USER RAM$root:u privilegeproperties(\"expires\"=\"30\")");
     struct bytes out = {0};
     assert_int_equal(trial_display(&trial, "SHOW GRANTS FOR RAM$u", &out), ERR_OK);
     assert_non_null(strstr((const char *)out.data, "tables/t: Select    Expires:20"));
     assert_non_null(strstr((const char *)out.data, "tables/t: Describe\n"));
     bytes_deinit(&out);
-    allowed(&trial.user, "SELECT COUNT(*) FROM t", "3");
+    trial_allows(&trial, &trial.user, "SELECT COUNT(*) FROM t", "3");
 }
 
 /* ---- protection ---- */
@@ -588,7 +578,7 @@ static void protected_data_goes_to_trusted_projects_only(void **state)
     (void)state;
     char from[16], text[128];
     snprintf(from, sizeof(from), "%s", trial.project);
-    root("SET projectprotection = TRUE");
+    trial_root(&trial, "SET projectprotection = TRUE");
     trial_project(&trial); /* the one to copy to; both are root's */
     char to[16];
     snprintf(to, sizeof(to), "%s", trial.project);
@@ -598,27 +588,27 @@ static void protected_data_goes_to_trusted_projects_only(void **state)
     snprintf(text, sizeof(text), "SELECT COUNT(*) FROM %s.t", from); /* to look is not to take */
     trial_gives(&trial, text, "3");
     snprintf(trial.project, sizeof(trial.project), "%s", from);
-    root("CREATE TABLE r CLONE s"); /* within */
+    trial_root(&trial, "CREATE TABLE r CLONE s"); /* within */
     snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT %s", to);
-    root(text);
-    root(text);
-    root("ADD TRUSTEDPROJECT 'ap-southeast-1.backup'");
-    root("ADD TRUSTEDPROJECT 'cn-hongkong.p1'"); /* this region by its name */
+    trial_root(&trial, text);
+    trial_root(&trial, text);
+    trial_root(&trial, "ADD TRUSTEDPROJECT 'ap-southeast-1.backup'");
+    trial_root(&trial, "ADD TRUSTEDPROJECT 'cn-hongkong.p1'"); /* this region by its name */
     snprintf(text, sizeof(text), "%s,cn-hongkong;backup,ap-southeast-1;p1,cn-hongkong", to);
     trial_gives(&trial, "LIST TRUSTEDPROJECTS", text);
     snprintf(trial.project, sizeof(trial.project), "%s", to);
     for (size_t i = 0; i < ARRAY_COUNT(forms); i++)
-        root(named(forms[i], from));
+        trial_root(&trial, named(forms[i], from));
     snprintf(trial.project, sizeof(trial.project), "%s", from);
     snprintf(text, sizeof(text), "REMOVE TRUSTEDPROJECT %s", to);
-    root(text);
+    trial_root(&trial, text);
     snprintf(trial.project, sizeof(trial.project), "%s", to);
     snprintf(text, sizeof(text), "CREATE TABLE r2 CLONE %s.s", from);
     trial_refuses(&trial, text, ERR_DENIED, "is protected");
     snprintf(trial.project, sizeof(trial.project), "%s", from);
-    root("SET ProjectProtection=false");
+    trial_root(&trial, "SET ProjectProtection=false");
     snprintf(trial.project, sizeof(trial.project), "%s", to);
-    root(text);
+    trial_root(&trial, text);
 }
 
 /* Names are taken in the same way whether a project has them or not, and trust no one who comes later:
@@ -628,16 +618,16 @@ static void trust_does_not_tell_what_there_is(void **state)
     (void)state;
     char from[16], to[16], text[128];
     snprintf(from, sizeof(from), "%s", trial.project);
-    root("SET ProjectProtection=true");
+    trial_root(&trial, "SET ProjectProtection=true");
     trial_project(&trial);
     snprintf(to, sizeof(to), "%s", trial.project);
     unsigned number = trial.projects;
     snprintf(trial.project, sizeof(trial.project), "%s", from);
     for (int i = 0; i < 2; i++) { /* twice: that it stands there tells no more */
         snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT %s", to);
-        root(text);
+        trial_root(&trial, text);
         snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT p%u", number + 1);
-        root(text);
+        trial_root(&trial, text);
     }
     snprintf(text, sizeof(text), "%s,cn-hongkong;p%u,cn-hongkong", to, number + 1);
     trial_gives(&trial, "LIST TRUSTEDPROJECTS", text);
@@ -648,10 +638,10 @@ static void trust_does_not_tell_what_there_is(void **state)
     trial_refuses(&trial, text, ERR_DENIED, "is protected");
     snprintf(trial.project, sizeof(trial.project), "%s", from);
     snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT p%u", number + 1);
-    root(text); /* and trusted by who says so again */
+    trial_root(&trial, text); /* and trusted by who says so again */
     snprintf(trial.project, sizeof(trial.project), "p%u", number + 1);
     snprintf(text, sizeof(text), "CREATE TABLE r CLONE %s.s", from);
-    root(text);
+    trial_root(&trial, text);
 }
 
 static void so_many_are_trusted_and_no_more(void **state)
@@ -661,7 +651,7 @@ static void so_many_are_trusted_and_no_more(void **state)
     for (int i = 0; i <= LIMIT_TRUSTED_PROJECTS; i++) {
         snprintf(text, sizeof(text), "ADD TRUSTEDPROJECT 'elsewhere.p%d'", i);
         if (i < LIMIT_TRUSTED_PROJECTS)
-            root(text);
+            trial_root(&trial, text);
         else
             trial_refuses(&trial, text, ERR_LIMIT, "trusts at most");
     }
@@ -672,12 +662,12 @@ static void so_many_are_trusted_and_no_more(void **state)
 static void rights_last(void **state)
 {
     (void)state;
-    root("ADD USER ALIYUN$other");
-    root("GRANT Select ON TABLE t TO USER ALIYUN$other");
-    root("SET ProjectProtection=true");
+    trial_root(&trial, "ADD USER ALIYUN$other");
+    trial_root(&trial, "GRANT Select ON TABLE t TO USER ALIYUN$other");
+    trial_root(&trial, "SET ProjectProtection=true");
     trial_restart(&trial);
-    allowed(&trial.other, "SELECT COUNT(*) FROM t", "3");
-    refused(&trial.other, "INSERT INTO t VALUES (1)", "no Update on @.t");
+    trial_allows(&trial, &trial.other, "SELECT COUNT(*) FROM t", "3");
+    trial_denies(&trial, &trial.other, "INSERT INTO t VALUES (1)", "no Update on @.t");
     trial_gives(&trial, "LIST TRUSTEDPROJECTS", "");
 }
 

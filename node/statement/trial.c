@@ -12,6 +12,7 @@
 #include "node/cleanup.h"
 #include "node/expiry.h"
 #include "node/sql/select.h"
+#include "store/roots.h"
 #include "store/table.h"
 
 static void store_start(struct trial *trial)
@@ -99,6 +100,30 @@ void trial_project(struct trial *trial)
     snprintf(trial->project, sizeof(trial->project), "p%u", ++trial->projects);
     trial->as = NULL;
     trial_gives(trial, "CREATE PROJECT @", "");
+}
+
+void trial_project_of_rows(struct trial *trial)
+{
+    trial_project(trial);
+    trial_root(trial, "CREATE TABLE t (a BIGINT)");
+    trial_root(trial, "INSERT INTO t VALUES (1), (2), (3)");
+    trial_root(trial, "CREATE SNAPSHOT TABLE s CLONE t");
+}
+
+static void fault_print(void *context, const struct digest *digest, const char *what)
+{
+    (void)context;
+    (void)digest;
+    fprintf(stderr, "fsck: %s\n", what);
+}
+
+void trial_is_whole(struct trial *trial)
+{
+    struct fsck_counts counts;
+    struct err err;
+    if (catalog_fsck(trial->store, FSCK_REHASH, fault_print, NULL, &counts, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(counts.faults, 0);
 }
 
 /* '@' becomes the project's name; the caller frees it. */
@@ -370,4 +395,26 @@ void trial_refuses(struct trial *trial, const char *text, enum err_code code, co
     if (found != code || strstr((const char *)out.data, expected) == NULL)
         fail_msg("%s: gave %s '%s', expected %s with '%s'", text, err_name(found),
                  (const char *)out.data, err_name(code), expected);
+}
+
+void trial_root(struct trial *trial, const char *text)
+{
+    trial->as = NULL;
+    trial_gives(trial, text, "");
+}
+
+void trial_allows(struct trial *trial, const struct principal *principal, const char *text,
+                  const char *rows)
+{
+    trial->as = principal;
+    trial_gives(trial, text, rows);
+    trial->as = NULL;
+}
+
+void trial_denies(struct trial *trial, const struct principal *principal, const char *text,
+                  const char *words)
+{
+    trial->as = principal;
+    trial_refuses(trial, text, ERR_DENIED, words);
+    trial->as = NULL;
 }

@@ -28,7 +28,11 @@ struct trial {
 void trial_start(struct trial *trial);
 /* A fresh project, chosen from now on. */
 void trial_project(struct trial *trial);
+/* The same with table t of one column a and three rows, and snapshot s of it. */
+void trial_project_of_rows(struct trial *trial);
 void trial_stop(struct trial *trial);
+/* fsck, with every byte read, finds nothing. */
+void trial_is_whole(struct trial *trial);
 /* Closes and opens the store: together, or with something between. */
 void trial_restart(struct trial *trial);
 void trial_close(struct trial *trial);
@@ -59,5 +63,11 @@ void trial_shows(struct trial *trial, const char *text, struct bytes *ret_displa
 void trial_gives(struct trial *trial, const char *text, const char *rows);
 void trial_begins(struct trial *trial, const char *text, const char *start);
 void trial_refuses(struct trial *trial, const char *text, enum err_code code, const char *words);
+/* The same as somebody; afterwards it is root's turn again. */
+void trial_root(struct trial *trial, const char *text);
+void trial_allows(struct trial *trial, const struct principal *principal, const char *text,
+                  const char *rows);
+void trial_denies(struct trial *trial, const struct principal *principal, const char *text,
+                  const char *words);
 
 #endif
