@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/db_log.h"
 #include "store/db_tables.h"
 #include "store/refusal.h"
 

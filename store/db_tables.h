@@ -44,9 +44,6 @@ void db_table_name(const struct db_table *table, char ret_name[DB_TABLE_NAME_BYT
 /* The file that says which tables there are, as CURRENT names it; false: it names none that is there.
  * *ret_whole: every record in it is; what ends in a piece may lack the newest tables. */
 bool db_manifest_find(const char *path, struct bytes *ret_manifest_path, bool *ret_whole);
-/* Whether a log or manifest has a record that is not as its checksum says, and where. A piece of one at
- * the end does not count, nor does a file that is gone. Reads 32 KiB at a time. */
-bool db_log_stops(const char *path, uint64_t *ret_at);
 /* A whole manifest without this table; durable. Its file is the library's to delete. */
 enum err_code db_tables_remove(const char *path, const struct db_table *table,
                                struct err *err) MUST_USE;

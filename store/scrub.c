@@ -65,7 +65,7 @@ static void scrub_tell(struct scrub *scrub, const char *where, const char *what)
 static void scrub_fault(struct scrub *scrub, const char *what)
 {
     char words[ERR_MESSAGE_BYTES + 64];
-    bool said = strstr(what, "restore ") != NULL;
+    bool said = strstr(what, "restore ") != NULL; /* some have more that helps, and say so */
     snprintf(words, sizeof(words), "%s%s", what, said ? "" : "; restore data_dir from a copy");
     scrub_tell(scrub, family_name(scrub->family), words);
 }
