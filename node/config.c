@@ -184,6 +184,19 @@ static int parse_workers(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *re
     return -1;
 }
 
+static int parse_tasks(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    char *end;
+    long tasks = strtol(value, &end, 10);
+    *(long *)result = tasks;
+    if (end != value && *end == '\0' && tasks >= 1 && tasks <= LIMIT_LISTED_TASKS)
+        return 0;
+    cfg_error(cfg, "%s '%s': write 1 to %d", opt->name, value, LIMIT_LISTED_TASKS);
+    return -1;
+}
+
 static int parse_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     if (!setting_is_first(cfg, opt))
@@ -267,6 +280,7 @@ static cfg_t *parser_new(void)
         CFG_INT_CB("select_rows", 0, CFGF_NONE, parse_count),
         CFG_STR_CB("select_result", NULL, CFGF_NODEFAULT, parse_size),
         CFG_INT_CB("clean_up_interval", CLEAN_UP_INTERVAL_S_DEFAULT, CFGF_NONE, parse_interval),
+        CFG_INT_CB("tasks_per_project", TASKS_PER_PROJECT, CFGF_NONE, parse_tasks),
         CFG_INT_CB("workers", 0, CFGF_NONE, parse_workers),
         CFG_STR_CB("log_format", NULL, CFGF_NODEFAULT, parse_log_format),
         CFG_SEC("peer", peer_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -477,6 +491,7 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
         .select_result_bytes = size_of(cfg, "select_result", 0),
         .select_rows = (uint64_t)cfg_getint(cfg, "select_rows"),
         .clean_up_interval_ms = (uint32_t)cfg_getint(cfg, "clean_up_interval") * 1000,
+        .tasks_per_project = (size_t)cfg_getint(cfg, "tasks_per_project"),
         .log_format = log_format_of(cfg),
     };
     peers_copy(cfg, &config);

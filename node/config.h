@@ -46,6 +46,7 @@ struct config {
     uint64_t select_rows;
     uint64_t select_result_bytes; /* 0: no limit */
     size_t workers;               /* never 0 after reading */
+    size_t tasks_per_project;
     enum log_format log_format;
     struct config_peer *peers;
     size_t peer_count;

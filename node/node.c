@@ -321,6 +321,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .identity = node->identity,
         .region = node->config.region,
         .clock_doubted = !expiry_clock_believed(node->expiry),
+        .per_project = node->config.tasks_per_project,
     };
     const struct source_options source = {
         .store = node->store,

@@ -47,6 +47,7 @@
 
 #define CRASH_TASK_POINTS(X)                                                                       \
     X(CRASH_TASK_RECORDED, "task.recorded")     /* durable, the statement is not answered */       \
+    X(CRASH_TASK_JOINED, "task.joined")         /* a second start of it is durable */              \
     X(CRASH_TASK_BEGUN, "task.begun")           /* when it began is durable */                     \
     X(CRASH_LEASE_GRANTED, "lease.granted")     /* source: durable, describe is not answered */    \
     X(CRASH_TASK_DESCRIBED, "task.described")   /* the answer is checked, its version staged */    \

@@ -74,6 +74,8 @@ struct pull {
     atomic_size_t refs;   /* the list's, and of each call that looks at it */
     atomic_bool recorded; /* durable: it may begin */
     atomic_bool ended;    /* DONE, FAILED, CANCELLED, or could not be recorded: counts no more */
+    bool placed;          /* the list's, under its lock: it has one of its project's places */
+    atomic_size_t in_line; /* 1 is the next; 0: it has a place, or has ended */
     /* constant */
     const struct tasks_options *options;
     struct bytes record_bytes;

@@ -13,6 +13,9 @@ uint64_t statement_last;
 const char *source_region = "ap-southeast-1";
 const char *destination_project = "demo";
 const char *statement_text = "XCOPY ...";
+bool queues;
+uint64_t expires_ms;
+size_t tasks_per_project;
 
 struct change_note note(void)
 {
@@ -171,7 +174,8 @@ static void region_start(struct region *region)
                                         .peers = region->peers,
                                         .principals = region->principals,
                                         .identity = region->identity,
-                                        .region = region->name};
+                                        .region = region->name,
+                                        .per_project = tasks_per_project};
     struct source *opened;
     ok(source_open(&source, &opened, &err));
     region->source = opened;
@@ -445,7 +449,9 @@ enum err_code xcopy_start(const char *source, const char *destination, struct ta
                                 .source_project = span_text("demo"),
                                 .source_snapshot = span_text(source),
                                 .destination_project = span_text(destination_project),
-                                .destination_snapshot = span_text(destination)};
+                                .destination_snapshot = span_text(destination),
+                                .queues = queues,
+                                .expires_ms = expires_ms};
     store_u64(order.statement_id.b, ++statement_last);
     return tasks_start(here.tasks, &order, ret_id, &err);
 }

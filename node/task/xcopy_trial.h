@@ -46,6 +46,9 @@ extern struct err err;
 extern uint64_t statement_last;
 /* Of the next xcopy_start. */
 extern const char *source_region, *destination_project, *statement_text;
+extern bool queues;
+extern uint64_t expires_ms;
+extern size_t tasks_per_project;       /* here, from the next start on; 0: the default */
 extern _Atomic(struct request *) held; /* by there, while holds_files; NULL: none */
 
 #define ok(call)                                                                                   \
