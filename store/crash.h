@@ -54,6 +54,7 @@
     X(CRASH_LEASE_SERVED, "lease.served")       /* source: a reply of files is built, not sent */  \
     X(CRASH_TASK_CHECKPOINT, "task.checkpoint") /* after a commit, its counters are durable */     \
     X(CRASH_TASK_PUBLISHED, "task.published")   /* the snapshot is visible */                      \
+    X(CRASH_LEASE_SETTLED, "lease.settled")     /* source: counts are durable, not answered */     \
     X(CRASH_LEASE_RECEIPT, "lease.receipt")     /* source: durable, not answered */                \
     X(CRASH_LEASE_ENDED, "lease.ended")         /* source: its record is gone */                   \
     X(CRASH_TASK_FINISHED, "task.finished")     /* its last record is durable */

@@ -284,6 +284,7 @@ static enum err_code record_load(struct tasks *tasks, const struct task_id *id, 
     atomic_store(&pull->recorded, true);
     pull_list_add(&tasks->list, pull);
     TRY(counters_go_on(tasks, pull, err));
+    TRY(settle_load(pull, err));
     uint8_t key[XCOPY_KEY_BYTES];
     BYTES_CLEANUP struct bytes ignored = {0};
     return catalog_find(tasks->options.store, NULL, FAMILY_TASKS, xcopy_key('c', id, key), &ignored,
@@ -670,6 +671,16 @@ static struct span statement_shown(struct span statement, struct arena *arena)
     return span_of(shown, len + sizeof(more) - 1);
 }
 
+static bool place_copy(const struct token_place *place, struct arena *arena,
+                       struct token_place *ret_place)
+{
+    *ret_place = (struct token_place){.region = arena_copy(arena, place->region),
+                                      .project = arena_copy(arena, place->project),
+                                      .snapshot = arena_copy(arena, place->snapshot)};
+    return ret_place->region.data != NULL && ret_place->project.data != NULL &&
+           ret_place->snapshot.data != NULL;
+}
+
 static enum err_code status_get(struct pull *pull, struct arena *arena,
                                 struct task_status *ret_status, struct err *err)
 {
@@ -689,7 +700,10 @@ static enum err_code status_get(struct pull *pull, struct arena *arena,
                  in_line);
     status.principal = arena_copy(arena, pull->record.principal);
     status.statement = statement_shown(pull->record.statement, arena);
-    if (status.principal.data == NULL || status.statement.data == NULL)
+    bool copied = status.principal.data != NULL && status.statement.data != NULL &&
+                  place_copy(&pull->token.source, arena, &status.source) &&
+                  place_copy(&pull->token.destination, arena, &status.destination);
+    if (!copied)
         return err_set(err, ERR_LIMIT, "too many tasks to list");
     *ret_status = status;
     return ERR_OK;

@@ -86,8 +86,11 @@ struct task_status {
     uint64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
     uint64_t elapsed_ms;                       /* from start to end or now */
     struct account_id account;
-    struct err error;                 /* FAILED */
-    struct span principal, statement; /* in the arena; at most TASK_STATEMENT_SHOWN_BYTES */
+    struct err error;     /* FAILED */
+    struct err trouble;   /* the latest that was tried again, since the node started */
+    uint64_t tries_again; /* because of such */
+    struct token_place source, destination; /* in the arena, as what follows */
+    struct span principal, statement;       /* at most TASK_STATEMENT_SHOWN_BYTES */
 };
 
 /* ERR_NOT_FOUND. Never blocks for long: for polling. */

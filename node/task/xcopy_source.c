@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "node/task/meters.h"
 #include "node/task/repair_grant.h"
 #include "node/task/xcopy_audit.h"
 #include "node/log.h"
@@ -22,6 +23,7 @@ struct source {
     struct loop_timer timer;
     uint64_t serving_last;
     struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
+    struct meters *meters;
     atomic_size_t alive;
     _Atomic uint64_t file_bytes; /* of replies */
 };
@@ -41,6 +43,7 @@ struct serving {
     struct peer_item *items;
     size_t item_count;
     struct peer_describe describe;
+    struct peer_settle settle;
     struct bytes subject; /* describe: built here; else a copy of the lease's */
     struct bytes version; /* describe: the record's bytes */
     struct digest arguments;
@@ -151,6 +154,7 @@ static void drop_on_worker(void *argument)
     uint8_t key[LEASE_KEY_BYTES];
     catalog_delete(&change, FAMILY_LEASES, lease_key(&drop->id, key));
     root_delete(&change, lease_root(&drop->id));
+    meters_put(drop->source->meters, &drop->id, TASK_FAILED, &change);
     if (catalog_commit(drop->source->options.store, &change, CATALOG_USE_RESERVE, &drop->err) ==
         ERR_OK)
         drop->err = (struct err){0};
@@ -404,6 +408,28 @@ static enum err_code subject_rights(struct serving *serving, const struct lease_
     return ERR_OK;
 }
 
+/* What is carried under a token that grants files is counted. */
+static enum err_code meter_begin(struct serving *serving, const struct snapshot_record *snapshot,
+                                 struct span token_bytes, struct err *err)
+{
+    struct source *source = serving->source;
+    struct token token;
+    if (token_bytes.len == 0)
+        return ERR_OK;
+    TRY(token_decode(token_bytes, &token, err));
+    if ((token.rights & TOKEN_FILES) == 0)
+        return ERR_OK;
+    const struct meter_record record = {.role = METER_OUT,
+                                        .lease = serving->lease,
+                                        .day = meter_day(xcopy_now_ms()),
+                                        .state = TASK_RUNNING,
+                                        .project = snapshot->project,
+                                        .project_name = token.source.project,
+                                        .region =
+                                            span_text(request_session(serving->request)->name)};
+    return meters_begin(source->meters, source->options.store, &record, err);
+}
+
 static enum err_code grant(struct serving *serving, struct err *err)
 {
     struct store *store = serving->source->options.store;
@@ -423,6 +449,8 @@ static enum err_code grant(struct serving *serving, struct err *err)
         TRY(token_unused(serving, &serving->token, &change, err));
     grant_entry(serving, &subject, &snapshot, &change);
     lease_record_put(&change, serving);
+    TRY(meter_begin(serving, &snapshot, subject.token, err));
+    meters_put(serving->source->meters, &serving->lease, TASK_RUNNING, &change);
     root_put(&change, lease_root(&serving->lease), roots, ARRAY_COUNT(roots));
     TRY(catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err));
     CRASH_POINT(CRASH_LEASE_GRANTED);
@@ -459,6 +487,17 @@ static enum err_code describe_reply(struct serving *serving, struct bytes *body,
     return ERR_OK;
 }
 
+/* Counts a reply that is about to go out. */
+static void serving_meter(struct serving *serving, size_t header_bytes, size_t body_bytes)
+{
+    struct meter_counts served = {
+        .wire_bytes = request_wire_bytes(serving->request, header_bytes, body_bytes),
+        .page_bytes = serving->method == PEER_GET_PAGES ? body_bytes : 0,
+        .file_bytes = serving->method == PEER_GET_FILES ? body_bytes : 0,
+    };
+    meters_add(serving->source->meters, &serving->lease, &served);
+}
+
 static void describe_reply_on_worker(void *argument)
 {
     struct serving *serving = argument;
@@ -467,6 +506,7 @@ static void describe_reply_on_worker(void *argument)
         serving_reply_error(serving, &serving->err);
         return;
     }
+    serving_meter(serving, 0, body.len);
     request_reply_bytes(serving->request, span_of(NULL, 0), &body);
     serving_free(serving);
 }
@@ -505,8 +545,22 @@ static enum err_code receipt_take(struct serving *serving, const struct lease_su
                                       .attribute_root = subject->version.attribute_root};
     repair_grant_put(&change, REPAIR_TOOK, &receipt.signer, &receipt.version, &kept);
     receipt_entry(serving, subject, &receipt, &change);
+    meters_put(serving->source->meters, &serving->lease, TASK_DONE, &change);
     TRY(catalog_commit(serving->source->options.store, &change, CATALOG_USE_RESERVE, err));
     CRASH_POINT(CRASH_LEASE_RECEIPT);
+    return ERR_OK;
+}
+
+/* Both ends count; the larger of each count is what was carried. */
+static enum err_code settle_answer(struct serving *serving, struct bytes *header, struct err *err)
+{
+    struct source *source = serving->source;
+    if (!meters_settle(source->meters, &serving->settle, header))
+        return err_set(err, ERR_PARAMETER, "nothing is counted under this lease");
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    meters_put(source->meters, &serving->lease, TASK_RUNNING, &change);
+    TRY(catalog_commit(source->options.store, &change, CATALOG_USE_RESERVE, err));
+    CRASH_POINT(CRASH_LEASE_SETTLED);
     return ERR_OK;
 }
 
@@ -519,6 +573,8 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
         return err_set(err, ERR_PARAMETER, "a repair has no receipt");
     if (serving->method == PEER_RECEIPT)
         return receipt_take(serving, &subject, err);
+    if (serving->method == PEER_SETTLE)
+        return settle_answer(serving, header, err);
     size_t reply_max = request_reply_body_max(serving->request);
     const struct serve what = {.store = serving->source->options.store,
                                .subject = &subject,
@@ -541,6 +597,12 @@ static enum err_code serve_rights(struct serving *serving, struct err *err)
     return subject_rights(serving, &subject, NULL, err);
 }
 
+/* What was received is told and counted also by who may have no more. */
+static bool serving_serves(const struct serving *serving)
+{
+    return serving->method == PEER_GET_PAGES || serving->method == PEER_GET_FILES;
+}
+
 static void serve_on_worker(void *argument)
 {
     struct serving *serving = argument;
@@ -549,7 +611,7 @@ static void serve_on_worker(void *argument)
     if (!request_alive(serving->request) || request_deadline_left_ms(serving->request) == 0) {
         err_set(&serving->err, ERR_TIMEOUT, "too late");
         serving_reply_error(serving, &serving->err);
-    } else if (serving->method != PEER_RECEIPT && serve_rights(serving, &serving->err) != ERR_OK) {
+    } else if (serving_serves(serving) && serve_rights(serving, &serving->err) != ERR_OK) {
         lease_refused(serving);
         serving_on_loop(serving, on_rights_gone);
     } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
@@ -559,6 +621,8 @@ static void serve_on_worker(void *argument)
             atomic_fetch_add_explicit(&serving->source->file_bytes, body.len, memory_order_relaxed);
             CRASH_POINT(CRASH_LEASE_SERVED);
         }
+        if (serving_serves(serving))
+            serving_meter(serving, header.len, body.len);
         request_reply_bytes(serving->request, bytes_span(&header), &body);
         serving_free(serving);
     }
@@ -619,6 +683,8 @@ static void action_reply(struct serving *serving, const struct lease_action *act
         serving_on_worker(serving, describe_reply_on_worker);
     } else {
         struct bytes none = {0};
+        if (serving->method == PEER_RENEW)
+            serving_meter(serving, 0, 0);
         request_reply_bytes(serving->request, span_of(NULL, 0), &none);
         serving_free(serving);
     }
@@ -729,6 +795,8 @@ static void on_rights_gone(void *argument)
 static void on_dropped(void *argument)
 {
     struct drop *drop = argument;
+    if (drop->err.code == ERR_OK)
+        meters_end(drop->source->meters, &drop->id);
     struct lease_event event = {.kind = LEASE_ON_DROPPED, .id = drop->id, .verdict = &drop->err};
     source_step(drop->source, &event);
     mem_free(drop);
@@ -763,6 +831,12 @@ static void on_leased(void *argument)
 
 static enum err_code leased_decode(struct serving *serving, struct err *err)
 {
+    if (serving->method == PEER_SETTLE) {
+        TRY(peer_settle_decode(request_header(serving->request), &serving->arena, &serving->settle,
+                               err));
+        serving->lease = serving->settle.lease;
+        return ERR_OK;
+    }
     TRY(peer_lease_decode(request_header(serving->request), &serving->arena, &serving->header,
                           err));
     serving->lease = serving->header.lease;
@@ -784,7 +858,8 @@ void source_on_request(void *context, struct request *request)
         serving_on_worker(serving, describe_on_worker);
         return;
     }
-    bool known = serving->method >= PEER_GET_PAGES && serving->method <= PEER_RECEIPT;
+    bool known = (serving->method >= PEER_GET_PAGES && serving->method <= PEER_RECEIPT) ||
+                 serving->method == PEER_SETTLE;
     if (!known)
         err_set(&serving->err, ERR_VERSION, "%s is not known to this node",
                 peer_method_name(serving->method));
@@ -825,6 +900,9 @@ static enum err_code leases_read(struct source *source, struct bytes *all, struc
         bytes_append_u32(all, (uint32_t)value.len);
         bytes_append(all, key.data + 1, DIGEST_BYTES);
         bytes_append_span(all, value);
+        struct lease_id lease;
+        memcpy(lease.digest.b, key.data + 1, DIGEST_BYTES);
+        TRY(meters_load(source->meters, source->options.store, &lease, err));
     }
 }
 
@@ -891,6 +969,7 @@ enum err_code source_open(const struct source_options *options, struct source **
                                            .region = options->region};
     source->timer.run = on_timer;
     source->timer.argument = source;
+    source->meters = meters_new();
     lease_table_init(&source->table, LEASE_MS);
     struct loading loading = {.source = source};
     enum err_code code = leases_read(source, &loading.all, err);
@@ -909,6 +988,7 @@ void source_free(struct source *source)
 {
     if (source == NULL)
         return;
+    meters_free(source->meters);
     lease_table_deinit(&source->table);
     lease_actions_deinit(&source->actions);
     mem_free(source);
