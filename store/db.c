@@ -339,11 +339,9 @@ static rocksdb_t *rocks_open_as(struct db *db, enum open_mode mode,
 
 static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *err)
 {
-    char refused[DB_TABLE_TEXT_BYTES];
     if (mode != OPEN_READ_ONLY)
         db_tables_clear(db->path);
-    if (db_tables_check(db->path, refused) != ERR_OK)
-        return refusal_set(db->path, refused, err);
+    TRY(refusal_before(db->path, err));
     rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
     struct taken_mend mend = {.db_path = db->path};
     char *text = NULL;
