@@ -916,8 +916,8 @@ void db_sst_close(struct db_sst *sst)
     mem_free(sst);
 }
 
-static enum err_code files_ingest(struct db *db, enum family family, const char *const *paths,
-                                  size_t path_count, struct err *err)
+enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
+                        size_t path_count, struct err *err)
 {
     TRY(db_enter_write(db, err));
     char *text = NULL;
@@ -931,16 +931,6 @@ static enum err_code files_ingest(struct db *db, enum family family, const char 
         taken_release(db->path, paths, path_count);
     db_leave(db);
     return code;
-}
-
-/* Files that were taken in although it says otherwise are refused the second time. */
-enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
-                        size_t path_count, struct err *err)
-{
-    enum err_code code = files_ingest(db, family, paths, path_count, err);
-    if (code == ERR_OK || !db_latched(db) || db_recover(db, NULL) != ERR_OK)
-        return code;
-    return files_ingest(db, family, paths, path_count, err);
 }
 
 enum err_code db_drop_files(struct db *db, enum family family, struct span from, struct span to,

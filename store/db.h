@@ -138,7 +138,8 @@ enum err_code db_sst_put(struct db_sst *sst, struct span key, struct span value,
 enum err_code db_sst_finish(struct db_sst *sst, uint64_t *ret_file_bytes, struct err *err);
 void db_sst_close(struct db_sst *sst); /* NULL is fine */
 
-/* Moves finished files of one family into the database in one step; their key ranges are new. */
+/* Moves finished files of one family into the database in one step; their key ranges are new. After a
+ * failure, and db_recover, they may be there all the same: as db_pack_files_each says. */
 enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
                         size_t path_count, struct err *err);
 /* Drops the files that lie within [from, to] whole. Open iterators keep what they read. */
