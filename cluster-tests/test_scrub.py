@@ -261,6 +261,19 @@ def test_a_database_that_does_not_open_is_mended_as_it_says(copied, families):
     assert "the database opens" in mended_again(destination)
 
 
+def test_a_node_that_was_stopped_rests_on_no_log(copied):
+    """What is flipped while it is down has a second copy, or is told; the log has none."""
+    source, _, answer = copied
+    logs = (source.home / "data" / "db").glob
+    source.sql("CREATE TABLE u (id BIGINT); INSERT INTO u VALUES (1);")
+    assert any(log.stat().st_size for log in logs("*.log"))
+    source.cluster.dev("stop-one", source.name)
+    assert not any(log.stat().st_size for log in logs("*.log"))
+    source.cluster.start(source.name)
+    assert source.one("SELECT COUNT(*) AS n FROM u;")["n"] == 1
+    assert source.one(ANSWER.format("s")) == answer
+
+
 def mended_again(region):
     region.cluster.dev("stop-one", region.name)
     try:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/limits.h"
+#include "store/crash.h"
 #include "store/db_tables.h"
 #include "store/family.h"
 #include "store/refusal.h"
@@ -492,13 +493,11 @@ static enum err_code recover_probe(struct db *db, struct err *err)
     return kept ? ERR_OK : space_failed(db->path, "opening the database again", number, err);
 }
 
-/* Opening replays the log into files: a database that can still be read stays as it is until there
- * is room for that. */
-static enum err_code recover_space_check(struct db *db, struct err *err)
+uint64_t db_flush_bytes(struct db *db)
 {
     uint64_t bytes = DB_RECOVER_BYTES;
     if (!gate_enter(db))
-        return ERR_OK; /* closed already: nothing to lose */
+        return 0;
     for (enum family family = FAMILY_SMALL; family < FAMILY_COUNT; family++) {
         uint64_t buffered = 0;
         if (rocksdb_property_int_cf(db->rocks, db->handles[family],
@@ -506,6 +505,16 @@ static enum err_code recover_space_check(struct db *db, struct err *err)
             bytes += buffered;
     }
     db_leave(db);
+    return bytes;
+}
+
+/* Opening replays the log into files: a database that can still be read stays as it is until there
+ * is room for that. */
+static enum err_code recover_space_check(struct db *db, struct err *err)
+{
+    uint64_t bytes = db_flush_bytes(db);
+    if (bytes == 0)
+        return ERR_OK; /* closed already: nothing to lose */
     const struct space space = {.path = db->path};
     TRY(space_check(&space, bytes, err));
     return recover_probe(db, err);
@@ -797,8 +806,10 @@ enum err_code db_flush(struct db *db, struct err *err)
     TRY(db_enter_write(db, err));
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
     char *text = NULL;
-    for (enum family family = 0; family < FAMILY_COUNT && text == NULL; family++)
+    for (enum family family = 0; family < FAMILY_COUNT && text == NULL; family++) {
         rocksdb_flush_cf(db->rocks, options, db->handles[family], &text);
+        CRASH_POINT(CRASH_DB_FLUSHED);
+    }
     rocksdb_flushoptions_destroy(options);
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "flushing");
     db_leave(db);

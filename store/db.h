@@ -110,8 +110,11 @@ void db_batch_delete(struct db_batch *batch, enum family family, struct span key
 enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err);
 /* Everything written so far is durable on return. */
 enum err_code db_sync(struct db *db, struct err *err);
-/* What stands in the logs is in tables on return, and new logs are begun. */
+/* What stands in the logs is in tables on return, and new logs are begun; after a failure the logs
+ * stand as they stood. */
 enum err_code db_flush(struct db *db, struct err *err) MUST_USE;
+/* What that takes of the disk at most; 0: the database is closed since a write failed. */
+uint64_t db_flush_bytes(struct db *db);
 /* Its directory. */
 const char *db_path(const struct db *db);
 
