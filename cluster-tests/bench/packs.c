@@ -98,8 +98,7 @@ int main(int argc, char **argv)
     printf("{\"packs\": %" PRIu64 ", \"empty_ms\": %.3f, \"full_ms\": %.3f, "
            "\"empty_small_ms\": %.3f, \"full_small_ms\": %.3f, \"flush_ms\": %.1f, "
            "\"open_ms\": %.1f}\n",
-           usage.pack_count, empty_ms, full_ms, empty_small_ms, full_small_ms,
-           flush_ms, open_ms);
+           usage.pack_count, empty_ms, full_ms, empty_small_ms, full_small_ms, flush_ms, open_ms);
     mem_free(file);
     return 0;
 }
