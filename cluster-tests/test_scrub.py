@@ -274,6 +274,27 @@ def test_a_node_that_was_stopped_rests_on_no_log(copied):
     assert source.one(ANSWER.format("s")) == answer
 
 
+def test_the_nodes_own_files_are_looked_at(copied):
+    """Which it does not read again until the next start. An edited configuration is no damage."""
+    source = copied[0]
+    key, conf = source.home / "node.key", source.config
+    before = key.read_bytes(), conf.read_bytes()
+    conf.write_bytes(before[1] + b"# edited\n")
+    checked, found = scrub(source)
+    assert checked["state"] == "whole"
+    assert [(row["what"], row["state"]) for row in found] == [("configuration", "changed")]
+    assert str(conf) in found[0]["detail"]
+    conf.write_bytes(before[1])
+    flip(key, 0.5)
+    checked, found = scrub(source)
+    assert checked["state"] == "damaged"
+    assert [(row["what"], row["state"]) for row in found] == [("key file", "damaged")]
+    assert str(key) in found[0]["detail"] and before[0].decode().split()[1] not in str(found)
+    assert "strait_damaged_records 1" in source.strait("status", "--format", "prometheus")
+    key.write_bytes(before[0])
+    assert scrub(source)[1] == []
+
+
 def mended_again(region):
     region.cluster.dev("stop-one", region.name)
     try:

@@ -346,6 +346,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .tasks = node->tasks,
         .loop = node->loop,
         .workers = node->task_workers,
+        .own = {&node->config, node->identity},
         .bytes_per_second = node->config.scrub_rate_bytes,
     };
     node->scrubber = scrubber_new(&scrubber);
