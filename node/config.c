@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -456,9 +457,31 @@ static enum err_code peers_check(const struct config *config, const char *path, 
     return ERR_OK;
 }
 
+enum err_code config_digest(const char *path, struct digest *ret_digest, struct err *err)
+{
+    struct digest_state state;
+    uint8_t part[KIB(4)];
+    digest_init(&state, DOMAIN_FILE);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    ssize_t got = -1;
+    while (file >= 0 && (got = read(file, part, sizeof(part))) > 0)
+        digest_update(&state, span_of(part, (size_t)got));
+    int reason = errno;
+    if (file >= 0)
+        close(file);
+    if (got < 0)
+        return err_set(err, ERR_CONFIG, "%s: cannot be read: %s; give the file with -c", path,
+                       strerror(reason));
+    *ret_digest = digest_final(&state);
+    return ERR_OK;
+}
+
+/* The digest comes first: what is edited in between counts as edited since. */
 enum err_code config_read(const char *path, struct config *ret_config, struct err *err)
 {
     struct err local;
+    struct digest digest;
+    TRY(config_digest(path, &digest, err));
     memset(&reading, 0, sizeof(reading));
     reading.err = err == NULL ? &local : err;
     __attribute__((cleanup(parser_free))) cfg_t *cfg = parser_new();
@@ -471,6 +494,8 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
                               : err_set(err, ERR_CONFIG, "%s: cannot be parsed", path);
     TRY(required_check(cfg, path, err));
     CONFIG_CLEANUP struct config config = {
+        .path = mem_strdup(path),
+        .digest = digest,
         .region = mem_strdup(cfg_getstr(cfg, "region")),
         .data_dir = path_resolve(path, cfg_getstr(cfg, "data_dir")),
         .key_file = path_resolve(path, cfg_getstr(cfg, "key_file")),
@@ -503,6 +528,7 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
 
 void config_deinit(struct config *config)
 {
+    mem_free(config->path);
     mem_free(config->region);
     mem_free(config->data_dir);
     mem_free(config->key_file);

@@ -19,6 +19,7 @@
 /* X(point, name). In the order of the work they stand in. */
 #define CRASH_STORE_POINTS(X)                                                                      \
     X(CRASH_STORE_CREATED, "store.created")         /* database made, marker file not yet */       \
+    X(CRASH_DB_FLUSHED, "db.flushed")               /* some families are in tables */              \
     X(CRASH_PACK_RESERVED, "pack.reserved")         /* id reserved, file not begun */              \
     X(CRASH_PACK_APPENDED, "pack.appended")         /* a column file went into an open pack */     \
     X(CRASH_PACK_SYNCED, "pack.synced")             /* pack file whole and synced */               \

@@ -23,7 +23,8 @@ struct pack {
     struct pack_file *files; /* by slot */
     size_t file_count;
     size_t file_capacity;
-    uint64_t bytes; /* of the files */
+    uint64_t bytes;     /* of the files */
+    uint64_t sst_bytes; /* of the file that holds them, once it is finished */
     atomic_uint refs;
 
     /* guarded by packs.lock */
@@ -154,8 +155,7 @@ static bool pack_fits(const struct pack *pack, size_t file_bytes)
 
 static enum err_code pack_seal_file(struct pack *pack, struct err *err)
 {
-    uint64_t sst_bytes;
-    TRY(db_sst_finish(pack->sst, &sst_bytes, err));
+    TRY(db_sst_finish(pack->sst, &pack->sst_bytes, err));
     db_sst_close(pack->sst);
     pack->sst = NULL;
     CRASH_POINT(CRASH_PACK_SYNCED);
@@ -238,14 +238,57 @@ static void pack_settle(struct index *index, const struct pack *pack)
 
 /* ---- sealing ---- */
 
-/* Ingests packs of one family. */
+/* Packs on their way into the database, of one family. */
+struct ingest {
+    struct pack *const *list;
+    size_t count;
+    bool there[PACK_WRITERS_MAX]; /* by place in the list */
+};
+
+/* First key, last key and length: an id is used once. */
+static enum err_code ingest_note(void *context, enum family family, struct span first_key,
+                                 struct span last_key, uint64_t file_bytes, struct err *err)
+{
+    struct ingest *ingest = context;
+    uint8_t first[PACK_KEY_BYTES], last[PACK_KEY_BYTES];
+    (void)family;
+    (void)err;
+    for (size_t i = 0; i < ingest->count; i++) {
+        const struct pack *pack = ingest->list[i];
+        pack_key_encode(pack->id, 0, first);
+        pack_key_encode(pack->id, (uint32_t)pack->file_count - 1, last);
+        if (file_bytes == pack->sst_bytes && span_equal(first_key, span_of(first, sizeof(first))) &&
+            span_equal(last_key, span_of(last, sizeof(last))))
+            ingest->there[i] = true;
+    }
+    return ERR_OK;
+}
+
+static enum err_code ingest_offer(struct packs *packs, const struct ingest *ingest, struct err *err)
+{
+    const char *paths[PACK_WRITERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < ingest->count; i++) {
+        if (!ingest->there[i])
+            paths[count++] = ingest->list[i]->path;
+    }
+    enum family family = pack_family(ingest->list[0]->id);
+    return count == 0 ? ERR_OK : db_ingest(packs->index->db, family, paths, count, err);
+}
+
+/* Once more when the database could be opened again. What it took in although it said otherwise it has
+ * by then (taken.h), and would refuse. */
 static enum err_code run_ingest(struct packs *packs, struct pack *const *list, size_t count,
                                 struct err *err)
 {
-    const char *paths[PACK_WRITERS_MAX];
-    for (size_t i = 0; i < count; i++)
-        paths[i] = list[i]->path;
-    TRY(db_ingest(packs->index->db, pack_family(list[0]->id), paths, count, err));
+    struct db *db = packs->index->db;
+    struct ingest ingest = {.list = list, .count = count};
+    enum err_code code = ingest_offer(packs, &ingest, err);
+    if (code != ERR_OK && db_latched(db) && db_recover(db, NULL) == ERR_OK) {
+        TRY(db_pack_files_each(db, ingest_note, &ingest, err));
+        code = ingest_offer(packs, &ingest, err);
+    }
+    TRY(code);
     CRASH_POINT(CRASH_PACK_INGESTED);
     return ERR_OK;
 }
