@@ -274,11 +274,11 @@ static enum err_code file_pin(struct content *content, const struct digest *dige
         return ERR_OK;
     }
     struct file_record record;
-    TRY(index_find_file(index, digest, &record, ret_known, err));
+    TRY(account_holds(content, digest, ret_known, err));
+    if (*ret_known)
+        TRY(index_find_file(index, digest, &record, ret_known, err));
     if (damage_has(content->store, digest))
         *ret_known = false; /* these bytes replace it */
-    if (*ret_known)
-        TRY(account_holds(content, digest, ret_known, err));
     return ERR_OK;
 }
 
