@@ -84,6 +84,38 @@ def test_a_crash_neither_loses_nor_doubles(pair, tmp_path, victim, point):
     assert int(row["payload_bytes"]) + int(row["saved_bytes"]) == size
 
 
+def test_the_lag_of_a_table_is_seen(pair, tmp_path):
+    source, destination = pair
+    load_source(source, tmp_path, 3, 100)
+    lag = "SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_LAG;"
+    assert destination.sql(lag) == []
+    time.sleep(1.1)
+    source.sql("CREATE SNAPSHOT TABLE s2 CLONE t;")
+    destination.xcopy("s")
+
+    def row(told):
+        deadline = time.monotonic() + 20
+        while True:
+            (row,) = destination.sql(lag)
+            if row["source_newest_made"] == told:
+                return row
+            assert time.monotonic() < deadline, row
+            time.sleep(0.1)
+
+    newest = source.snapshot("s2")["created"]
+    behind = row(newest)
+    assert (behind["project"], behind["source_region"], behind["source_table"]) == ("demo", SOURCE, "t")
+    assert behind["newest_replica"] == "s" and int(behind["replicas"]) == 1
+    assert 1 <= int(behind["lag_seconds"]) <= int(behind["age_seconds"]) + 1
+    destination.xcopy("s2")
+    level = row(newest)
+    assert level["newest_replica"] == "s2" and int(level["replicas"]) == 2 and int(level["lag_seconds"]) == 0
+    source.sql("DROP SNAPSHOT TABLE s2;")
+    destination.xcopy("s", to="s3")  # what was told holds until more is
+    assert row(newest)["newest_replica"] == "s2"
+    assert source.sql(lag) == []
+
+
 def test_tasks_say_what_became_of_them(pair, tmp_path):
     source, destination = pair
     load_source(source, tmp_path)

@@ -241,7 +241,8 @@ enum err_code peer_lengths_decode(struct span encoded, size_t count_max, uint32_
     X(page_bytes)                                                                                  \
     X(file_bytes)                                                                                  \
     X(kept_bytes)                                                                                  \
-    X(saved_bytes)
+    X(saved_bytes)                                                                                 \
+    X(newest_ms)
 
 void peer_settle_encode(const struct peer_settle *settle, struct bytes *out)
 {

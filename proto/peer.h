@@ -87,6 +87,8 @@ struct peer_settle {
         day; /* on which the task was begun: days since 1970, UTC, by the destination's clock */
     uint32_t state; /* enum task_state, as the destination knows it */
     uint64_t wire_bytes, page_bytes, file_bytes, kept_bytes, saved_bytes; /* node/task/meter.h */
+    uint64_t
+        newest_ms; /* reply: when the newest snapshot of the same table was made there; 0: unknown */
 };
 
 void peer_settle_encode(const struct peer_settle *settle, struct bytes *out);

@@ -4,6 +4,7 @@
 
 static const struct system_view *const views[] = {
     &audit_view,
+    &lag_view,
     &tasks_view,
     &usage_view,
 };

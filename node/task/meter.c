@@ -208,6 +208,8 @@ enum err_code meter_each(struct store *store, meter_function *function, void *co
         TRY(db_iter_next(iter, &key, &value, &found, err));
         if (!found)
             return ERR_OK;
+        if (key.len > 0 && key.data[0] == 'n')
+            continue;
         TRY(line_decode(key, value, &line, err));
         TRY(function(context, &line, err));
     }
@@ -298,18 +300,57 @@ enum err_code meter_fold(struct store *store, uint64_t before_ms, bool *ret_more
     return code;
 }
 
+/* ---- how far behind a region is ---- */
+
+#define NEWEST_BYTES (8 + 8)
+
+static struct span newest_key(struct table_id table, struct span region, struct bytes *out)
+{
+    bytes_append_u8(out, 'n');
+    bytes_append_u64(out, table.n);
+    bytes_append_span(out, region);
+    return bytes_span(out);
+}
+
+void meter_newest_put(struct catalog_change *change, const struct meter_newest *newest)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    uint8_t value[NEWEST_BYTES];
+    store_u64(value, newest->made_ms);
+    store_u64(value + 8, newest->told_ms);
+    catalog_put(change, FAMILY_METER, newest_key(newest->table, newest->region, &key),
+                span_of(value, sizeof(value)));
+}
+
+enum err_code meter_newest_find(struct store *store, struct table_id table, struct span region,
+                                struct meter_newest *ret_newest, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    bool found;
+    TRY(catalog_find(store, NULL, FAMILY_METER, newest_key(table, region, &key), &value, &found,
+                     err));
+    *ret_newest = (struct meter_newest){.table = table, .region = region};
+    if (!found)
+        return ERR_OK;
+    if (value.len != NEWEST_BYTES)
+        return err_set(err, ERR_CORRUPT, "a record of a source's newest snapshot is damaged");
+    ret_newest->made_ms = load_u64(value.data);
+    ret_newest->told_ms = load_u64(value.data + 8);
+    return ERR_OK;
+}
+
 /* ---- as told ---- */
 
-void meter_tell(const struct meter_record *record, struct bytes *ret_header)
+struct peer_settle meter_told(const struct meter_record *record)
 {
-    const struct peer_settle settle = {.lease = record->lease,
-                                       .day = record->day,
-                                       .state = (uint32_t)record->state,
+    return (struct peer_settle){.lease = record->lease,
+                                .day = record->day,
+                                .state = (uint32_t)record->state,
 #define X(name) .name = record->counts.name,
-                                       METER_COUNTS(X)
+                                METER_COUNTS(X)
 #undef X
     };
-    peer_settle_encode(&settle, ret_header);
 }
 
 void meter_counts_of(const struct peer_settle *settle, struct meter_counts *ret_counts)

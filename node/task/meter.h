@@ -3,6 +3,7 @@
  *     a task's record, at each end  --8 days after its end-->  the sums of its day
  *
  *     meter    'm' role u8 | lease 32                                      -> a task's record
+ *              'n' table u64 | region                                         -> made ms u64 | told ms u64
  *              'd' day u32 | role u8 | state u8 | project u64 | region     -> tasks u64 | counts | project's name
  *
  * A task is one record at each end, under the id of its lease, which both know. It counts on the day on
@@ -87,9 +88,22 @@ enum err_code meter_each(struct store *store, meter_function *function, void *co
 enum err_code meter_fold(struct store *store, uint64_t before_ms, bool *ret_more,
                          struct err *err) MUST_USE;
 
+/* ---- how far behind a region is ---- */
+
+/* When the source made its newest snapshot of its table, as it said at that moment. */
+struct meter_newest {
+    struct table_id table; /* the source's */
+    struct span region;    /* of the source */
+    uint64_t made_ms, told_ms;
+};
+void meter_newest_put(struct catalog_change *change, const struct meter_newest *newest);
+/* *ret_newest: zero times when it never said. */
+enum err_code meter_newest_find(struct store *store, struct table_id table, struct span region,
+                                struct meter_newest *ret_newest, struct err *err) MUST_USE;
+
 /* ---- as told ---- */
 
-void meter_tell(const struct meter_record *record, struct bytes *ret_header);
+struct peer_settle meter_told(const struct meter_record *record);
 void meter_counts_of(const struct peer_settle *settle, struct meter_counts *ret_counts);
 
 #endif

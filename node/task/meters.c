@@ -149,7 +149,7 @@ static bool day_believed(uint32_t ours, uint32_t told)
 }
 
 bool meters_settle(struct meters *meters, const struct peer_settle *settle,
-                   struct bytes *ret_header)
+                   struct peer_settle *ret_settle)
 {
     struct meter_counts told;
     meter_counts_of(settle, &told);
@@ -163,7 +163,7 @@ bool meters_settle(struct meters *meters, const struct peer_settle *settle,
         entry->settled = settle->state == TASK_CANCELLED || settle->state == TASK_FAILED;
         if (entry->settled)
             record->state = (enum task_state)settle->state; /* DONE: only by its receipt */
-        meter_tell(record, ret_header);
+        *ret_settle = meter_told(record);
     }
     pthread_mutex_unlock(&meters->lock);
     return entry != NULL;

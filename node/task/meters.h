@@ -25,10 +25,9 @@ enum err_code meters_load(struct meters *meters, struct store *store, const stru
                           struct err *err) MUST_USE;
 void meters_add(struct meters *meters, const struct lease_id *lease,
                 const struct meter_counts *served);
-/* What the destination counted; *ret_header: appended, what both have counted then. False: there is
- * no entry. */
+/* What the destination counted; *ret_settle: what both have counted then. False: there is no entry. */
 bool meters_settle(struct meters *meters, const struct peer_settle *settle,
-                   struct bytes *ret_header);
+                   struct peer_settle *ret_settle);
 /* Adds the record to a change. DONE: the receipt is here. FAILED: the lease goes, and unless it is
  * DONE or CANCELLED its task has failed. RUNNING: neither. */
 void meters_put(struct meters *meters, const struct lease_id *lease, enum task_state state,

@@ -227,7 +227,11 @@ static void meter_write(struct pull *pull)
     if (!pull->meter_told || !task_ended(&pull->machine) || tasks_stopped(pull->tasks))
         return;
     pull->meter_told = false;
-    job_post(job_new(pull, job_meter, TASK_ON_TICK, 0));
+    struct job *job = job_new(pull, job_meter, TASK_ON_TICK, 0);
+    described_copy(&pull->described, &job->described);
+    job->newest_ms = pull->newest_ms;
+    job->newest_told_ms = pull->newest_told_ms;
+    job_post(job);
 }
 
 /* On the loop. */

@@ -110,7 +110,8 @@ struct pull {
     uint64_t meter_lost;  /* sent by the source, perhaps, and not come */
     uint64_t meter_asked; /* of requests for pages and files that are out, at most */
     bool meter_settled;   /* told for the last time: nothing is counted any more */
-    bool meter_told;      /* the source counted more since the last record was written */
+    uint64_t newest_ms, newest_told_ms; /* when the source made its newest snapshot of the table */
+    bool meter_told; /* the source counted more since the last record was written */
     /* shared */
     pthread_mutex_t lock;
     struct task_status status; /* spans unused */
@@ -147,7 +148,8 @@ struct job {
     struct meter_counts meter;     /* the pull's, when the job was posted */
     uint64_t meter_lost;
     uint64_t meter_asked; /* its part of the pull's */
-    bool settles;         /* its reply has the source's counts */
+    uint64_t newest_ms, newest_told_ms;
+    bool settles; /* its reply has the source's counts */
     /* finish */
     enum task_state outcome;
     struct err outcome_err;

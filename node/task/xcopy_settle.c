@@ -97,7 +97,8 @@ void settle_encode(const struct pull *pull, struct bytes *out)
     counts.saved_bytes = done ? machine->counters.bytes_skipped : 0;
     const struct meter_record record =
         record_make(pull, ends ? machine->outcome : TASK_RUNNING, &counts, 0);
-    meter_tell(&record, out);
+    const struct peer_settle settle = meter_told(&record);
+    peer_settle_encode(&settle, out);
 }
 
 bool settle_take(struct pull *pull, struct job *job)
@@ -109,7 +110,27 @@ bool settle_take(struct pull *pull, struct job *job)
         return false; /* an older source, or it is gone: what was counted here counts */
     meter_counts_of(&settle, &told);
     meter_counts_believe(&pull->meter, &told, pull->meter_lost);
-    return memcmp(&before, &pull->meter, sizeof(before)) != 0;
+    if (settle.newest_ms > 0) {
+        pull->newest_ms = settle.newest_ms;
+        pull->newest_told_ms = xcopy_now_ms();
+    }
+    return settle.newest_ms > 0 || memcmp(&before, &pull->meter, sizeof(before)) != 0;
+}
+
+/* Of the table that the snapshot is of, as its maker says, if the maker is the source. */
+static void newest_put(struct job *job, struct catalog_change *change)
+{
+    const struct pull *pull = job->pull;
+    struct snapshot_claim claim;
+    if (job->newest_ms == 0 || snapshot_claim_decode(bytes_span(&job->described.claim), &job->arena,
+                                                     &claim, NULL) != ERR_OK)
+        return;
+    const struct meter_newest newest = {.table = claim.base_table,
+                                        .region = pull->token.source.region,
+                                        .made_ms = job->newest_ms,
+                                        .told_ms = job->newest_told_ms};
+    if (span_equal(claim.region, newest.region))
+        meter_newest_put(change, &newest);
 }
 
 static enum err_code write_late(struct job *job, struct err *err)
@@ -125,6 +146,7 @@ static enum err_code write_late(struct job *job, struct err *err)
         return ERR_OK;
     meter_counts_raise(&record.counts, &job->meter);
     meter_put(&change, &record);
+    newest_put(job, &change);
     return catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
 }
 

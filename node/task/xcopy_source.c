@@ -551,12 +551,40 @@ static enum err_code receipt_take(struct serving *serving, const struct lease_su
     return ERR_OK;
 }
 
+/* When the newest snapshot of the leased one's table was made, if the principal may know of it; 0. */
+static uint64_t newest_told(struct serving *serving, const struct lease_subject *subject)
+{
+    const struct xcopy_rights *rights = &serving->source->rights;
+    struct xcopy_told told;
+    struct snapshot_claim claim;
+    struct snapshot_record newest;
+    struct project_record project;
+    bool found;
+    if (snapshot_claim_decode(subject->claim, &serving->arena, &claim, NULL) != ERR_OK ||
+        !span_equal(claim.region, span_text(rights->region)))
+        return 0;
+    xcopy_rights_tell(rights, subject->token, &serving->arena, &told);
+    if (!told.known ||
+        snapshot_newest(rights->store, claim.base_table, &serving->arena, &newest, &found, NULL) !=
+            ERR_OK ||
+        !found ||
+        project_get(rights->store, NULL, newest.project, &serving->arena, &project, NULL) != ERR_OK)
+        return 0;
+    return object_seen(&told.principal, object_snapshot(rights->store, &project, &newest))
+               ? newest.created_ms
+               : 0;
+}
+
 /* Both ends count; the larger of each count is what was carried. */
-static enum err_code settle_answer(struct serving *serving, struct bytes *header, struct err *err)
+static enum err_code settle_answer(struct serving *serving, const struct lease_subject *subject,
+                                   struct bytes *header, struct err *err)
 {
     struct source *source = serving->source;
-    if (!meters_settle(source->meters, &serving->settle, header))
+    struct peer_settle settle;
+    if (!meters_settle(source->meters, &serving->settle, &settle))
         return err_set(err, ERR_PARAMETER, "nothing is counted under this lease");
+    settle.newest_ms = newest_told(serving, subject);
+    peer_settle_encode(&settle, header);
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     meters_put(source->meters, &serving->lease, TASK_RUNNING, &change);
     TRY(catalog_commit(source->options.store, &change, CATALOG_USE_RESERVE, err));
@@ -574,7 +602,7 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
     if (serving->method == PEER_RECEIPT)
         return receipt_take(serving, &subject, err);
     if (serving->method == PEER_SETTLE)
-        return settle_answer(serving, header, err);
+        return settle_answer(serving, &subject, header, err);
     size_t reply_max = request_reply_body_max(serving->request);
     const struct serve what = {.store = serving->source->options.store,
                                .subject = &subject,
