@@ -605,6 +605,7 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
         return settle_answer(serving, &subject, header, err);
     size_t reply_max = request_reply_body_max(serving->request);
     const struct serve what = {.store = serving->source->options.store,
+                               .peer = request_session(serving->request),
                                .subject = &subject,
                                .items = serving->items,
                                .item_count = serving->item_count,

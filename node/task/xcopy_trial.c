@@ -296,6 +296,8 @@ static void load_prepare(struct load *load, struct content *content, int64_t p, 
                                                     .column_count = 1}};
 }
 
+struct clustering clustered_as;
+
 void overwrite(struct table_id table, int64_t first, int64_t last, const char *tag)
 {
     size_t count = (size_t)(last - first + 1);
@@ -307,6 +309,7 @@ void overwrite(struct table_id table, int64_t first, int64_t last, const char *t
     ok(table_begin(content, table, &write, &err));
     for (size_t i = 0; i < count; i++) {
         load_prepare(&loads[i], content, first + (int64_t)i, tag);
+        loads[i].partition.partition.clustering = clustered_as;
         edits[3 * i] =
             (struct tree_edit){.kind = TREE_DELETE_PREFIX, .key = loads[i].partition.key};
         edits[3 * i + 1] = (struct tree_edit){.kind = TREE_PUT, .entry = &loads[i].partition};

@@ -63,6 +63,7 @@ void region_restart(struct region *region, const struct region *other);
 int group_setup(void **state);
 int group_teardown(void **state);
 struct table_id table_make(const char *name);
+extern struct clustering clustered_as; /* of the next partitions */
 void overwrite(struct table_id table, int64_t first, int64_t last, const char *tag);
 void overwrite_wide(struct table_id table, uint64_t lie);
 void snapshot_make(struct table_id table, const char *name);
