@@ -1,4 +1,5 @@
 """What XCOPY carried, as both regions counted it: XCOPY_USAGE; and what tasks say of themselves: XCOPY_TASKS."""
+import json
 import time
 
 import pytest
@@ -133,6 +134,8 @@ def test_tasks_say_what_became_of_them(pair, tmp_path):
         time.sleep(0.1)
     assert row["state"] == "RUNNING" and "waiting for peer" in row["phase"] and "cannot be reached" in row["last_trouble"]
     assert (row["source_region"], row["source_project"], row["source_snapshot"], row["snapshot"]) == (SOURCE, "demo", "s", "s3")
+    listed = {row["task_id"]: row for row in map(json.loads, destination.strait("tasks", "--format", "json").splitlines())}
+    assert listed[waiting]["seconds_left"] is None and int(listed[done["task_id"]]["bytes_per_second"]) > 0
     began = time.monotonic()
     destination.strait("cancel", waiting)
     while destination.sql(f"SELECT state FROM {TASKS} WHERE task_id = '{waiting}';")[0]["state"] != "CANCELLED":

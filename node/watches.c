@@ -50,6 +50,16 @@ static struct operator_task task_view(const struct task_status *status)
     return view;
 }
 
+/* How long its phase is before the first number: "waiting for peer x since 7 s" counts as one. */
+static size_t phase_words(const struct operator_task *task)
+{
+    struct span phase = task->progress.phase;
+    size_t len = 0;
+    while (len < phase.len && !(phase.data[len] >= '0' && phase.data[len] <= '9'))
+        len++;
+    return len;
+}
+
 static uint64_t seen_of(const struct operator_tasks *tasks)
 {
     struct digest_state state;
@@ -58,6 +68,7 @@ static uint64_t seen_of(const struct operator_tasks *tasks)
         const struct operator_task *task = &tasks->tasks[i];
         digest_update_part(&state, span_of(task->id.b, sizeof(task->id.b)));
         digest_update_part(&state, task->state);
+        digest_update_part(&state, span_slice(task->progress.phase, 0, phase_words(task)));
         digest_update_u64(&state, task->progress.bytes_done);
         digest_update_u64(&state, task->progress.files_done);
         digest_update_u64(&state, task->progress.files_total);

@@ -9,13 +9,30 @@
 #define TASKS_ARENA_BYTES (64 * MIB(1))
 #define WATCH_WAIT_MS     EXECUTE_WAIT_MAX_MS
 
-/* As SHOW TASKS gives them. */
+/* As SHOW TASKS gives them, and how fast it goes: over all of a task's time, as its progress line. */
 static const struct listing_column columns[] = {
-    {"task_id", TYPE_STRING},    {"statement", TYPE_STRING},   {"state", TYPE_STRING},
-    {"phase", TYPE_STRING},      {"files_done", TYPE_BIGINT},  {"files_total", TYPE_BIGINT},
-    {"bytes_done", TYPE_BIGINT}, {"bytes_total", TYPE_BIGINT}, {"started", TYPE_DATETIME},
-    {"ended", TYPE_DATETIME},    {"error", TYPE_STRING},
+    {"task_id", TYPE_STRING},      {"statement", TYPE_STRING},   {"state", TYPE_STRING},
+    {"phase", TYPE_STRING},        {"files_done", TYPE_BIGINT},  {"files_total", TYPE_BIGINT},
+    {"bytes_done", TYPE_BIGINT},   {"bytes_total", TYPE_BIGINT}, {"started", TYPE_DATETIME},
+    {"ended", TYPE_DATETIME},      {"error", TYPE_STRING},       {"bytes_per_second", TYPE_BIGINT},
+    {"seconds_left", TYPE_BIGINT},
 };
+
+static void rate_list(struct listing *listing, const struct operator_task *task)
+{
+    const struct operator_progress *progress = &task->progress;
+    uint64_t elapsed_ms = progress->elapsed_ms;
+    uint64_t rate = elapsed_ms > 0 ? progress->bytes_done * 1000 / elapsed_ms : 0;
+    bool runs = task->ended_ms == 0;
+    if (elapsed_ms > 0)
+        listing_number(listing, rate);
+    else
+        listing_null(listing);
+    if (runs && rate > 0 && progress->bytes_total >= progress->bytes_done)
+        listing_number(listing, (progress->bytes_total - progress->bytes_done) / rate);
+    else
+        listing_null(listing);
+}
 
 static void task_list(struct listing *listing, const struct operator_task *task)
 {
@@ -36,6 +53,7 @@ static void task_list(struct listing *listing, const struct operator_task *task)
         listing_null(listing);
     else
         listing_text(listing, span_text(err_format(&task->error, error, sizeof error)));
+    rate_list(listing, task);
 }
 
 /* Which tasks are listed. */
