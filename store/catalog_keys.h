@@ -6,6 +6,7 @@
  *     P name -> u64 project      p u64 -> project       N u64 project | name -> u8 kind | u64 id
  *     t u64 -> table             s u64 -> snapshot      o text principal | statement 16 -> outcome
  *     n u64 table -> u64 its newest snapshot
+ *     b u64 project | u64 table there | region -> u64 the newest replica of it here
  *     r u8 purpose | id -> root                         names are folded to lower case (ASCII)
  *
  *     history family: u64 table | u64 sequence -> history

@@ -206,21 +206,29 @@ enum err_code snapshot_create(struct store *store, const struct snapshot_spec *s
     return ERR_OK;
 }
 
-enum err_code snapshot_newest(struct store *store, struct table_id table, struct arena *arena,
-                              struct snapshot_record *ret_snapshot, bool *ret_found,
-                              struct err *err)
+/* The snapshot whose id the key has, unless it is gone. */
+static enum err_code noted_find(struct store *store, struct span key, struct arena *arena,
+                                struct snapshot_record *ret_snapshot, bool *ret_found,
+                                struct err *err)
 {
-    BYTES_CLEANUP struct bytes key = {0};
     struct table_id id;
     struct err reason;
-    catalog_key_id('n', table.n, &key);
-    TRY(catalog_id_find(store, NULL, bytes_span(&key), &id.n, ret_found, err));
+    TRY(catalog_id_find(store, NULL, key, &id.n, ret_found, err));
     if (!*ret_found)
         return ERR_OK;
     enum err_code code = snapshot_get(store, NULL, id, arena, ret_snapshot, &reason);
     *ret_found = code == ERR_OK;
     bool gone = code == ERR_NOT_FOUND || code == ERR_TABLE_NOT_FOUND;
     return code == ERR_OK || gone ? ERR_OK : err_set(err, code, "%s", reason.message);
+}
+
+enum err_code snapshot_newest(struct store *store, struct table_id table, struct arena *arena,
+                              struct snapshot_record *ret_snapshot, bool *ret_found,
+                              struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    catalog_key_id('n', table.n, &key);
+    return noted_find(store, bytes_span(&key), arena, ret_snapshot, ret_found, err);
 }
 
 /* ---- publish ---- */
@@ -234,6 +242,45 @@ static enum err_code version_is_here(struct store *store, const struct version_r
     if (found)
         TRY(page_find(store, &version->attribute_root, &found, err));
     return found ? ERR_OK : err_set(err, ERR_INTERNAL, "snapshot: its pages are not here");
+}
+
+static void replica_key(struct project_id project, struct span region, struct table_id table,
+                        struct bytes *key)
+{
+    catalog_key_id('b', project.n, key);
+    bytes_append_u64(key, table.n);
+    bytes_append_span(key, region);
+}
+
+enum err_code snapshot_newest_replica(struct store *store, struct project_id project,
+                                      struct span region, struct table_id table,
+                                      struct arena *arena, struct snapshot_record *ret_snapshot,
+                                      bool *ret_found, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    replica_key(project, region, table, &key);
+    return noted_find(store, bytes_span(&key), arena, ret_snapshot, ret_found, err);
+}
+
+/* Notes the replica unless a newer one is noted. */
+static enum err_code replica_note(struct store *store, struct catalog_change *change,
+                                  const struct snapshot_record *snapshot, struct err *err)
+{
+    struct snapshot_claim claim, known_claim;
+    struct snapshot_record known;
+    bool found;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
+    TRY(snapshot_claim_decode(snapshot->claim, &arena, &claim, err));
+    TRY(snapshot_newest_replica(store, snapshot->project, claim.region, claim.base_table, &arena,
+                                &known, &found, err));
+    if (found && snapshot_claim_decode(known.claim, &arena, &known_claim, NULL) == ERR_OK &&
+        known_claim.created_ms > claim.created_ms)
+        return ERR_OK;
+    BYTES_CLEANUP struct bytes key = {0};
+    replica_key(snapshot->project, claim.region, claim.base_table, &key);
+    catalog_put_id(change, bytes_span(&key), snapshot->id.n);
+    return ERR_OK;
 }
 
 enum err_code snapshot_publish(struct store *store, const struct snapshot_replica *replica,
@@ -258,6 +305,7 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
     TRY(catalog_sequence_take(store, &change, "table", &snapshot.id.n, err));
     TRY(name_take(store, &change, &snapshot, &replica->replaces, &replaced, err));
     record_put(&change, &snapshot);
+    TRY(replica_note(store, &change, &snapshot, err));
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
     if (replaced.n != 0)
         rights_sweep_wish(store);

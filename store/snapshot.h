@@ -73,6 +73,13 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
                                const struct change_note *note, struct table_id *ret_id,
                                struct table_id *ret_replaced, struct err *err) MUST_USE;
 
+/* Of the replicas here of a table of another region, the one whose snapshot was made last; none when it
+ * was dropped since, or all came before programs noted it: a hint. */
+enum err_code snapshot_newest_replica(struct store *store, struct project_id project,
+                                      struct span region, struct table_id table,
+                                      struct arena *arena, struct snapshot_record *ret_snapshot,
+                                      bool *ret_found, struct err *err) MUST_USE;
+
 /* Drops what has expired at now_ms, some at a time: again until *ret_dropped is 0. A record that
  * cannot be read is the error, after the others have gone; *ret_dropped is valid then, too. */
 enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,

@@ -40,7 +40,7 @@ struct epoch {
     bool dropped;            /* nobody wants it: closed by the last user */
 };
 
-/* The trees of a snapshot that is here: of the version that comes, or else the nearest in time
+/* The trees of a snapshot that is here: the newest of the table, or else the nearest in time
  * of the same table. Most of the pages that come say of what is below the same as its pages, which were proven when
  * it was published (or were made here). A shortcut: it may go meanwhile, and nothing is said then. */
 struct xcopy_base {

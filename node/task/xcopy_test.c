@@ -130,6 +130,49 @@ static void test_an_older_program_is_told_of_clustered_partitions(void **state)
     equal("part_buckets_2", "part_buckets_2");
 }
 
+static bool newest_replica_is(struct table_id table, const char *name)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct snapshot_record newest;
+    bool found;
+    ok(snapshot_newest_replica(here.store, here.project, span_text(there.name), table, &arena,
+                               &newest, &found, &err));
+    return found ? span_equal(newest.name, span_text(name)) : name == NULL;
+}
+
+static void test_the_newest_replica_of_a_table_is_noted_whatever_the_order(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("noted");
+    assert_true(newest_replica_is(table, NULL));
+    for (int i = 1; i <= 3; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "noted_%d", i);
+        overwrite(table, 1, 50, name);
+        snapshot_make(table, name);
+        usleep(2000); /* made at another ms */
+    }
+    static const char *const order[] = {"noted_2", "noted_1", "noted_3"};
+    static const char *const newest[] = {"noted_2", "noted_2", "noted_3"};
+    for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
+        struct task_status status = xcopy(order[i], order[i]);
+        done(&status);
+        assert_true(newest_replica_is(table, newest[i]));
+    }
+    struct change_note made = note();
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct snapshot_record last;
+    ok(snapshot_find(here.store, NULL, here.project, span_text("noted_3"), &arena, &last, &err));
+    ok(snapshot_drop(here.store, last.id, &made, &err));
+    assert_true(newest_replica_is(table, NULL)); /* a hint: others are looked for then */
+    struct task_status status = xcopy("noted_3", "noted_3");
+    done(&status);
+    equal("noted_3", "noted_3");
+    assert_true(newest_replica_is(table, "noted_3"));
+}
+
 static void test_gate_of_the_source_is_told(void **state)
 {
     (void)state;
@@ -475,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_unknown_snapshot_fails_with_the_sources_words),
         cmocka_unit_test(test_an_older_program_is_told_what_it_does_not_know),
         cmocka_unit_test(test_an_older_program_is_told_of_clustered_partitions),
+        cmocka_unit_test(test_the_newest_replica_of_a_table_is_noted_whatever_the_order),
         cmocka_unit_test(test_gate_of_the_source_is_told),
         cmocka_unit_test(test_a_tables_name_is_refused),
         cmocka_unit_test(test_wrong_bytes_fail_naming_peer_and_leave_nothing),
