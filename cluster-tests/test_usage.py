@@ -147,5 +147,6 @@ def test_tasks_say_what_became_of_them(pair, tmp_path):
     assert set(rows) == {"DONE", "FAILED", "CANCELLED"}
     assert rows["DONE"]["bytes_done"] == done["bytes_moved"] and rows["DONE"]["task_id"] == done["task_id"]
     assert "no snapshot demo.nowhere" in rows["FAILED"]["error"]
+    assert int(rows["CANCELLED"]["retries"]) > 1 and "cannot be reached" in rows["CANCELLED"]["last_trouble"]
     for row in rows.values():
         assert row["ended"] and row["phase"] == "ended"

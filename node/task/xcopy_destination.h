@@ -87,7 +87,7 @@ struct task_status {
     uint64_t elapsed_ms;                       /* from start to end or now */
     struct account_id account;
     struct err error;     /* FAILED */
-    struct err trouble;   /* the latest that was tried again, since the node started */
+    struct err trouble;   /* the latest that was tried again */
     uint64_t tries_again; /* because of such */
     struct token_place source, destination; /* in the arena, as what follows */
     struct span principal, statement;       /* at most TASK_STATEMENT_SHOWN_BYTES */

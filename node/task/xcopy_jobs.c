@@ -27,14 +27,18 @@ void receipt_make(const struct pull *pull, const struct described *described, st
 
 /* ---- of a job ---- */
 
-struct xcopy_record record_of(const struct job *job, enum task_state state)
+struct xcopy_record record_of(struct job *job, enum task_state state)
 {
     struct xcopy_record record = job->pull->record;
     record.state = state;
     record.counters = job->counters;
     pthread_mutex_lock(&job->pull->lock);
     record.started_ms = job->pull->status.started_ms;
+    record.tries_again = job->pull->status.tries_again;
+    record.trouble = job->pull->status.trouble.code;
+    job->trouble = job->pull->status.trouble;
     pthread_mutex_unlock(&job->pull->lock);
+    record.trouble_message = span_text(job->trouble.message);
     return record;
 }
 

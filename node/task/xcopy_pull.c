@@ -827,6 +827,9 @@ void pull_status_begin(struct pull *pull)
     status->ended_ms = record->ended_ms;
     if (record->error != ERR_OK)
         err_set(&status->error, record->error, "%.*s", SPAN_PRINTF(record->message));
+    status->tries_again = record->tries_again;
+    if (record->trouble != ERR_OK)
+        err_set(&status->trouble, record->trouble, "%.*s", SPAN_PRINTF(record->trouble_message));
     snprintf(status->phase, sizeof(status->phase), "%s",
              record->ended_ms != 0 ? "ended" : "queued");
 }

@@ -138,6 +138,7 @@ struct job {
     uint64_t request;
     struct err err;     /* its outcome */
     struct err damaged; /* GOT: the peer has the first item, but damaged */
+    struct err trouble; /* for its record: the task's latest */
     struct arena arena;
     struct job_item *items;
     size_t item_count;
@@ -212,7 +213,7 @@ void job_end(struct job *job, enum err_code code);
 /* All LEFT. */
 void results_begin(struct job *job);
 /* With the job's counters. */
-struct xcopy_record record_of(const struct job *job, enum task_state state);
+struct xcopy_record record_of(struct job *job, enum task_state state);
 
 /* xcopy_place.c. Where a page or file stands, as the walk carries it. */
 void place_encode_page(const struct page_place *place, struct bytes *out);

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #define RECORD_FORM        3
-#define RECORD_FORM_PLAIN  2 /* without queues */
+#define RECORD_FORM_PLAIN  2 /* without queues and troubles */
 #define RECORD_FORM_OLDEST 1 /* without held_since either: the task begins anew */
 
 uint64_t xcopy_now_ms(void)
@@ -59,6 +59,9 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
     append_span(out, record->statement);
     append_span(out, record->token);
     append_span(out, record->message);
+    bytes_append_u64(out, record->tries_again);
+    bytes_append_u16(out, (uint16_t)record->trouble);
+    append_span(out, record->trouble_message);
 }
 
 static struct span read_span(struct reader *reader)
@@ -92,11 +95,19 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.statement = read_span(&reader);
     record.token = read_span(&reader);
     record.message = read_span(&reader);
+    uint16_t trouble = 0;
+    if (form == RECORD_FORM) {
+        record.tries_again = reader_u64(&reader);
+        trouble = reader_u16(&reader);
+        record.trouble_message = read_span(&reader);
+    }
     bool known = form >= RECORD_FORM_OLDEST && form <= RECORD_FORM;
-    if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT)
+    if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT ||
+        trouble >= ERR_CODE_COUNT)
         return err_set(err, ERR_CORRUPT, "the record of a task is damaged");
     record.state = (enum task_state)state;
     record.error = (enum err_code)error;
+    record.trouble = (enum err_code)trouble;
     *ret_record = record;
     return ERR_OK;
 }

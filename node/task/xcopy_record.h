@@ -30,6 +30,9 @@ struct xcopy_record {
     struct span statement;         /* text */
     struct span token;             /* signed bytes: names, regions, keys */
     struct span message;           /* state FAILED */
+    uint64_t tries_again;          /* because of troubles */
+    enum err_code trouble;         /* the latest of them; ERR_OK: none */
+    struct span trouble_message;
 };
 
 uint64_t xcopy_now_ms(void); /* since 1970, UTC */
