@@ -331,6 +331,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .identity = node->identity,
         .region = node->config.region,
         .auditor = node->auditor,
+        .gates = node->config.gates,
         .clock_doubted = !expiry_clock_believed(node->expiry),
     };
     TRY(source_open(&source, &node->source, err));

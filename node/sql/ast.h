@@ -522,6 +522,7 @@ enum show_kind {
     SHOW_ACCOUNTS,
     SHOW_RAM_USERS,
     SHOW_PUBLIC_KEYS,
+    SHOW_XCOPY_CHANNEL,
 };
 
 struct show {

@@ -75,6 +75,7 @@ static const struct production {
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLE)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLES)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(CHANNELS)}, STATEMENT_SHOW, SHOW_CHANNELS, parse_show},
+    {{K(SHOW), K(XCOPY), K(CHANNEL)}, STATEMENT_SHOW, SHOW_XCOPY_CHANNEL, parse_show},
     {{K(SHOW), K(XCOPY), K(TOKENS)}, STATEMENT_SHOW, SHOW_XCOPY_TOKENS, parse_show},
     {{K(SHOW), K(GRANTS)}, STATEMENT_SHOW, SHOW_GRANTS, parse_show},
     {{K(SHOW), K(ACCOUNTS)}, STATEMENT_SHOW, SHOW_ACCOUNTS, parse_show},

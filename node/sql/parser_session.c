@@ -68,6 +68,7 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
     case SHOW_TASKS:
     case SHOW_CHANNELS:
     case SHOW_XCOPY_TOKENS:
+    case SHOW_XCOPY_CHANNEL:
     case SHOW_ACCOUNTS:
     case SHOW_RAM_USERS:
         break;

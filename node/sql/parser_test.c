@@ -440,6 +440,8 @@ static void test_operators_statements(void **state)
     assert_false(parse("ALTER PROJECT p DISABLE XCOPY")->alter_switch.on);
     assert_true(
         parse("ALTER ACCOUNT SET XCOPY CHANNEL ON ACKNOWLEDGE COMPLIANCE")->alter_switch.on);
+    assert_false(parse("alter account set xcopy channel off")->alter_switch.on);
+    assert_int_equal(parse("SHOW XCOPY CHANNEL")->show.kind, SHOW_XCOPY_CHANNEL);
     s = parse("ALTER CHANNEL FROM 'r' SET BANDWIDTH '2 Gbit/s'");
     span_is(s->alter_channel.bandwidth, "2 Gbit/s");
     span_is(parse("REMOVE USER `RAM$acc:role/x`")->user, "RAM$acc:role/x");

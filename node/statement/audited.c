@@ -10,6 +10,7 @@ enum names {
     NAMES_OBJECT,    /* struct name: a table or snapshot */
     NAMES_PROJECT,   /* struct span */
     NAMES_PRINCIPAL, /* struct span: an account, a user */
+    NAMES_SELF,      /* the principal itself */
     NAMES_GRANT,     /* struct grant */
     NAMES_HERE,      /* of the current project: what the statement says stands in its text */
 };
@@ -46,7 +47,7 @@ static const struct kind kinds[STATEMENT_KIND_COUNT] = {
     [STATEMENT_CREATE_PROJECT] = AUDITED(NAMES_PROJECT, AT(create_project.project), 0),
     [STATEMENT_DROP_PROJECT] = AUDITED(NAMES_PROJECT, AT(project), 0),
     [STATEMENT_ALTER_PROJECT_XCOPY] = AUDITED(NAMES_PROJECT, AT(alter_switch.project), 0),
-    [STATEMENT_ALTER_ACCOUNT_CHANNEL] = AUDITED(NAMES_NONE, 0, 0),
+    [STATEMENT_ALTER_ACCOUNT_CHANNEL] = AUDITED(NAMES_SELF, 0, 0),
     [STATEMENT_ALTER_CHANNEL] = AUDITED(NAMES_NONE, 0, 0),
     [STATEMENT_ADD_USER] = AUDITED(NAMES_HERE, 0, 0),
     [STATEMENT_REMOVE_USER] = AUDITED(NAMES_HERE, 0, 0),
@@ -177,6 +178,9 @@ static void places_set(const struct statement_call *call, struct audit_record *r
         break;
     case NAMES_PRINCIPAL:
         record->object = (struct audit_place){.name = *(const struct span *)object};
+        break;
+    case NAMES_SELF:
+        record->object = (struct audit_place){.name = record->principal};
         break;
     case NAMES_GRANT:
         record->object = place_of_grant(call, object);

@@ -297,7 +297,8 @@ static statement_function *const functions[] = {
     [SHOW_ACL] = statement_show_acl,
     [SHOW_ACCOUNTS] = statement_show_accounts,
     [SHOW_RAM_USERS] = statement_show_ram_users,
-    [SHOW_PUBLIC_KEYS] = statement_show_public_keys, /* the last kind */
+    [SHOW_PUBLIC_KEYS] = statement_show_public_keys,
+    [SHOW_XCOPY_CHANNEL] = statement_show_xcopy_channel, /* the last kind */
 };
 
 enum err_code statement_show(const struct statement_call *call, struct answer *answer,

@@ -39,7 +39,7 @@ struct statement_services {
     struct auditor *auditor;
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
-    bool gates; /* new projects are not on the allow-list */
+    bool gates; /* new projects are not on the allow-list, and channels off that nobody switched */
     size_t load_memory_bytes;
     struct select_limits select; /* of each query; SET may lower them */
 };
@@ -106,9 +106,11 @@ statement_function statement_create_user;
 statement_function statement_alter_keys;
 statement_function statement_drop_account;
 statement_function statement_drop_user;
+statement_function statement_alter_account_channel;
 statement_function statement_show_accounts;
 statement_function statement_show_ram_users;
 statement_function statement_show_public_keys;
+statement_function statement_show_xcopy_channel;
 statement_function statement_create_project;
 statement_function statement_alter_project;
 statement_function statement_create_table;

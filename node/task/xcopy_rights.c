@@ -27,8 +27,27 @@ static enum err_code token_in_time(const struct token *token, struct err *err)
     return ERR_OK;
 }
 
-static enum err_code project_gate(const struct project_record *project, struct err *err)
+static enum err_code channel_gate(const struct xcopy_rights *rights,
+                                  const struct project_record *project, struct arena *arena,
+                                  struct err *err)
 {
+    struct account_record owner;
+    struct err reason;
+    enum err_code code = account_get(rights->store, NULL, project->owner, arena, &owner, &reason);
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    if (owner.channel.changed_ms != 0 ? owner.channel.on : !rights->gates)
+        return ERR_OK;
+    return err_set(err, ERR_GATE,
+                   "the XCOPY channel of %.*s is off in %s; that account may there ALTER ACCOUNT "
+                   "SET XCOPY CHANNEL ON ACKNOWLEDGE COMPLIANCE",
+                   SPAN_PRINTF(owner.name), rights->region);
+}
+
+enum err_code xcopy_gates(const struct xcopy_rights *rights, const struct project_record *project,
+                          struct arena *arena, struct err *err)
+{
+    TRY(channel_gate(rights, project, arena, err));
     if (project->xcopy_enabled)
         return ERR_OK;
     return err_set(err, ERR_GATE,
@@ -99,7 +118,6 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
     TRY(target_project(rights, token.destination.project, &principal, arena, &project, err));
     struct table_id replaces;
     TRY(target_name(rights, &token, &principal, &project, arena, &replaces, err));
-    TRY(project_gate(&project, err));
     *ret_target = (struct xcopy_target){.project = project.id,
                                         .owner = project.owner,
                                         .replaces = replaces,
@@ -202,7 +220,7 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span
         return xcopy_unknown(&token, err);
     TRY(authorise_same_account(&principal, &project, err));
     TRY(token_in_time(&token, err));
-    TRY(project_gate(&project, err));
+    TRY(xcopy_gates(rights, &project, arena, err));
     TRY(origin_leaves(rights, &token, &principal, &project, err));
     *ret_origin = (struct xcopy_origin){.project = project.id, .token = token};
     return ERR_OK;

@@ -19,12 +19,18 @@ struct xcopy_rights {
     const struct peers *peers; /* source: whose key is which region's; NULL: nobody's */
     struct identity_key node;  /* this one's */
     const char *region;
+    bool gates; /* the channel switch of an account that never set it is off */
 };
+
+/* May data of the project leave this region by XCOPY: the channel switch of the account that owns it,
+ * then the region's allow-list. ERR_GATE, with what to write. For those who may know of the project. */
+enum err_code xcopy_gates(const struct xcopy_rights *rights, const struct project_record *project,
+                          struct arena *arena, struct err *err) MUST_USE;
 
 /* Destination, at the statement, when the task begins, and at publish: the token's form and
  * signature, that it is for this node, region and time, that its signer is a principal who may
- * create the snapshot (and replace what has its name). ERR_DENIED, ERR_GATE, ERR_EXISTS (a table
- * has the name), ERR_NOT_FOUND. */
+ * create the snapshot (and replace what has its name). No gate is asked: gates are the source's.
+ * ERR_DENIED, ERR_EXISTS (a table has the name), ERR_NOT_FOUND. */
 struct xcopy_target {
     struct project_id project;
     struct account_id owner;  /* of the project: files are held for it */

@@ -160,16 +160,114 @@ static void test_protection_ends_a_copy_that_is_under_way(void **state)
     signer_remove(SIGNER);
 }
 
+/* ---- gates ---- */
+
+/* Of the account that owns the project there. */
+static void channel_set(bool on)
+{
+    struct change_note made = note();
+    ok(account_channel_set(there.store, (struct account_id){ROOT_ACCOUNT_ID}, on, &made, &err));
+}
+
+static void project_enable(struct region *region, bool enabled)
+{
+    struct change_note made = note();
+    ok(project_xcopy_set(region->store, region->project, enabled, &made, &err));
+}
+
+static void test_gates_are_the_sources_and_say_what_to_do(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("gated");
+    snapshot_make(table, "gated_1");
+    signer_is(ROOT_ACCOUNT_NAME, ROOT_ACCOUNT_ID, false);
+    channel_set(false);
+    struct task_status status = xcopy("gated_1", "gated_1");
+    refused(&status, ERR_GATE, "the XCOPY channel of ALIYUN$root is off in ap-southeast-1");
+    assert_non_null(
+        strstr(status.error.message, "ALTER ACCOUNT SET XCOPY CHANNEL ON ACKNOWLEDGE COMPLIANCE"));
+    channel_set(true);
+    project_enable(&there, false);
+    status = xcopy("gated_1", "gated_1");
+    refused(&status, ERR_GATE, "ALTER PROJECT demo ENABLE XCOPY");
+    project_enable(&there, true);
+    project_enable(&here, false); /* nobody's question at the destination */
+    status = xcopy("gated_1", "gated_1");
+    done(&status);
+    project_enable(&here, true);
+}
+
+static void test_gates_are_told_only_to_who_may_select(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("quiet");
+    snapshot_make(table, "quiet_1");
+    signer_is(SIGNER, ROOT_ACCOUNT_ID, true);
+    signer_add(SIGNER, ROOT_ACCOUNT_ID + 1);
+    channel_set(false);
+    project_enable(&there, false);
+    struct task_status status = xcopy("quiet_1", "quiet_1");
+    refused(&status, ERR_NOT_FOUND, "no snapshot demo.quiet_1, or no right to it");
+    select_give("quiet_1", SIGNER);
+    status = xcopy("quiet_1", "quiet_1");
+    refused(&status, ERR_GATE, "is off in");
+    channel_set(true);
+    project_enable(&there, true);
+    signer_remove(SIGNER);
+}
+
+static enum err_code gates_there(bool gates)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project;
+    arena_init(&arena, MIB(4));
+    const struct xcopy_rights rights = {.store = there.store, .region = there.name, .gates = gates};
+    ok(project_get(there.store, NULL, there.project, &arena, &project, &err));
+    return xcopy_gates(&rights, &project, &arena, &err);
+}
+
+/* As in stores of before the switch: comes first, while nobody has switched it. */
+static void test_an_account_that_never_decided_is_as_the_nodes_gates(void **state)
+{
+    (void)state;
+    assert_int_equal(gates_there(false), ERR_OK);
+    assert_int_equal(gates_there(true), ERR_GATE);
+    channel_set(true);
+    assert_int_equal(gates_there(true), ERR_OK);
+    channel_set(false);
+    assert_int_equal(gates_there(false), ERR_GATE);
+    channel_set(true);
+}
+
+static void test_a_gate_that_closes_ends_a_copy_that_is_under_way(void **state)
+{
+    (void)state;
+    struct task_id id = copy_begin("closed", "closed_1");
+    channel_set(false);
+    copy_fails(&id, ERR_GATE, "the XCOPY channel of ALIYUN$root is off");
+    channel_set(true);
+    signer_remove(SIGNER);
+    id = copy_begin("delisted", "delisted_1");
+    project_enable(&there, false);
+    copy_fails(&id, ERR_GATE, "allow-list");
+    project_enable(&there, true);
+    signer_remove(SIGNER);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_account_that_never_decided_is_as_the_nodes_gates),
         cmocka_unit_test(test_select_is_asked_for_and_no_name_is_told),
         cmocka_unit_test(test_another_account_does_not_copy_though_it_may_read),
         cmocka_unit_test(test_protection_is_told_and_trust_lifts_it),
         cmocka_unit_test(test_a_right_withdrawn_ends_the_lease_and_the_task),
         cmocka_unit_test(test_protection_ends_a_copy_that_is_under_way),
+        cmocka_unit_test(test_gates_are_the_sources_and_say_what_to_do),
+        cmocka_unit_test(test_gates_are_told_only_to_who_may_select),
+        cmocka_unit_test(test_a_gate_that_closes_ends_a_copy_that_is_under_way),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

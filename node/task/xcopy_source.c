@@ -346,7 +346,7 @@ static enum err_code repair_prepare(struct serving *serving, struct err *err)
                              err));
     serving->lease = lease_id_of(&serving->peer, &serving->describe.task);
     serving->arguments = arguments_of(serving);
-    TRY(repair_rights(store, &serving->source->rights.node, serving->describe.token, &serving->peer,
+    TRY(repair_rights(&serving->source->rights, serving->describe.token, &serving->peer,
                       &serving->arena, &origin, err));
     const struct snapshot_record *snapshot = &origin.snapshot;
     TRY(page_read(store, &snapshot->version.page, &serving->version, err));
@@ -388,8 +388,8 @@ static enum err_code subject_rights(struct serving *serving, const struct lease_
     struct store *store = source->options.store;
     if (subject->receipt.len > 0) {
         struct repair_origin repair;
-        TRY(repair_rights(store, &source->rights.node, subject->receipt, &serving->peer,
-                          &serving->arena, &repair, err));
+        TRY(repair_rights(&source->rights, subject->receipt, &serving->peer, &serving->arena,
+                          &repair, err));
         if (ret_snapshot != NULL)
             *ret_snapshot = repair.snapshot;
         return ERR_OK;
@@ -888,7 +888,8 @@ enum err_code source_open(const struct source_options *options, struct source **
                                            .principals = options->principals,
                                            .peers = options->peers,
                                            .node = identity_public(options->identity)->sign,
-                                           .region = options->region};
+                                           .region = options->region,
+                                           .gates = options->gates};
     source->timer.run = on_timer;
     source->timer.argument = source;
     lease_table_init(&source->table, LEASE_MS);

@@ -30,6 +30,7 @@ struct source_options { /* all borrowed until source_free */
     const struct identity *identity;
     const char *region;
     struct auditor *auditor;
+    bool gates;         /* of the configuration */
     bool clock_doubted; /* at the start: then no use of a token is forgotten */
 };
 
