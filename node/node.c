@@ -355,6 +355,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .principals = node->principals,
         .peers = node->peers,
         .tasks = node->tasks,
+        .source = node->source,
         .cleanup = node->cleanup,
         .scrubber = node->scrubber,
         .auditor = node->auditor,

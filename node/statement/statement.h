@@ -26,6 +26,7 @@
 
 struct cleanup;
 struct scrubber;
+struct source;
 struct tasks;
 
 /* What statements work on; borrowed, constant. */
@@ -34,6 +35,7 @@ struct statement_services {
     struct principals *principals;
     struct peers *peers;
     struct tasks *tasks;
+    struct source *source; /* NULL: nobody copies from here */
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;

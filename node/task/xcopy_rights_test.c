@@ -128,14 +128,28 @@ static struct task_id copy_begin(const char *table_name, const char *name)
     return id;
 }
 
+static void leases_end(void)
+{
+    for (int i = 0; i < 2000 && source_leases(there.source) > 0; i++)
+        usleep(10000);
+    assert_int_equal(source_leases(there.source), 0);
+}
+
 static void copy_fails(const struct task_id *id, enum err_code code, const char *words)
 {
     request_let_go(&there);
     struct task_status status = wait_for(id, has_ended);
     refused(&status, code, words);
-    for (int i = 0; i < 2000 && source_leases(there.source) > 0; i++)
-        usleep(10000);
-    assert_int_equal(source_leases(there.source), 0);
+    leases_end();
+}
+
+/* As a statement does; while the peer asks for nothing. */
+static void copy_ends_at_once(const struct task_id *id, enum err_code code, const char *words)
+{
+    assert_int_equal(source_leases(there.source), 1);
+    source_recheck(there.source);
+    leases_end();
+    copy_fails(id, code, words);
 }
 
 static void test_a_right_withdrawn_ends_the_lease_and_the_task(void **state)
@@ -254,6 +268,64 @@ static void test_a_gate_that_closes_ends_a_copy_that_is_under_way(void **state)
     signer_remove(SIGNER);
 }
 
+static void test_a_lease_ends_at_once_when_its_gate_closes(void **state)
+{
+    (void)state;
+    struct task_id id = copy_begin("swift", "swift_1");
+    channel_set(false);
+    uint64_t before = audit_head_get(there.store).count;
+    copy_ends_at_once(&id, ERR_GATE, "the XCOPY channel of ALIYUN$root is off");
+    assert_true(audit_head_get(there.store).count > before);
+    channel_set(true);
+    signer_remove(SIGNER);
+}
+
+static void test_a_lease_ends_at_once_when_a_right_or_its_user_goes(void **state)
+{
+    (void)state;
+    const char *unknown = "or no right to it";
+    struct task_id id = copy_begin("taken_at_once", "taken_at_once_1");
+    struct grant_change change = select_on("taken_at_once_1", SIGNER);
+    struct change_note made = note();
+    uint64_t missing;
+    ok(grants_take(there.store, &change, &made, &missing, &err));
+    copy_ends_at_once(&id, ERR_NOT_FOUND, unknown);
+    signer_remove(SIGNER);
+    id = copy_begin("removed", "removed_1");
+    signer_remove(SIGNER);
+    copy_ends_at_once(&id, ERR_NOT_FOUND, unknown);
+}
+
+static void test_a_lease_ends_at_once_when_its_signer_is_dropped(void **state)
+{
+    (void)state;
+    struct task_id id = copy_begin("keyless", "keyless_1");
+    principals_remove(there.principals, span_text(SIGNER));
+    copy_ends_at_once(&id, ERR_NOT_FOUND, "or no right to it");
+    signer_is(SIGNER, ROOT_ACCOUNT_ID, true);
+    signer_remove(SIGNER);
+}
+
+static void test_leases_whose_rights_stand_stay(void **state)
+{
+    (void)state;
+    struct task_id id = copy_begin("kept_on", "kept_on_1");
+    struct change_note made = note();
+    struct table_id other = table_make("others");
+    snapshot_make(other, "others_1");
+    select_give("others_1", SIGNER);
+    struct grant_change change = select_on("others_1", SIGNER);
+    uint64_t missing;
+    ok(grants_take(there.store, &change, &made, &missing, &err));
+    for (int i = 0; i < 100; i++) /* at once or one behind the other: the same */
+        source_recheck(there.source);
+    request_let_go(&there);
+    struct task_status status = wait_for(&id, has_ended);
+    done(&status);
+    equal("kept_on_1", "kept_on_1");
+    signer_remove(SIGNER);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -268,6 +340,10 @@ int main(void)
         cmocka_unit_test(test_gates_are_the_sources_and_say_what_to_do),
         cmocka_unit_test(test_gates_are_told_only_to_who_may_select),
         cmocka_unit_test(test_a_gate_that_closes_ends_a_copy_that_is_under_way),
+        cmocka_unit_test(test_a_lease_ends_at_once_when_its_gate_closes),
+        cmocka_unit_test(test_a_lease_ends_at_once_when_a_right_or_its_user_goes),
+        cmocka_unit_test(test_a_lease_ends_at_once_when_its_signer_is_dropped),
+        cmocka_unit_test(test_leases_whose_rights_stand_stay),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -6,6 +6,7 @@
 #include "node/task/repair_grant.h"
 #include "node/task/xcopy_audit.h"
 #include "node/log.h"
+#include "node/task/xcopy_recheck.h"
 #include "node/task/xcopy_serve.h"
 #include "proto/version.h"
 #include "store/crash.h"
@@ -20,6 +21,7 @@ struct source {
     struct lease_table table; /* the loop's */
     struct lease_actions actions;
     struct loop_timer timer;
+    struct recheck recheck;
     uint64_t serving_last;
     struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
     atomic_size_t alive;
@@ -32,6 +34,7 @@ struct serving {
     struct request *request; /* NULL: replied */
     struct serving *next;    /* in source->servings */
     uint64_t number;
+    uint64_t rechecks; /* begun before its grant */
     enum peer_method method;
     struct identity_key peer;
     struct arena arena;
@@ -379,29 +382,12 @@ static void describe_on_worker(void *argument)
     serving_on_loop(serving, on_described);
 }
 
-/* By the token or the receipt of the lease, and the session's identity. *ret_snapshot: the one that the
- * lease is of, as it is now; may be NULL. */
+/* By the token or the receipt of the lease, and the session's identity. */
 static enum err_code subject_rights(struct serving *serving, const struct lease_subject *subject,
                                     struct snapshot_record *ret_snapshot, struct err *err)
 {
-    struct source *source = serving->source;
-    struct store *store = source->options.store;
-    if (subject->receipt.len > 0) {
-        struct repair_origin repair;
-        TRY(repair_rights(&source->rights, subject->receipt, &serving->peer, &serving->arena,
-                          &repair, err));
-        if (ret_snapshot != NULL)
-            *ret_snapshot = repair.snapshot;
-        return ERR_OK;
-    }
-    struct xcopy_origin origin;
-    TRY(xcopy_rights_source(&source->rights, subject->token, &serving->peer, &serving->arena,
-                            &origin, err));
-    if (ret_snapshot != NULL &&
-        snapshot_find(store, NULL, origin.project, origin.token.source.snapshot, &serving->arena,
-                      ret_snapshot, NULL) != ERR_OK)
-        return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
-    return ERR_OK;
+    return lease_rights(&serving->source->rights, subject, &serving->peer, &serving->arena,
+                        ret_snapshot, err);
 }
 
 static enum err_code grant(struct serving *serving, struct err *err)
@@ -635,6 +621,7 @@ static void action_do(struct source *source, const struct lease_action *action)
         return;
     if (action->kind == LEASE_DO_GRANT) {
         subject_copy(serving);
+        serving->rechecks = recheck_begun(&source->recheck);
         if (workers_post(source->options.workers, grant_on_worker, serving, &serving->err) !=
             ERR_OK)
             serving_on_loop(serving, on_granted);
@@ -709,7 +696,11 @@ static void on_granted(void *argument)
     struct serving *serving = argument;
     serving->next = serving->source->servings;
     serving->source->servings = serving; /* under its number again */
+    struct source *source = serving->source;
+    bool missed = serving->rechecks != recheck_begun(&source->recheck);
     serving_step(serving, LEASE_ON_GRANTED);
+    if (missed) /* that looked at the leases before this was one */
+        source_recheck(source);
 }
 
 static void on_renewal(void *argument)
@@ -807,6 +798,19 @@ bool source_find(void *context, const struct noise_key *key, struct session *ses
     return true;
 }
 
+/* ---- rights that went ---- */
+
+static void on_refused(void *context, const struct lease_id *id)
+{
+    struct lease_event event = {.kind = LEASE_ON_REVOKED, .id = *id};
+    source_step(context, &event);
+}
+
+void source_recheck(struct source *source)
+{
+    recheck_request(&source->recheck);
+}
+
 /* ---- life ---- */
 
 static enum err_code leases_read(struct source *source, struct bytes *all, struct err *err)
@@ -893,6 +897,14 @@ enum err_code source_open(const struct source_options *options, struct source **
     source->timer.run = on_timer;
     source->timer.argument = source;
     lease_table_init(&source->table, LEASE_MS);
+    const struct recheck_options recheck = {.loop = options->loop,
+                                            .workers = options->workers,
+                                            .rights = &source->rights,
+                                            .auditor = options->auditor,
+                                            .table = &source->table,
+                                            .on_refused = on_refused,
+                                            .context = source};
+    recheck_init(&source->recheck, &recheck);
     struct loading loading = {.source = source};
     enum err_code code = leases_read(source, &loading.all, err);
     if (code == ERR_OK)
@@ -910,46 +922,10 @@ void source_free(struct source *source)
 {
     if (source == NULL)
         return;
+    recheck_deinit(&source->recheck);
     lease_table_deinit(&source->table);
     lease_actions_deinit(&source->actions);
     mem_free(source);
-}
-
-/* ---- revocation ---- */
-
-struct revocation {
-    struct source *source;
-    struct token_id token;
-};
-
-static bool subject_has_token(const struct lease *lease, const struct token_id *id)
-{
-    struct lease_subject subject;
-    struct token token;
-    return lease_subject_decode(bytes_span(&lease->subject), &subject, NULL) == ERR_OK &&
-           token_decode(subject.token, &token, NULL) == ERR_OK &&
-           memcmp(token.id.b, id->b, sizeof(id->b)) == 0;
-}
-
-static void on_revocation(void *argument)
-{
-    struct revocation *revocation = argument;
-    struct source *source = revocation->source;
-    for (size_t i = source->table.count; i-- > 0;) {
-        if (!subject_has_token(&source->table.leases[i], &revocation->token))
-            continue;
-        struct lease_event event = {.kind = LEASE_ON_REVOKED, .id = source->table.leases[i].id};
-        source_step(source, &event);
-    }
-    mem_free(revocation);
-}
-
-void source_revoke(struct source *source, const struct token_id *token)
-{
-    struct revocation *revocation = mem_calloc(1, sizeof(*revocation));
-    *revocation = (struct revocation){.source = source, .token = *token};
-    if (!loop_post(source->options.loop, on_revocation, revocation))
-        mem_free(revocation);
 }
 
 uint64_t source_file_bytes(struct source *source)
