@@ -293,6 +293,7 @@ static statement_function *const functions[] = {
     [SHOW_TASKS] = statement_show_tasks,
     [SHOW_CREATE_TABLE] = statement_show_create,
     [SHOW_HISTORY] = show_history,
+    [SHOW_XCOPY_TOKENS] = statement_show_tokens,
     [SHOW_GRANTS] = statement_show_grants,
     [SHOW_ACL] = statement_show_acl,
     [SHOW_ACCOUNTS] = statement_show_accounts,

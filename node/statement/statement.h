@@ -135,6 +135,8 @@ statement_function statement_show_create;
 statement_function statement_desc;
 statement_function statement_xcopy;
 statement_function statement_cancel_task;
+statement_function statement_revoke_token;
+statement_function statement_show_tokens;
 statement_function statement_scrub;
 statement_function statement_add_user;
 statement_function statement_remove_user;

@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "node/task/token_use.h"
+
 static uint64_t now_s(void)
 {
     struct timespec now;
@@ -220,8 +222,9 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span
         return xcopy_unknown(&token, err);
     TRY(authorise_same_account(&principal, &project, err));
     TRY(token_in_time(&token, err));
+    TRY(token_not_revoked(rights->store, &principal, &token.id, err));
     TRY(xcopy_gates(rights, &project, arena, err));
     TRY(origin_leaves(rights, &token, &principal, &project, err));
-    *ret_origin = (struct xcopy_origin){.project = project.id, .token = token};
+    *ret_origin = (struct xcopy_origin){.project = project.id, .token = token, .signer = principal};
     return ERR_OK;
 }

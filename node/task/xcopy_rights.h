@@ -48,6 +48,7 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
 struct xcopy_origin {
     struct project_id project;
     struct token token; /* borrows from the bytes */
+    struct principal signer;
 };
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span token,
                                   const struct identity_key *peer, struct arena *arena,

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "node/task/repair_grant.h"
+#include "node/task/token_use.h"
 #include "node/task/xcopy_audit.h"
 #include "node/log.h"
 #include "node/task/xcopy_recheck.h"
@@ -47,9 +48,8 @@ struct serving {
     struct bytes subject; /* describe: built here; else a copy of the lease's */
     struct bytes version; /* describe: the record's bytes */
     struct digest arguments;
-    bool absent; /* describe: allowed, but there is no such snapshot (any more) */
-    struct token_id token;
-    uint64_t token_not_after_s;
+    bool absent;          /* describe: allowed, but there is no such snapshot (any more) */
+    struct token_use use; /* of its token; borrows from the arena */
 };
 
 static void serving_free(struct serving *serving)
@@ -90,7 +90,6 @@ static void serving_on_worker(struct serving *serving, workers_function next)
 /* ---- records ---- */
 
 #define LEASE_KEY_BYTES (1 + DIGEST_BYTES)
-#define TOKEN_KEY_BYTES (1 + 16)
 
 static struct span lease_key(const struct lease_id *id, uint8_t key[LEASE_KEY_BYTES])
 {
@@ -99,16 +98,7 @@ static struct span lease_key(const struct lease_id *id, uint8_t key[LEASE_KEY_BY
     return span_of(key, LEASE_KEY_BYTES);
 }
 
-static struct span token_key(const struct token_id *id, uint8_t key[TOKEN_KEY_BYTES])
-{
-    key[0] = 'u';
-    memcpy(key + 1, id->b, sizeof(id->b));
-    return span_of(key, TOKEN_KEY_BYTES);
-}
-
-/* leases family: 'l' lease id -> peer 32 | arguments 32 | subject
- *                'u' token id -> task id 16 | not after u64         a token is used by one task
- * A repair's lease has no token. */
+/* leases family: 'l' lease id -> peer 32 | arguments 32 | subject. Uses of tokens: token_use.h. */
 static void lease_record_put(struct catalog_change *change, const struct serving *serving)
 {
     BYTES_CLEANUP struct bytes record = {0};
@@ -117,13 +107,6 @@ static void lease_record_put(struct catalog_change *change, const struct serving
     bytes_append_span(&record, digest_span(&serving->arguments));
     bytes_append_span(&record, bytes_span(&serving->subject));
     catalog_put(change, FAMILY_LEASES, lease_key(&serving->lease, key), bytes_span(&record));
-    if (serving->method == PEER_REPAIR)
-        return;
-    BYTES_CLEANUP struct bytes use = {0};
-    uint8_t use_key[TOKEN_KEY_BYTES];
-    bytes_append(&use, serving->describe.task.b, sizeof(serving->describe.task.b));
-    bytes_append_u64(&use, serving->token_not_after_s);
-    catalog_put(change, FAMILY_LEASES, token_key(&serving->token, use_key), bytes_span(&use));
 }
 
 static struct root_name lease_root(const struct lease_id *id)
@@ -268,27 +251,6 @@ static void receipt_entry(struct serving *serving, const struct lease_subject *s
 
 /* ---- describe ---- */
 
-/* Fails when another task has used the token; with a change: it expects that this stays so. */
-static enum err_code token_unused(struct serving *serving, const struct token_id *token,
-                                  struct catalog_change *change, struct err *err)
-{
-    uint8_t raw[TOKEN_KEY_BYTES];
-    struct span key = token_key(token, raw);
-    BYTES_CLEANUP struct bytes use = {0};
-    bool found;
-    TRY(catalog_find(serving->source->options.store, NULL, FAMILY_LEASES, key, &use, &found, err));
-    bool same = !found ||
-                (use.len >= sizeof(serving->describe.task.b) &&
-                 memcmp(use.data, serving->describe.task.b, sizeof(serving->describe.task.b)) == 0);
-    if (!same)
-        return err_set(err, ERR_DENIED, "the token was used by another task");
-    if (change != NULL && found)
-        catalog_expect(change, FAMILY_LEASES, key, bytes_span(&use));
-    else if (change != NULL)
-        catalog_expect_absent(change, FAMILY_LEASES, key);
-    return ERR_OK;
-}
-
 static enum err_code subject_build(struct serving *serving, const struct xcopy_origin *origin,
                                    struct err *err)
 {
@@ -333,9 +295,12 @@ static enum err_code describe_prepare(struct serving *serving, struct err *err)
     serving->arguments = arguments_of(serving);
     TRY(xcopy_rights_source(&serving->source->rights, serving->describe.token, &serving->peer,
                             &serving->arena, &origin, err));
-    TRY(token_unused(serving, &origin.token.id, NULL, err));
-    serving->token = origin.token.id;
-    serving->token_not_after_s = origin.token.not_after_s;
+    serving->use = (struct token_use){.encoded = serving->describe.token,
+                                      .token = origin.token,
+                                      .signer = origin.signer,
+                                      .task = serving->describe.task,
+                                      .now_ms = xcopy_now_ms()};
+    TRY(token_use_check(serving->source->options.store, &serving->use, NULL, err));
     return subject_build(serving, &origin, err);
 }
 
@@ -406,7 +371,7 @@ static enum err_code grant(struct serving *serving, struct err *err)
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     const struct digest roots[2] = {subject.version.page, subject.version.attribute_root};
     if (subject.receipt.len == 0)
-        TRY(token_unused(serving, &serving->token, &change, err));
+        TRY(token_use_check(store, &serving->use, &change, err));
     grant_entry(serving, &subject, &snapshot, &change);
     lease_record_put(&change, serving);
     root_put(&change, lease_root(&serving->lease), roots, ARRAY_COUNT(roots));
@@ -860,32 +825,11 @@ static void load_on_loop(void *argument)
     }
 }
 
-/* Uses of tokens that have ended. */
-static enum err_code uses_forget(struct store *store, struct err *err)
-{
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    DB_ITER_CLEANUP struct db_iter *iter = NULL;
-    TRY(catalog_scan(store, NULL, FAMILY_LEASES, span_text("u"), span_of(NULL, 0), &iter, err));
-    uint64_t now_s = (uint64_t)time(NULL);
-    while (change.bytes < CATALOG_COMMIT_BYTES_MAX / 2) {
-        struct span key, value;
-        bool found;
-        TRY(db_iter_next(iter, &key, &value, &found, err));
-        if (!found)
-            break;
-        if (value.len == 24 && load_u64(value.data + 16) < now_s)
-            catalog_delete(&change, FAMILY_LEASES, key);
-    }
-    db_iter_close(iter);
-    iter = NULL;
-    return change.bytes == 0 ? ERR_OK : catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
-}
-
 enum err_code source_open(const struct source_options *options, struct source **ret_source,
                           struct err *err)
 {
     if (!options->clock_doubted)
-        TRY(uses_forget(options->store, err));
+        TRY(token_uses_forget(options->store, (uint64_t)time(NULL), err));
     struct source *source = mem_calloc(1, sizeof(*source));
     source->options = *options;
     source->rights = (struct xcopy_rights){.store = options->store,
