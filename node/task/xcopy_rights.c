@@ -14,18 +14,34 @@ static uint64_t now_s(void)
 /* Clocks of regions differ a little: a token may be that much from the future. */
 #define CLOCK_TOLERANCE_S 300
 
-static enum err_code token_in_time(const struct token *token, struct err *err)
+#define CLOCK_TEXT_BYTES 24
+static const char *clock_text(uint64_t time_s, char ret_text[CLOCK_TEXT_BYTES])
 {
+    struct tm parts = {0};
+    time_t time = (time_t)time_s;
+    gmtime_r(&time, &parts);
+    if (strftime(ret_text, CLOCK_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        snprintf(ret_text, CLOCK_TEXT_BYTES, "%" PRIu64 " s", time_s);
+    return ret_text;
+}
+
+/* Both clocks are told: one of them may be wrong. */
+static enum err_code token_in_time(const struct xcopy_rights *rights, const struct token *token,
+                                   struct err *err)
+{
+    char signers[CLOCK_TEXT_BYTES], ours[CLOCK_TEXT_BYTES];
     uint64_t now = now_s();
     if (now > token->not_after_s)
         return err_set(err, ERR_CREDENTIALS,
-                       "the token ended at %" PRIu64 " s, this node's clock says %" PRIu64 " s",
-                       token->not_after_s, now);
+                       "the token ended at %s UTC by its signer's clock, and in %s it is %s UTC: "
+                       "sign anew, or set the clock that is wrong",
+                       clock_text(token->not_after_s, signers), rights->region,
+                       clock_text(now, ours));
     if (token->issued_s > now + CLOCK_TOLERANCE_S)
         return err_set(err, ERR_CREDENTIALS,
-                       "the token was issued at %" PRIu64 " s, this node's clock says %" PRIu64
-                       " s",
-                       token->issued_s, now);
+                       "the token was issued at %s UTC by its signer's clock, and in %s it is %s "
+                       "UTC: set the clock that is wrong",
+                       clock_text(token->issued_s, signers), rights->region, clock_text(now, ours));
     return ERR_OK;
 }
 
@@ -109,7 +125,7 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
     struct token token;
     TRY(token_decode(token_bytes, &token, err));
     TRY(token_verify(token_bytes, err));
-    TRY(token_in_time(&token, err));
+    TRY(token_in_time(rights, &token, err));
     if (memcmp(token.destination_node.b, rights->node.b, sizeof(rights->node.b)) != 0 ||
         !span_equal(token.destination.region, span_text(rights->region)))
         return err_set(err, ERR_DENIED, "the token is for another node");
@@ -221,7 +237,7 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span
                   NULL) != ERR_OK)
         return xcopy_unknown(&token, err);
     TRY(authorise_same_account(&principal, &project, err));
-    TRY(token_in_time(&token, err));
+    TRY(token_in_time(rights, &token, err));
     TRY(token_not_revoked(rights->store, &principal, &token.id, err));
     TRY(xcopy_gates(rights, &project, arena, err));
     TRY(origin_leaves(rights, &token, &principal, &project, err));
