@@ -49,7 +49,8 @@ static enum err_code source_says(struct span token, const struct identity *peer)
     struct xcopy_origin origin;
     const struct xcopy_rights rights = rights_of(&there);
     arena_init(&arena, MIB(16));
-    return xcopy_rights_source(&rights, token, &identity_public(peer)->sign, &arena, &origin, &err);
+    const struct xcopy_ask ask = {.token = token, .peer = identity_public(peer)->sign};
+    return xcopy_rights_source(&rights, &ask, &arena, &origin, &err);
 }
 
 static enum err_code destination_says(struct span token)
@@ -414,6 +415,84 @@ static void test_a_revocation_is_told_only_to_who_may_select(void **state)
     says(code, ERR_NOT_FOUND, "or no right to it");
 }
 
+/* ---- standing tokens: a schedule's ---- */
+
+static struct token token_standing(const char *pattern, uint32_t runs)
+{
+    struct token token = token_base(pattern);
+    token.kind = TOKEN_STANDING;
+    token.schedule = span_text("nightly");
+    token.runs_a_day = runs;
+    token.not_after_s = token.issued_s + TOKEN_STANDING_LIFE_S;
+    return token;
+}
+
+static enum err_code describe_named_says(uint8_t task, struct span token, const char *snapshot)
+{
+    struct ask ask = {0};
+    describe_named_post(&ask, task, token, snapshot);
+    enum err_code code = ask_wait(&ask);
+    err = ask.err;
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+static void test_a_standing_token_is_for_names_behind_its_prefix(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    snapshot_of_rows("night", "night");
+    snapshot_of_rows("nightmare", "nightmare");
+    struct token token = token_standing("night_*", 100);
+    token_sign(&token, user, &bytes);
+    struct span signed_token = bytes_span(&bytes);
+    says(describe_says(50, signed_token), ERR_DENIED, "the token is for night_*");
+    says(describe_named_says(50, signed_token, "nightmare_1"), ERR_DENIED,
+         "the token is for night_*, not for snapshot nightmare_1");
+    says(describe_named_says(50, signed_token, "night_*"), ERR_NOT_FOUND,
+         "no snapshot demo.night_*");
+    says(describe_named_says(50, signed_token, "night_2"), ERR_NOT_FOUND,
+         "no snapshot demo.night_2, or no right to it");
+    struct ask ask = {0};
+    describe_named_post(&ask, 51, signed_token, "night_1");
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(root_ask(&ask), ERR_OK);
+    assert_int_equal(renew_ask(&ask), ERR_OK);
+    source_recheck(there.source); /* which asks by the name as well */
+    region_restart(&there, &here);
+    assert_int_equal(renew_ask(&ask), ERR_OK);
+    snapshot_make(table_make("night2"), "night_2");
+    says(describe_named_says(51, signed_token, "night_2"), ERR_PARAMETER, "other arguments");
+    assert_int_equal(end_ask(&ask), ERR_OK);
+    bytes_deinit(&ask.body);
+    leases_end();
+    token = token_standing("night_1", 1); /* without a star: that one alone */
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED, "is for night_1");
+    says(describe_named_says(52, bytes_span(&bytes), "night_11"), ERR_DENIED, "is for night_1");
+    token = token_base("night_1"); /* and one of a single copy names no other */
+    token_sign(&token, user, &bytes);
+    says(describe_named_says(52, bytes_span(&bytes), "night_2"), ERR_DENIED, "is for night_1");
+}
+
+static void test_a_standing_token_has_its_runs_of_a_day(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_standing("night_*", 2);
+    token_sign(&token, user, &bytes);
+    uint64_t day = (uint64_t)time(NULL) / 86400;
+    says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_OK, "");
+    says(describe_named_says(61, bytes_span(&bytes), "night_2"), ERR_OK, "");
+    enum err_code third = describe_named_says(62, bytes_span(&bytes), "night_2");
+    if (day == (uint64_t)time(NULL) / 86400) /* else it was midnight */
+        says(third, ERR_DENIED, "the token of schedule nightly has had its 2 runs of today");
+    says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_OK, ""); /* goes on */
+    token_take_back(&token);
+    leases_end();
+    says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_DENIED, "was revoked");
+}
+
 /* ---- receipts ---- */
 
 static enum err_code receipt_ask(const struct ask *described, const struct receipt *receipt,
@@ -508,6 +587,8 @@ int main(void)
         cmocka_unit_test(test_a_replayed_token_is_its_first_tasks),
         cmocka_unit_test(test_a_revoked_token_ends_its_lease_and_comes_no_more),
         cmocka_unit_test(test_a_revocation_is_told_only_to_who_may_select),
+        cmocka_unit_test(test_a_standing_token_is_for_names_behind_its_prefix),
+        cmocka_unit_test(test_a_standing_token_has_its_runs_of_a_day),
         cmocka_unit_test(test_a_receipt_is_kept_only_of_the_leases_root_by_the_sessions_key),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -20,10 +20,11 @@ enum err_code lease_rights(const struct xcopy_rights *rights, const struct lease
         return ERR_OK;
     }
     struct xcopy_origin origin;
-    TRY(xcopy_rights_source(rights, subject->token, peer, arena, &origin, err));
-    if (ret_snapshot != NULL &&
-        snapshot_find(rights->store, NULL, origin.project, origin.token.source.snapshot, arena,
-                      ret_snapshot, NULL) != ERR_OK)
+    const struct xcopy_ask ask = {
+        .token = subject->token, .snapshot = subject->snapshot, .peer = *peer};
+    TRY(xcopy_rights_source(rights, &ask, arena, &origin, err));
+    if (ret_snapshot != NULL && snapshot_find(rights->store, NULL, origin.project, origin.snapshot,
+                                              arena, ret_snapshot, NULL) != ERR_OK)
         return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
     return ERR_OK;
 }
@@ -38,8 +39,10 @@ static void refusal_tell(const struct recheck *recheck, const struct lease_subje
         options->rights->peers == NULL ? NULL : peers_find_signer(options->rights->peers, peer);
     struct session session = {.identity = *peer};
     snprintf(session.name, sizeof(session.name), "%s", node == NULL ? "" : node->region);
-    const struct xcopy_asker asker = {
-        .rights = options->rights, .session = &session, .task = subject->task};
+    const struct xcopy_asker asker = {.rights = options->rights,
+                                      .session = &session,
+                                      .task = subject->task,
+                                      .snapshot = subject->snapshot};
     struct xcopy_entry entry;
     if (subject->receipt.len > 0)
         xcopy_entry_peer(&asker, "XCOPY REPAIR", NULL, &entry);

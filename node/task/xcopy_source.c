@@ -167,6 +167,7 @@ static void entry_of(struct serving *serving, const struct lease_subject *subjec
 {
     struct xcopy_asker asker = asker_of(serving);
     asker.task = subject->task;
+    asker.snapshot = subject->snapshot;
     if (subject->receipt.len > 0)
         xcopy_entry_peer(&asker, "XCOPY REPAIR", NULL, ret_entry);
     else
@@ -197,7 +198,8 @@ static void describe_refused(struct serving *serving)
     const struct lease_subject subject = {
         .task = serving->describe.task,
         .token = repair ? (struct span){0} : serving->describe.token,
-        .receipt = repair ? serving->describe.token : (struct span){0}};
+        .receipt = repair ? serving->describe.token : (struct span){0},
+        .snapshot = serving->describe.snapshot};
     entry_of(serving, &subject, &entry);
     entry_refuse(serving, &entry);
 }
@@ -257,10 +259,10 @@ static enum err_code subject_build(struct serving *serving, const struct xcopy_o
     struct store *store = serving->source->options.store;
     struct snapshot_record snapshot;
     struct version_record version;
-    if (snapshot_find(store, NULL, origin->project, origin->token.source.snapshot, &serving->arena,
-                      &snapshot, NULL) != ERR_OK) {
+    if (snapshot_find(store, NULL, origin->project, origin->snapshot, &serving->arena, &snapshot,
+                      NULL) != ERR_OK) {
         serving->absent = true; /* a lease of before may still have it */
-        return xcopy_unknown(&origin->token, err);
+        return xcopy_unknown(&origin->token, origin->snapshot, err);
     }
     TRY(page_read(store, &snapshot.version.page, &serving->version, err));
     TRY(version_decode(bytes_span(&serving->version), &serving->arena, &version, err));
@@ -270,7 +272,8 @@ static enum err_code subject_build(struct serving *serving, const struct xcopy_o
                                     .manifest_root = version.root,
                                     .maker = snapshot.maker,
                                     .claim = snapshot.claim,
-                                    .token = serving->describe.token};
+                                    .token = serving->describe.token,
+                                    .snapshot = serving->describe.snapshot};
     memcpy(subject.signature, snapshot.signature, sizeof(subject.signature));
     bytes_clear(&serving->subject);
     lease_subject_encode(&subject, &serving->subject);
@@ -283,6 +286,8 @@ static struct digest arguments_of(const struct serving *serving)
     digest_init(&state, DOMAIN_LEASE);
     digest_update_part(&state, span_of(serving->peer.b, sizeof(serving->peer.b)));
     digest_update_part(&state, serving->describe.token);
+    if (serving->describe.snapshot.len > 0)
+        digest_update_part(&state, serving->describe.snapshot);
     return digest_final(&state);
 }
 
@@ -293,8 +298,10 @@ static enum err_code describe_prepare(struct serving *serving, struct err *err)
                              err));
     serving->lease = lease_id_of(&serving->peer, &serving->describe.task);
     serving->arguments = arguments_of(serving);
-    TRY(xcopy_rights_source(&serving->source->rights, serving->describe.token, &serving->peer,
-                            &serving->arena, &origin, err));
+    const struct xcopy_ask ask = {.token = serving->describe.token,
+                                  .snapshot = serving->describe.snapshot,
+                                  .peer = serving->peer};
+    TRY(xcopy_rights_source(&serving->source->rights, &ask, &serving->arena, &origin, err));
     serving->use = (struct token_use){.encoded = serving->describe.token,
                                       .token = origin.token,
                                       .signer = origin.signer,

@@ -548,12 +548,18 @@ enum err_code ask_wait(struct ask *ask)
     return ask->err.code;
 }
 
-void describe_post(struct ask *ask, uint8_t task, struct span token)
+void describe_named_post(struct ask *ask, uint8_t task, struct span token, const char *snapshot)
 {
     BYTES_CLEANUP struct bytes header = {0};
-    const struct peer_describe describe = {.task = {{task}}, .token = token};
+    const struct peer_describe describe = {
+        .task = {{task}}, .token = token, .snapshot = span_text(snapshot)};
     peer_describe_encode(&describe, &header);
     ask_post(ask, PEER_DESCRIBE, bytes_span(&header), span_of(NULL, 0));
+}
+
+void describe_post(struct ask *ask, uint8_t task, struct span token)
+{
+    describe_named_post(ask, task, token, "");
 }
 
 /* The root page under the lease that describe gave. */

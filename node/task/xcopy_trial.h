@@ -92,6 +92,8 @@ void ask_post(struct ask *ask, enum peer_method method, struct span header, stru
 /* The answer's code. */
 enum err_code ask_wait(struct ask *ask);
 void describe_post(struct ask *ask, uint8_t task, struct span token);
+/* snapshot: under a standing token; or "". */
+void describe_named_post(struct ask *ask, uint8_t task, struct span token, const char *snapshot);
 /* Under the lease that describe gave: its root page; a renewal. */
 enum err_code root_ask(const struct ask *described);
 enum err_code renew_ask(const struct ask *described);
