@@ -398,6 +398,23 @@ static void test_a_revoked_token_ends_its_lease_and_comes_no_more(void **state)
     says(describe_says(31, bytes_span(&bytes)), ERR_DENIED, "was revoked");
 }
 
+/* Whichever comes first: refused, or granted and ended. */
+static void test_a_token_revoked_while_its_lease_is_granted_has_none(void **state)
+{
+    (void)state;
+    for (uint8_t round = 0; round < 100; round++) {
+        BYTES_CLEANUP struct bytes bytes = {0};
+        struct token token = token_base("replayed_1");
+        struct ask ask = {0};
+        token_sign(&token, user, &bytes);
+        describe_post(&ask, (uint8_t)(100 + round), bytes_span(&bytes));
+        token_take_back(&token);
+        (void)ask_wait(&ask);
+        leases_end();
+        bytes_deinit(&ask.body);
+    }
+}
+
 static void test_a_revocation_is_told_only_to_who_may_select(void **state)
 {
     (void)state;
@@ -586,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else),
         cmocka_unit_test(test_a_replayed_token_is_its_first_tasks),
         cmocka_unit_test(test_a_revoked_token_ends_its_lease_and_comes_no_more),
+        cmocka_unit_test(test_a_token_revoked_while_its_lease_is_granted_has_none),
         cmocka_unit_test(test_a_revocation_is_told_only_to_who_may_select),
         cmocka_unit_test(test_a_standing_token_is_for_names_behind_its_prefix),
         cmocka_unit_test(test_a_standing_token_has_its_runs_of_a_day),
