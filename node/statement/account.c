@@ -255,11 +255,10 @@ enum err_code statement_alter_account_channel(const struct statement_call *call,
     (void)answer;
     const struct principal *principal = call->principal;
     if (principal->account.n == 0 || principal->user)
-        return err_set(
-            err, ERR_DENIED,
-            "%s is no account: its own XCOPY channel is switched by each account itself, "
-            "which answers for the data, and by nobody else",
-            principal->name);
+        return err_set(err, ERR_DENIED,
+                       "%s is no account: each account switches its own XCOPY channel, and answers "
+                       "for the data; nobody else does",
+                       principal->name);
     struct change_note note = statement_note(call);
     return account_channel_set(call->services->store, principal->account,
                                call->statement->alter_switch.on, &note, err);

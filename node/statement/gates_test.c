@@ -107,7 +107,7 @@ static void without_the_acknowledgement_it_is_refused_with_what_to_write(void **
 static void nobody_else_switches_it(void **state)
 {
     (void)state;
-    const char *words = "is switched by each account itself";
+    const char *words = "each account switches its own XCOPY channel";
     trial_gives(&trial, OFF, "");
     trial_denies(&trial, &trial.user, ON, words);
     trial_denies(&trial, &operator, ON, words);
