@@ -1,5 +1,7 @@
 """The audit log of a live pair: who, what, when, from where, outcome; its head in receipts, status and log; a cut shows."""
+import hashlib
 import re
+import subprocess
 import time
 
 import pytest
@@ -78,6 +80,28 @@ def test_what_was_done_and_refused_is_told_to_the_owner(pair, tmp_path):
     count, digest = head(region)
     last = entries(region, f"sequence = {count}")
     assert [row["digest"] for row in last] == [digest]
+
+
+def test_a_right_that_ends_in_the_middle_of_a_download_is_told(pair, tmp_path):
+    region = pair[0]
+    key = tmp_path / "late.key"
+    command(BIN / "strait", "keygen", key)
+    region.sql(f"CREATE ACCOUNT ALIYUN$late PUBLIC KEY '{proof(region, 'ALIYUN$late', key)}'; USE demo; ADD USER ALIYUN$late; "
+               "CREATE TABLE big (a BIGINT, s STRING); GRANT Download ON TABLE big TO USER ALIYUN$late;")
+    (tmp_path / "in.csv").write_text("".join(f"{i},{hashlib.sha512(str(i).encode()).hexdigest()}\n" for i in range(120000)))
+    region.upload(tmp_path / "in.csv", "demo.big")
+    late = Principal(region, key)
+    client = subprocess.Popen([*late.client, "tunnel", "download", "demo.big", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    begun = client.stdout.read(1000)  # what is not read stands in the client's way
+    region.sql("USE demo; REVOKE Download ON TABLE big FROM USER ALIYUN$late;")
+    rest, errors = client.communicate(timeout=60)
+    assert client.returncode != 0 and b"has no Download on demo.big" in errors
+    assert 1000 == len(begun) and len(rest) < (tmp_path / "in.csv").stat().st_size // 2
+    told = entries(region, "principal = 'ALIYUN$late'")
+    assert [(row["action"], row["project"], row["object"], row["outcome"]) for row in told] == [
+        ("DOWNLOAD", "demo", "big", "OK"), ("DOWNLOAD", "demo", "big", "ODPS-0130013")]
+    assert "has no Download on demo.big" in told[1]["message"] and told[1]["public_key"] == public(key)
+    region.sql("DROP TABLE demo.big;")
 
 
 def test_changes_of_who_there_is_are_told_with_the_key_that_made_them(pair, tmp_path):

@@ -12,7 +12,7 @@ PASSED = ["pack.reserved", "pack.appended", "pack.synced", "pack.ingested", "pac
           "staged.written", "task.recorded", "task.begun", "task.described", "task.checkpoint", "task.published",
           "task.finished",
           *(f"catalog.{step}:{nth}" for step in ("checked", "written") for nth in (1, 2, 3))]
-SOURCE_PASSED = ["lease.granted", "lease.served", "lease.receipt", "lease.ended", "catalog.checked:1", "catalog.written:1", "catalog.checked:2"]
+SOURCE_PASSED = ["lease.granted", "lease.served", "lease.settled", "lease.receipt", "lease.ended", "catalog.checked:1", "catalog.written:1", "catalog.checked:2"]
 TABLE = "CREATE TABLE t (id BIGINT, amount DECIMAL(12,2), region STRING, note STRING) PARTITIONED BY (order_date DATE);"
 END_SECONDS = 90
 
@@ -80,6 +80,30 @@ def test_destination_killed_at(pair, tmp_path, point):
     assert crash_in_xcopy(pair, DESTINATION, point), f"{point} was not passed"
     if not destination.sql("SHOW TASKS;"):  # killed before the task was durable: never acknowledged
         destination.xcopy("s")
+    finished_right(source, destination)
+
+
+def test_destination_killed_when_a_second_start_has_joined(pair, tmp_path):
+    """The second statement, asked again, waits for the first one's task, before and after its end."""
+    source, destination = pair
+    load_source(source, tmp_path, 12, 4000)
+    source.cluster.kill(SOURCE)
+    source.cluster.kill(DESTINATION)
+    source.cluster.start(DESTINATION, env={"STRAIT_CRASH": "task.joined"})
+    first = destination.xcopy("s", wait="false")["task_id"]
+    text = f'XCOPY SNAPSHOT demo.s TO SNAPSHOT demo.s OPTIONS(src_region="{SOURCE}", wait=false);'
+    again = ("--statement-id", "00112233445566778899aabbccddeeff")
+    with pytest.raises(Failed):
+        destination.sql(text, *again)
+    assert ended(source.cluster, DESTINATION, 15)
+    source.cluster.start(DESTINATION)
+    (row,) = destination.sql(text, *again)
+    assert row["task_id"] == first
+    source.cluster.start(SOURCE)
+    assert wait_for_end(destination, first)["state"] == "DONE"
+    (row,) = destination.sql(text, *again)
+    assert row["task_id"] == first and row["state"] == "DONE"
+    assert len(destination.sql("SHOW TASKS;")) == 1
     finished_right(source, destination)
 
 

@@ -143,3 +143,95 @@ def test_dev_cluster_ends_quietly_when_nobody_reads(region):
                           stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writer)
     assert done.returncode == -signal.SIGPIPE and done.stderr == ""
+
+
+# ---- Ctrl-C in the shell ----
+
+
+SLOW_QUERY = "SELECT count(*) FROM t x JOIN t y ON x.a <> y.a JOIN t z ON y.a <> z.a;"  # 64 * 10^9 triples
+
+
+def statements(region):
+    text = region.strait("status", "--format", "prometheus")
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(("strait_statements{", "strait_statements ")))
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + TERMINAL_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def shell_of(region, home):
+    shell = Terminal([*region.client, "sql"], home)
+    shell.read_until("demo> ")
+    return shell
+
+
+def test_ctrl_c_at_the_prompt_drops_what_was_typed_and_goes_on(region, tmp_path):
+    shell = shell_of(region, tmp_path)
+    shell.type("SELECT 'half a line")
+    shell.read_until("half a line")
+    shell.type("\x03")
+    shell.read_until(r"\^C\r?\n[^\n]*demo> ")
+    shell.type("SELECT 1 +\n")
+    shell.read_until("-> ")
+    shell.type("2 + 'the second")
+    shell.read_until("the second")
+    shell.type("\x03")
+    shell.read_until(r"\^C\r?\n[^\n]*demo> ")  # not '->': the first line went, too
+    shell.type("\x03")
+    shell.read_until(r"\^C\r?\n[^\n]*demo> ")
+    shell.type("SELECT 40 + 2;\n")
+    assert "ODPS" not in shell.read_until(r"42[^$]*demo> ")
+    shell.type("\x04")
+    assert shell.end() == 0
+
+
+def test_ctrl_c_ends_a_query_of_the_shell_and_the_shell_goes_on(region, tmp_path):
+    (tmp_path / "t.csv").write_text("".join(f"{i}\n" for i in range(4000)))
+    region.sql("CREATE TABLE t (a BIGINT);")
+    region.upload(tmp_path / "t.csv", "t")
+    shell = shell_of(region, tmp_path)
+    for _ in range(2):
+        shell.type(SLOW_QUERY + "\n")
+        wait_for(lambda: statements(region) == 1, "the query does not begin")
+        shell.type("\x03")
+        shell.read_until(r"\^C\r?\n(.*\r)?[^\n]*interrupted and cancelled\r?\n")
+        shell.read_until("demo> ")
+        wait_for(lambda: statements(region) == 0, "the query goes on")
+        shell.type("SELECT count(*) + 2 FROM t;\n")
+        shell.read_until(r"4002[^$]*demo> ")
+    shell.type(SLOW_QUERY + " SELECT 7 * 11;\n")
+    wait_for(lambda: statements(region) == 1, "the query does not begin")
+    shell.type("\x03")
+    shell.read_until("interrupted and cancelled")
+    shell.read_until("demo> ")
+    shell.type("exit\n")
+    assert shell.end() == 0
+    assert "77" not in shell.all.replace(SLOW_QUERY, "")  # what stood behind it on the line was not run
+
+
+def test_ctrl_c_leaves_a_copy_of_the_shell_to_the_node_and_names_it(cluster, tmp_path):
+    source, destination = cluster.up(SOURCE, DESTINATION)
+    source.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1); CREATE SNAPSHOT TABLE s CLONE t;")
+    shell = shell_of(destination, tmp_path)
+    os.kill(source.pid, signal.SIGSTOP)
+    try:
+        shell.type(f'XCOPY SNAPSHOT demo.s TO SNAPSHOT s OPTIONS(src_region="{SOURCE}");\n')
+        shell.read_until("asking the source")  # the first answer names the task
+        shell.type("\x03")
+        told = shell.read_until("interrupted; task [^ ]+ goes on")
+        shell.read_until("demo> ")
+    finally:
+        os.kill(source.pid, signal.SIGCONT)
+    task = told.split()[-3]
+    assert destination.strait("tasks", "--format", "csv").count(task) == 1
+    shell.type("SELECT 40 + 2;\n")
+    shell.read_until(r"42[^$]*demo> ")
+    wait_for(lambda: f"{task}," in destination.strait("tasks", "--format", "csv") and "DONE" in destination.strait("tasks", "--format", "csv"),
+             "the task does not end")
+    assert destination.one("SELECT count(*) AS n FROM s;")["n"] == 1
+    shell.type("\x04")
+    assert shell.end() == 0

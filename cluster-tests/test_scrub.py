@@ -261,6 +261,40 @@ def test_a_database_that_does_not_open_is_mended_as_it_says(copied, families):
     assert "the database opens" in mended_again(destination)
 
 
+def test_a_node_that_was_stopped_rests_on_no_log(copied):
+    """What is flipped while it is down has a second copy, or is told; the log has none."""
+    source, _, answer = copied
+    logs = (source.home / "data" / "db").glob
+    source.sql("CREATE TABLE u (id BIGINT); INSERT INTO u VALUES (1);")
+    assert any(log.stat().st_size for log in logs("*.log"))
+    source.cluster.dev("stop-one", source.name)
+    assert not any(log.stat().st_size for log in logs("*.log"))
+    source.cluster.start(source.name)
+    assert source.one("SELECT COUNT(*) AS n FROM u;")["n"] == 1
+    assert source.one(ANSWER.format("s")) == answer
+
+
+def test_the_nodes_own_files_are_looked_at(copied):
+    """Which it does not read again until the next start. An edited configuration is no damage."""
+    source = copied[0]
+    key, conf = source.home / "node.key", source.config
+    before = key.read_bytes(), conf.read_bytes()
+    conf.write_bytes(before[1] + b"# edited\n")
+    checked, found = scrub(source)
+    assert checked["state"] == "whole"
+    assert [(row["what"], row["state"]) for row in found] == [("configuration", "changed")]
+    assert str(conf) in found[0]["detail"]
+    conf.write_bytes(before[1])
+    flip(key, 0.5)
+    checked, found = scrub(source)
+    assert checked["state"] == "damaged"
+    assert [(row["what"], row["state"]) for row in found] == [("key file", "damaged")]
+    assert str(key) in found[0]["detail"] and before[0].decode().split()[1] not in str(found)
+    assert "strait_damaged_records 1" in source.strait("status", "--format", "prometheus")
+    key.write_bytes(before[0])
+    assert scrub(source)[1] == []
+
+
 def mended_again(region):
     region.cluster.dev("stop-one", region.name)
     try:

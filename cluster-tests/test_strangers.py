@@ -1,7 +1,9 @@
 """What is held is an account's: two accounts with the same content, and neither learns of the other."""
+import hashlib
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,15 @@ def worked(pair):
     return [int(rows[side][name]) for side, name in WORK]
 
 
+def written(root):
+    """Bytes that the node has written so far, to files and to connections."""
+    return int(re.search(r"wchar: (\d+)", Path(f"/proc/{root.pid}/io").read_text())[1])
+
+
+def usage(root):
+    return {row["name"]: int(row["value"]) for row in status(root) if row["name"] in ("strait_pack_bytes", "strait_pack_live_bytes", "strait_small_bytes")}
+
+
 def told(principal, name, *statements):
     """What they show, without names and times."""
     text = principal.strait("sql", "--quiet", "-e", f"USE p{name}; {' '.join(statements)}")
@@ -88,12 +99,14 @@ def test_a_load_is_answered_the_same_whatever_strangers_hold(people):
 
 
 def test_a_copy_counts_the_same_whatever_strangers_hold(pair, people):
-    begun = worked(pair)
+    begun, disk = worked(pair), written(pair[1])
     alone = copy(people, "a")  # nobody has it here
-    first = worked(pair)
+    first, disk_alone = worked(pair), written(pair[1]) - disk
     assert alone["files_moved"] > 0 and alone["partitions_moved"] == 3 and alone["bytes_skipped"] == 0
     plain = explained(people["a"][1], "a")
+    disk = written(pair[1])
     beside = copy(people, "b")  # a has every byte of it
+    assert abs(written(pair[1]) - disk - disk_alone) < alone["bytes_moved"] // 4 < disk_alone // 4
     assert counted(beside) == counted(alone)
     assert abs(beside["wire_bytes"] - alone["wire_bytes"]) <= alone["wire_bytes"] // 50
     # the same was asked for, read and sent at the source, and received and hashed here
@@ -101,9 +114,29 @@ def test_a_copy_counts_the_same_whatever_strangers_hold(pair, people):
     assert [after - before for before, after in zip(first, worked(pair))] == work and min(work) > 0
     assert explained(people["b"][1], "b") == plain
     assert counted(copy(people, "b", to="s2"))["files_moved"] == 0  # its own, which it holds
-    # stored once all the same
-    usage = {row["name"]: int(row["value"]) for row in status(pair[1]) if row["name"].startswith("strait_")}
-    assert usage["strait_pack_live_bytes"] + usage["strait_small_bytes"] < 2 * alone["bytes_moved"]
+    # stored once after a clean-up
+    pair[1].sql("CLEANUP;")
+    stored = usage(pair[1])
+    assert stored["strait_pack_bytes"] + stored["strait_small_bytes"] < 2 * alone["bytes_moved"]
+
+
+def test_a_load_writes_as_much_beside_a_stranger(pair, people, tmp_path):
+    """More than a nursery's commit, so that it goes to packs: the second account's bytes are written like the first one's."""
+    rows = tmp_path / "more.csv"
+    rows.write_text("".join(f"{i * 104729 % 15485863},{hashlib.sha256(str(i).encode()).hexdigest()},{i % 3}\n" for i in range(ROWS)))
+    grown = []
+    for name in "ab":
+        people[name][0].sql(f"CREATE TABLE p{name}.more (n BIGINT, s STRING) PARTITIONED BY (p BIGINT);")
+        before, disk = usage(pair[0]), written(pair[0])
+        command(*people[name][0].client, "tunnel", "upload", "-acp=true", rows, f"p{name}.more")
+        disk, after = written(pair[0]) - disk, usage(pair[0])
+        grown.append([after[which] - before[which] for which in ("strait_pack_bytes", "strait_small_bytes")] + [disk])
+    assert grown[0][:2] == grown[1][:2] and grown[0][0] > 2**20
+    assert abs(grown[0][2] - grown[1][2]) < grown[0][0] // 4
+    pair[0].sql("CLEANUP;")
+    stored = usage(pair[0])
+    assert stored["strait_pack_bytes"] == stored["strait_pack_live_bytes"]
+    assert "0 faults" in pair[0].fsck()
 
 
 def test_what_was_dropped_is_not_held_because_a_stranger_keeps_it(pair, people):

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -184,6 +185,19 @@ static int parse_workers(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *re
     return -1;
 }
 
+static int parse_tasks(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    char *end;
+    long tasks = strtol(value, &end, 10);
+    *(long *)result = tasks;
+    if (end != value && *end == '\0' && tasks >= 1 && tasks <= LIMIT_LISTED_TASKS)
+        return 0;
+    cfg_error(cfg, "%s '%s': write 1 to %d", opt->name, value, LIMIT_LISTED_TASKS);
+    return -1;
+}
+
 static int parse_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     if (!setting_is_first(cfg, opt))
@@ -267,6 +281,7 @@ static cfg_t *parser_new(void)
         CFG_INT_CB("select_rows", 0, CFGF_NONE, parse_count),
         CFG_STR_CB("select_result", NULL, CFGF_NODEFAULT, parse_size),
         CFG_INT_CB("clean_up_interval", CLEAN_UP_INTERVAL_S_DEFAULT, CFGF_NONE, parse_interval),
+        CFG_INT_CB("tasks_per_project", TASKS_PER_PROJECT, CFGF_NONE, parse_tasks),
         CFG_INT_CB("workers", 0, CFGF_NONE, parse_workers),
         CFG_STR_CB("log_format", NULL, CFGF_NODEFAULT, parse_log_format),
         CFG_SEC("peer", peer_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -442,9 +457,31 @@ static enum err_code peers_check(const struct config *config, const char *path, 
     return ERR_OK;
 }
 
+enum err_code config_digest(const char *path, struct digest *ret_digest, struct err *err)
+{
+    struct digest_state state;
+    uint8_t part[KIB(4)];
+    digest_init(&state, DOMAIN_FILE);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    ssize_t got = -1;
+    while (file >= 0 && (got = read(file, part, sizeof(part))) > 0)
+        digest_update(&state, span_of(part, (size_t)got));
+    int reason = errno;
+    if (file >= 0)
+        close(file);
+    if (got < 0)
+        return err_set(err, ERR_CONFIG, "%s: cannot be read: %s; give the file with -c", path,
+                       strerror(reason));
+    *ret_digest = digest_final(&state);
+    return ERR_OK;
+}
+
+/* The digest comes first: what is edited in between counts as edited since. */
 enum err_code config_read(const char *path, struct config *ret_config, struct err *err)
 {
     struct err local;
+    struct digest digest;
+    TRY(config_digest(path, &digest, err));
     memset(&reading, 0, sizeof(reading));
     reading.err = err == NULL ? &local : err;
     __attribute__((cleanup(parser_free))) cfg_t *cfg = parser_new();
@@ -457,6 +494,8 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
                               : err_set(err, ERR_CONFIG, "%s: cannot be parsed", path);
     TRY(required_check(cfg, path, err));
     CONFIG_CLEANUP struct config config = {
+        .path = mem_strdup(path),
+        .digest = digest,
         .region = mem_strdup(cfg_getstr(cfg, "region")),
         .data_dir = path_resolve(path, cfg_getstr(cfg, "data_dir")),
         .key_file = path_resolve(path, cfg_getstr(cfg, "key_file")),
@@ -477,6 +516,7 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
         .select_result_bytes = size_of(cfg, "select_result", 0),
         .select_rows = (uint64_t)cfg_getint(cfg, "select_rows"),
         .clean_up_interval_ms = (uint32_t)cfg_getint(cfg, "clean_up_interval") * 1000,
+        .tasks_per_project = (size_t)cfg_getint(cfg, "tasks_per_project"),
         .log_format = log_format_of(cfg),
     };
     peers_copy(cfg, &config);
@@ -488,6 +528,7 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
 
 void config_deinit(struct config *config)
 {
+    mem_free(config->path);
     mem_free(config->region);
     mem_free(config->data_dir);
     mem_free(config->key_file);

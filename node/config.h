@@ -9,6 +9,7 @@
 #define NODE_CONFIG_H
 
 #include "node/log.h"
+#include "proto/digest.h"
 #include "proto/limits.h"
 
 #define SCRUB_RATE_BYTES_DEFAULT (8 * MIB(1))
@@ -27,6 +28,8 @@ struct config_peer {
 };
 
 struct config {
+    char *path;           /* of the file, as it was given */
+    struct digest digest; /* of its bytes (config_digest) */
     char *region;
     char *data_dir; /* absolute, as key_file */
     char *key_file;
@@ -46,12 +49,15 @@ struct config {
     uint64_t select_rows;
     uint64_t select_result_bytes; /* 0: no limit */
     size_t workers;               /* never 0 after reading */
+    size_t tasks_per_project;
     enum log_format log_format;
     struct config_peer *peers;
     size_t peer_count;
 };
 
 enum err_code config_read(const char *path, struct config *ret_config, struct err *err);
+/* What tells a file that was edited since from one that was not. ERR_CONFIG: it cannot be read. */
+enum err_code config_digest(const char *path, struct digest *ret_digest, struct err *err) MUST_USE;
 void config_deinit(struct config *config); /* zeroed is fine */
 #define CONFIG_CLEANUP __attribute__((cleanup(config_deinit)))
 

@@ -59,6 +59,7 @@ static void a_whole_file_is_read(void **state)
     struct err err = {0};
     enum err_code code =
         read_text(HEAD "gates = false\nload_memory = 1GiB\nhistory_retention = 90m\nworkers = 3\n"
+                       "tasks_per_project = 2\n"
                        "log_format = json\nscrub_rate = 0\nclean_up_interval = 5\nselect_time = "
                        "60\nselect_memory = \"64MiB\"\nselect_memory_total = 1GiB\n"
                        "peer ap-southeast-1 { addresses = {\"h:1\"} key = \"k3\" "
@@ -86,6 +87,7 @@ static void a_whole_file_is_read(void **state)
     assert_int_equal(config.select_rows, 0);
     assert_int_equal(config.clean_up_interval_ms, 5000);
     assert_int_equal(config.workers, 3);
+    assert_int_equal(config.tasks_per_project, 2);
     assert_int_equal(config.log_format, LOG_FORMAT_JSON);
     assert_int_equal(config.peer_count, 2);
     assert_string_equal(config.peers[0].region, "ap-southeast-1");
@@ -133,6 +135,7 @@ static void the_example_shows_the_defaults(void **state)
     assert_int_equal(shown.select_result_bytes, UINT64_C(1) << 30);
     assert_int_equal(config.select_result_bytes, 0);
     assert_int_equal(shown.workers, config.workers);
+    assert_int_equal(shown.tasks_per_project, config.tasks_per_project);
     assert_int_equal(shown.log_format, config.log_format);
 }
 
@@ -169,6 +172,7 @@ static void bad_values_say_what_to_write(void **state)
     refused(HEAD "select_time = 1h\n", ":7:", "write seconds, 0 (no limit)");
     refused(HEAD "select_time = 99999999\n", ":7:", "write seconds, 0 (no limit)");
     refused(HEAD "select_rows = -1\n", ":7:", "write a number, 0: no limit");
+    refused(HEAD "tasks_per_project = 0\n", ":7:", "write 1 to 4096");
     refused(HEAD "workers = 300\n", ":7:", "0 (one a processor) to 256");
     refused(HEAD "clean_up_interval = 0\n", ":7:", "1 to 86400");
     refused(HEAD "workers = x\n", ":7:", "x");

@@ -8,6 +8,7 @@
 #include "node/lifecycle.h"
 #include "node/log.h"
 #include "node/loop.h"
+#include "node/task/meter.h"
 #include "proto/limits.h"
 #include "store/catalog_commit.h"
 #include "store/history.h"
@@ -122,6 +123,12 @@ static enum err_code rights_step(struct expiry *expiry, uint64_t now_ms, bool *r
     return rights_sweep(expiry->options.store, now_ms, &count, ret_more, err);
 }
 
+static enum err_code meter_step(struct expiry *expiry, uint64_t now_ms, bool *ret_more,
+                                struct err *err)
+{
+    return meter_fold(expiry->options.store, before_ms(now_ms, METER_KEPT_MS), ret_more, err);
+}
+
 static void expire(struct expiry *expiry, uint64_t now_ms)
 {
     static const struct {
@@ -134,6 +141,7 @@ static void expire(struct expiry *expiry, uint64_t now_ms)
         {"snapshots could not be expired", snapshots_step},
         {"lifecycles could not be acted on", lifecycles_step},
         {"rights could not be swept", rights_step}, /* of what has just expired, too */
+        {"what was carried could not be counted into its days", meter_step},
     };
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         bool more = true;

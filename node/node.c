@@ -321,6 +321,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .identity = node->identity,
         .region = node->config.region,
         .clock_doubted = !expiry_clock_believed(node->expiry),
+        .per_project = node->config.tasks_per_project,
     };
     const struct source_options source = {
         .store = node->store,
@@ -347,6 +348,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .tasks = node->tasks,
         .loop = node->loop,
         .workers = node->task_workers,
+        .own = {&node->config, node->identity},
         .bytes_per_second = node->config.scrub_rate_bytes,
     };
     node->scrubber = scrubber_new(&scrubber);
@@ -451,6 +453,16 @@ enum err_code node_start(struct config *config, struct node **ret_node, struct e
     return ERR_OK;
 }
 
+/* What cannot be written out now is read from the log by the next start. */
+static void store_end(struct store *store)
+{
+    struct err err;
+    if (store != NULL && store_flush(store, &err) != ERR_OK)
+        log_event(LOG_WARN, "the last changes stay in the database's log",
+                  LOG_TEXT("why", err.message));
+    store_close(store);
+}
+
 /* Accepts a node that was started half: what is not there is NULL. */
 void node_stop(struct node *node)
 {
@@ -493,7 +505,7 @@ void node_stop(struct node *node)
     }
     auditor_free(node->auditor);
     pool_free(node->links);
-    store_close(node->store);
+    store_end(node->store);
     principals_free(node->principals);
     identity_free(node->identity);
     mem_free(node->listeners);

@@ -658,6 +658,50 @@ static void a_block_of_an_export_holds_rows_of_many_partitions(void **state)
         assert_int_equal(vector_value(&batch.vectors[0], i).i64, (int64_t)(i % 10 * 3 + i / 10));
 }
 
+#define REFUSED_DOWNLOADS                                                                          \
+    "SELECT count(*) FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.AUDIT_LOG WHERE action = 'DOWNLOAD' "  \
+    "AND outcome = 'ODPS-0130013' AND project = 'demo' AND object = 'late' AND message LIKE "      \
+    "'%protected%'"
+
+/* The first block was given; the right ends; what follows is refused and told as at the start. */
+static void a_right_lost_in_the_middle_of_a_download_is_audited(void **state)
+{
+    (void)state;
+    struct operator_load_outcome outcome;
+    statement("CREATE TABLE late (a BIGINT) PARTITIONED BY (p BIGINT)");
+    struct statement_id load = load_started("late", UPLOAD_APPEND);
+    for (uint64_t i = 0; i < 8; i++)
+        chunk_rows(&load, i, (int64_t)i * 50000, 50000);
+    assert_int_equal(commit(&load, 8, &outcome, NULL), ERR_OK);
+    const struct operator_export m = {.id = id_next(),
+                                      .project = span_text("demo"),
+                                      .table = span_text("late"),
+                                      .wait_ms = 10000};
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes names = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(16));
+    struct operator_result result;
+    struct err err = {0};
+    operator_export_encode(&m, &header, &names);
+    if (result_ask(OPERATOR_EXPORT, &header, &names, &result, &arena, &body, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    assert_true(result.cursor > 0);
+    assert_int_equal(number_of(REFUSED_DOWNLOADS), 0);
+    statement("SET ProjectProtection=true");
+    enum err_code code = ERR_OK;
+    uint64_t blocks = 0; /* some may be made already */
+    for (uint64_t cursor = result.cursor; code == ERR_OK; cursor = result.cursor, blocks++) {
+        assert_true(cursor > 0); /* not all of it */
+        code = fetch(&m.id, cursor, &result, &arena, &body, &err);
+    }
+    assert_true(blocks < 4);
+    assert_int_equal(err_class(code), CLASS_DENIED);
+    assert_int_equal(number_of(REFUSED_DOWNLOADS), 1);
+    statement("SET ProjectProtection=false");
+}
+
 static void requests_that_cannot_be_are_refused(void **state)
 {
     (void)state;
@@ -760,6 +804,7 @@ int main(void)
         cmocka_unit_test(a_large_result_comes_in_blocks_and_a_block_can_be_asked_for_again),
         cmocka_unit_test(an_export_gives_the_named_columns_of_the_named_partition),
         cmocka_unit_test(a_block_of_an_export_holds_rows_of_many_partitions),
+        cmocka_unit_test(a_right_lost_in_the_middle_of_a_download_is_audited),
         cmocka_unit_test(requests_that_cannot_be_are_refused),
         cmocka_unit_test(status_and_tasks_answer),
         cmocka_unit_test(a_key_that_is_not_known_gets_no_answer),

@@ -51,8 +51,9 @@ static bool scrubbing_stop(void *context)
 static void scrubbing_fault(void *context, const char *family, const char *what)
 {
     struct scrubbing *scrubbing = context;
+    const struct scrubber_fault fault = {FAULT_RECORD, family, what};
     if (scrubbing->on_fault != NULL)
-        scrubbing->on_fault(scrubbing->context, family, what);
+        scrubbing->on_fault(scrubbing->context, &fault);
 }
 
 static struct scrub_watch watch_of(struct scrubbing *scrubbing)
@@ -61,6 +62,19 @@ static struct scrub_watch watch_of(struct scrubbing *scrubbing)
                                 .record = record_check,
                                 .stop = scrubbing_stop,
                                 .context = scrubbing};
+}
+
+/* Returns how many faults they have. */
+static uint64_t own_files_look(const struct own_files *files, scrubber_on_fault *on_fault,
+                               void *context)
+{
+    struct err err;
+    bool key_whole = own_key_check(files, &err) == ERR_OK;
+    if (!key_whole)
+        on_fault(context, &(struct scrubber_fault){FAULT_KEY_FILE, NULL, err.message});
+    if (own_config_check(files, &err) != ERR_OK)
+        on_fault(context, &(struct scrubber_fault){NOTE_CONFIGURATION, NULL, err.message});
+    return !key_whole;
 }
 
 /* ---- when asked ---- */
@@ -76,6 +90,8 @@ enum err_code scrubber_run(struct scrubber *scrubber, struct table_id id, atomic
         TRY(scrub_table(scrubber->options.store, id, &watch, &counts, err));
     else
         TRY(scrub_store(scrubber->options.store, &watch, &counts, err));
+    if (id.n == 0)
+        counts.faults += own_files_look(&scrubber->options.own, on_fault, context);
     atomic_fetch_add(&scrubber->bytes, counts.file_bytes);
     if (id.n == 0)
         atomic_store(&scrubber->faults, counts.faults);
@@ -85,10 +101,16 @@ enum err_code scrubber_run(struct scrubber *scrubber, struct table_id id, atomic
 
 /* ---- all the time ---- */
 
-static void fault_log(void *context, const char *family, const char *what)
+static void fault_log(void *context, const struct scrubber_fault *fault)
 {
     (void)context;
-    log_event(LOG_ERROR, "damaged record", LOG_TEXT("family", family), LOG_TEXT("what", what));
+    if (fault->kind == FAULT_RECORD)
+        log_event(LOG_ERROR, "damaged record", LOG_TEXT("family", fault->family),
+                  LOG_TEXT("what", fault->what));
+    else if (fault->kind == FAULT_KEY_FILE)
+        log_event(LOG_ERROR, "damaged key file", LOG_TEXT("what", fault->what));
+    else
+        log_event(LOG_WARN, "changed configuration", LOG_TEXT("what", fault->what));
 }
 
 static void step_told(struct scrubber *scrubber, const struct scrub_counts *counts, bool ended)
@@ -96,6 +118,7 @@ static void step_told(struct scrubber *scrubber, const struct scrub_counts *coun
     atomic_fetch_add(&scrubber->bytes, counts->file_bytes);
     scrubber->round_faults += counts->faults;
     if (ended) {
+        scrubber->round_faults += own_files_look(&scrubber->options.own, fault_log, NULL);
         atomic_store(&scrubber->faults, scrubber->round_faults);
         scrubber->round_faults = 0;
         scrubber->rest_until_ms = loop_now_ms() + SCRUB_REST_MS;

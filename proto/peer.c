@@ -15,8 +15,9 @@ const char *peer_method_name(enum peer_method method)
         [PEER_RECEIPT] = "receipt",
         [PEER_WATCH] = "watch",
         [PEER_REPAIR] = "repair",
+        [PEER_SETTLE] = "settle",
     };
-    return method >= PEER_DESCRIBE && method <= PEER_REPAIR ? names[method] : "?";
+    return method >= PEER_DESCRIBE && method <= PEER_SETTLE ? names[method] : "?";
 }
 
 /* ---- parts ---- */
@@ -233,6 +234,46 @@ enum err_code peer_lengths_decode(struct span encoded, size_t count_max, uint32_
         return err_set(err, ERR_BAD_DATA, "a reply has %zu bytes beyond its parts", left);
     *ret_lengths = lengths;
     *ret_count = count;
+    return ERR_OK;
+}
+
+/* ---- settle ---- */
+
+/* X(name, and of the message) */
+#define SETTLE_NUMBERS(X)                                                                          \
+    X(day)                                                                                         \
+    X(state)                                                                                       \
+    X(wire_bytes)                                                                                  \
+    X(page_bytes)                                                                                  \
+    X(file_bytes)                                                                                  \
+    X(kept_bytes)                                                                                  \
+    X(saved_bytes)                                                                                 \
+    X(newest_ms)
+
+void peer_settle_encode(const struct peer_settle *settle, struct bytes *out)
+{
+    Strait__PeerSettle record = STRAIT__PEER_SETTLE__INIT;
+    record.lease = message_data(digest_span(&settle->lease.digest));
+#define X(name) record.name = settle->name;
+    SETTLE_NUMBERS(X)
+#undef X
+    message_pack(&record.base, out);
+}
+
+enum err_code peer_settle_decode(struct span encoded, struct arena *arena,
+                                 struct peer_settle *ret_settle, struct err *err)
+{
+    ProtobufCMessage *message;
+    TRY(message_unpack(&strait__peer_settle__descriptor, encoded, LIMIT_HEADER_BYTES, arena,
+                       &message, err));
+    const Strait__PeerSettle *record = (const Strait__PeerSettle *)message;
+    struct peer_settle settle = {
+#define X(name) .name = record->name,
+        SETTLE_NUMBERS(X)
+#undef X
+    };
+    TRY(take_digest(record->lease, false, &settle.lease.digest, err));
+    *ret_settle = settle;
     return ERR_OK;
 }
 

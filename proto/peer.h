@@ -8,6 +8,7 @@
  *     receipt        lease            -                 -               -
  *     watch          -                watch             -               watch
  *     repair         describe         -                 -               described
+ *     settle         settle           -                 settle          -
  *
  * An item is asked for by its place: the key to go down by from the lease's root, and the digest
  * that must stand there. A reply serves a prefix of the items, at least one, and as many as
@@ -33,6 +34,7 @@ enum peer_method {
     PEER_RECEIPT = 6,
     PEER_WATCH = 7,
     PEER_REPAIR = 8,
+    PEER_SETTLE = 9,
 };
 
 const char *peer_method_name(enum peer_method method); /* "get_pages"; "?" for others */
@@ -78,6 +80,21 @@ struct peer_lease {
 void peer_lease_encode(const struct peer_lease *lease, struct bytes *out);
 enum err_code peer_lease_decode(struct span encoded, struct arena *arena,
                                 struct peer_lease *ret_lease, struct err *err) MUST_USE;
+
+/* What one end has counted of the task that the lease is for, since it began; counts only grow. */
+struct peer_settle {
+    struct lease_id lease;
+    uint32_t
+        day; /* on which the task was begun: days since 1970, UTC, by the destination's clock */
+    uint32_t state; /* enum task_state, as the destination knows it */
+    uint64_t wire_bytes, page_bytes, file_bytes, kept_bytes, saved_bytes; /* node/task/meter.h */
+    uint64_t
+        newest_ms; /* reply: when the newest snapshot of the same table was made there; 0: unknown */
+};
+
+void peer_settle_encode(const struct peer_settle *settle, struct bytes *out);
+enum err_code peer_settle_decode(struct span encoded, struct arena *arena,
+                                 struct peer_settle *ret_settle, struct err *err) MUST_USE;
 
 struct peer_item {
     struct span key;      /* page: any key of its range; file: key of the leaf entry */

@@ -5,6 +5,7 @@
  *     U name -> u64 user         u u64 -> user          (ids of accounts and users: one sequence)
  *     P name -> u64 project      p u64 -> project       N u64 project | name -> u8 kind | u64 id
  *     t u64 -> table             s u64 -> snapshot      o text principal | statement 16 -> outcome
+ *     n u64 table -> u64 its newest snapshot
  *     r u8 purpose | id -> root                         names are folded to lower case (ASCII)
  *
  *     history family: u64 table | u64 sequence -> history

@@ -243,13 +243,27 @@ static enum err_code content_prune(struct content *content, struct err *err)
 
 /* ---- files ---- */
 
-/* Pins the file; *ret_known: it is indexed, or on its way in a pack that we depend on now. */
+/* Whether the account holds what is under the digest. */
+static enum err_code account_holds(struct content *content, const struct digest *digest,
+                                   bool *ret_held, struct err *err)
+{
+    uint8_t key[HELD_KEY_BYTES];
+    struct bytes value BYTES_CLEANUP = {0};
+    held_key_encode(digest, content->holder.account, key);
+    return db_find(content->store->db, NULL, FAMILY_HELD, span_of(key, sizeof(key)), &value,
+                   ret_held, err);
+}
+
+/* Pins the file; *ret_known: it is indexed and the account holds it, or it is on its way for the
+ * account in a pack that we depend on now. What strangers have is written like what nobody has: else
+ * the time that takes would tell of them. */
 static enum err_code file_pin(struct content *content, const struct digest *digest, bool *ret_known,
                               struct err *err)
 {
     struct index *index = &content->store->index;
     index_lock(index);
-    struct pack *pending = pin_map_add(&index->pins, digest, PIN_FILE)->pending;
+    pin_map_add(&index->pins, digest, PIN_FILE);
+    struct pack *pending = pin_map_claimed(&index->claims, digest, content->holder.account);
     if (pending != NULL)
         pack_ref(pending);
     index_unlock(index);
@@ -260,24 +274,23 @@ static enum err_code file_pin(struct content *content, const struct digest *dige
         return ERR_OK;
     }
     struct file_record record;
-    TRY(index_find_file(index, digest, &record, ret_known, err));
+    TRY(account_holds(content, digest, ret_known, err));
+    if (*ret_known)
+        TRY(index_find_file(index, digest, &record, ret_known, err));
     if (damage_has(content->store, digest))
         *ret_known = false; /* these bytes replace it */
     return ERR_OK;
 }
 
-/* Says that `pack` will have the file, unless another pack has it on the way already: then that
- * one is depended on and *ret_ours is false. */
+/* Says that `pack` will have the file, unless another pack has it on the way for the account already:
+ * then that one is depended on, and the answer is false. */
 static bool file_claim(struct content *content, const struct digest *digest, struct pack *pack)
 {
     struct index *index = &content->store->index;
     index_lock(index);
-    struct pin *pin = pin_map_find(&index->pins, digest);
-    ASSERT(pin != NULL); /* pinned before */
-    bool ours = pin->pending == NULL;
-    if (ours)
-        pin->pending = pack;
-    struct pack *has = pin->pending;
+    struct account_id account = content->holder.account;
+    bool ours = pin_map_claimed(&index->claims, digest, account) == NULL;
+    struct pack *has = pin_map_claim(&index->claims, digest, account, pack);
     pack_ref(has);
     index_unlock(index);
     content_depend(content, has);
@@ -289,7 +302,7 @@ static void file_unclaim(struct content *content, const struct digest *digest,
 {
     struct index *index = &content->store->index;
     index_lock(index);
-    pin_map_settle(&index->pins, digest, pack);
+    pin_map_settle(&index->claims, digest, content->holder.account, pack);
     index_unlock(index);
 }
 
@@ -374,17 +387,6 @@ enum err_code content_add_file(struct content *content, const struct digest *dig
     if (file_store(content, digest, file, &failure) != ERR_OK)
         return content_fail(content, &failure, err);
     return ERR_OK;
-}
-
-/* Whether the account holds what is under the digest. */
-static enum err_code account_holds(struct content *content, const struct digest *digest,
-                                   bool *ret_held, struct err *err)
-{
-    uint8_t key[HELD_KEY_BYTES];
-    struct bytes value BYTES_CLEANUP = {0};
-    held_key_encode(digest, content->holder.account, key);
-    return db_find(content->store->db, NULL, FAMILY_HELD, span_of(key, sizeof(key)), &value,
-                   ret_held, err);
 }
 
 static void content_unpin(struct content *content, const struct digest *digest)
@@ -586,6 +588,8 @@ static enum err_code commit_known(struct content *content, struct db_batch *batc
     return index_hold(index, batch, digest, &content->holder, record.file_bytes, err);
 }
 
+/* What a stranger has is written like what nobody has, and lives here from now on: it counts for the
+ * nursery, as it would, and its bytes in a pack are dead. */
 static enum err_code commit_small(struct content *content, struct db_batch *batch, size_t i,
                                   struct err *err)
 {
@@ -596,10 +600,14 @@ static enum err_code commit_small(struct content *content, struct db_batch *batc
     bool found;
     TRY(index_find_file(index, digest, &record, &found, err));
     bool damaged = index_damaged(index, digest);
-    bool counted = found && record.place == PLACE_SMALL;
+    bool counted = found && record.place == PLACE_SMALL, held = false;
+    if (found && !damaged)
+        TRY(account_holds(content, digest, &held, err));
     if (damaged)
         index_heal(index, batch, digest, found ? &record : NULL);
-    if (!found || damaged) {
+    else if (found && !held)
+        index_replace(index, batch, digest, &record);
+    if (!held) {
         record = (struct file_record){.place = PLACE_SMALL, .file_bytes = (uint32_t)file.len};
         db_batch_put(batch, FAMILY_SMALL, digest_span(digest), file);
         index->small_bytes += counted ? 0 : file.len;
@@ -610,34 +618,36 @@ static enum err_code commit_small(struct content *content, struct db_batch *batc
     return index_hold(index, batch, digest, &content->holder, file.len, err);
 }
 
-/* Puts a page, or only what is missing of it: its stamp, and that the account holds it. One that is
- * damaged is put whole. */
-static enum err_code page_put(struct index *index, struct db_batch *batch,
-                              const struct digest *digest, struct span page,
-                              const struct holder *holder, struct err *err)
+/* Puts a page, if it is new to the account, or damaged, or not of this collection; and that the account
+ * holds it. */
+static enum err_code page_put(struct content *content, struct db_batch *batch,
+                              const struct digest *digest, struct span page, struct err *err)
 {
+    struct index *index = &content->store->index;
     uint64_t stamp = 0;
-    bool found = false;
+    bool found = false, held = false;
     enum err_code code = page_stamp_find(index, digest, &stamp, &found, err);
     if (code != ERR_OK && code != ERR_CORRUPT)
         return code;
     bool damaged = code == ERR_CORRUPT || index_damaged(index, digest);
     if (damaged)
         index_heal(index, batch, digest, NULL);
-    if (!found || damaged || stamp < index->collection) {
+    if (found && !damaged && stamp >= index->collection)
+        TRY(account_holds(content, digest, &held, err));
+    if (!held) {
         uint8_t raw[PAGE_STAMP_BYTES];
         store_u64(raw, index->collection);
         db_batch_put_parts(batch, FAMILY_PAGES, digest_span(digest), span_of(raw, sizeof(raw)),
                            page);
     }
-    return index_hold(index, batch, digest, holder, 0, err);
+    return index_hold(index, batch, digest, &content->holder, 0, err);
 }
 
 static enum err_code commit_page(struct content *content, struct db_batch *batch, size_t i,
                                  struct err *err)
 {
-    return page_put(&content->store->index, batch, &content->pages.items[i].digest,
-                    held_back_span(&content->pages, i), &content->holder, err);
+    return page_put(content, batch, &content->pages.items[i].digest,
+                    held_back_span(&content->pages, i), err);
 }
 
 static enum err_code commit_packs(struct content *content, struct err *err)
@@ -708,7 +718,7 @@ static enum err_code promote_one(struct content *content, struct db_batch *batch
     }
     pin_map_add(&index->pins, digest, PIN_PAGE);
     digest_list_push(&content->pinned, digest); /* the owner's thread: no other is in here */
-    return page_put(index, batch, digest, bytes_span(&page), &content->holder, err);
+    return page_put(content, batch, digest, bytes_span(&page), err);
 }
 
 static enum err_code promote_step(struct content *content, const struct task_id *task,

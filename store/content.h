@@ -9,8 +9,9 @@
  *     content_close(content);                                           unpins
  *
  * Files flow into packs as they come (nothing but the first MiB is kept in memory): a full pack is
- * synced, taken in and indexed at once, so that a restart finds it. What is stored already is not
- * stored twice. A content with less than 1 MiB of files puts them into `small`.
+ * synced, taken in and indexed at once, so that a restart finds it. What the account holds already is
+ * not written again. What only strangers have is: one copy counts, the other is dead bytes for the next
+ * clean-up, so that neither time nor counts tell of them. A content with less than 1 MiB of files puts them into `small`.
  *
  * Everything a content has added or relied on stays pinned until content_close: clean-up leaves it
  * (and what is below a relied page) alone. So close comes after the catalog_commit that names it.
@@ -79,8 +80,8 @@ enum err_code content_pin_page(struct content *content, const struct digest *dig
 enum err_code content_commit(struct content *content, struct err *err);
 
 struct content_counts {
-    uint64_t files_stored; /* new here */
-    uint64_t files_known;  /* were stored already */
+    uint64_t files_stored; /* new to the account */
+    uint64_t files_known;  /* which it held or had on the way */
     uint64_t pages_added;
 };
 

@@ -107,15 +107,15 @@ static void a_full_pack_is_indexed_before_the_commit(void **state)
     assert_int_equal(trial_usage(trial).pack_count, 1);
 }
 
-/* Bytes that this process has asked the system for. */
-static uint64_t bytes_asked(void)
+/* Bytes that this process has asked the system for (rchar), or given to it (wchar). */
+static uint64_t bytes_moved(const char *which)
 {
-    unsigned long long bytes;
+    unsigned long long asked, given;
     FILE *io = fopen("/proc/self/io", "r");
     assert_non_null(io);
-    assert_int_equal(fscanf(io, "rchar: %llu", &bytes), 1);
+    assert_int_equal(fscanf(io, "rchar: %llu wchar: %llu", &asked, &given), 2);
     fclose(io);
-    return bytes;
+    return strcmp(which, "rchar") == 0 ? asked : given;
 }
 
 /* They would share a block: a column of small numbers beside one of texts. */
@@ -129,17 +129,17 @@ static void a_small_file_is_read_without_the_large_one_behind_it(void **state)
     file_add(trial, content, 3, 6 * MIB(1));
     content_end(trial, content);
     file_expect(trial, 2, 2000); /* opens what there is to open */
-    uint64_t before = bytes_asked();
+    uint64_t before = bytes_moved("rchar");
     file_expect(trial, 2, 2000);
-    assert_in_range(bytes_asked() - before, 2000, MIB(1) / 4);
+    assert_in_range(bytes_moved("rchar") - before, 2000, MIB(1) / 4);
 }
 
-static void what_is_stored_is_not_stored_twice(void **state)
+static void what_an_account_holds_is_not_stored_twice(void **state)
 {
     struct trial *trial = *state;
     for (int round = 0; round < 3; round++) {
         struct content *content;
-        content_begin(trial, round == 0 ? alice : bob, &content);
+        content_begin(trial, alice, &content);
         for (uint64_t n = 0; n < 40; n++)
             file_add(trial, content, n % 20, 100000);
         struct content_counts counts;
@@ -149,6 +149,107 @@ static void what_is_stored_is_not_stored_twice(void **state)
     }
     assert_int_equal(trial_usage(trial).pack_bytes, 2000000);
     assert_int_equal(trial_usage(trial).pack_live_bytes, 2000000);
+}
+
+struct brought {
+    uint64_t given; /* bytes that the process wrote */
+    struct content_counts counts;
+};
+
+/* Files of one size and a page of 100,000 bytes, in one commit. */
+static struct brought bring(struct trial *trial, struct account_id account, size_t files,
+                            size_t len)
+{
+    struct brought brought = {.given = bytes_moved("wchar")};
+    struct content *content;
+    struct bytes page BYTES_CLEANUP = {0};
+    content_begin(trial, account, &content);
+    for (uint64_t n = 0; n < files; n++)
+        file_add(trial, content, n, len);
+    toy_file(1000, 100000, &page);
+    struct digest digest = digest_of(DOMAIN_PAGE, bytes_span(&page));
+    assert_int_equal(content_add_page(content, &digest, bytes_span(&page), &trial->err), ERR_OK);
+    assert_int_equal(content_commit(content, &trial->err), ERR_OK);
+    content_counts_get(content, &brought.counts);
+    content_close(content);
+    brought.given = bytes_moved("wchar") - brought.given;
+    return brought;
+}
+
+/* As much is written when a stranger has all of it as when nobody has. */
+static void equal_beside_a_stranger(struct trial *trial, size_t files, size_t len)
+{
+    struct brought alone = bring(trial, alice, files, len);
+    struct brought beside = bring(trial, bob, files, len);
+    assert_true(alone.given > files * len + 100000);
+    assert_in_range(beside.given, alone.given - 20000, alone.given + 20000);
+    assert_int_equal(beside.counts.files_stored, files);
+    assert_int_equal(beside.counts.files_known, 0);
+    struct brought again = bring(trial, bob, files, len);
+    assert_in_range(again.given, 0, 30000);
+    assert_int_equal(again.counts.files_known, files);
+    for (uint64_t n = 0; n < files; n++)
+        file_expect(trial, n, len);
+}
+
+static void what_a_stranger_has_is_written_all_the_same(void **state)
+{
+    struct trial *trial = *state;
+    equal_beside_a_stranger(trial, 20, 100000);
+    assert_int_equal(trial_usage(trial).pack_bytes, 4000000);
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 2000000);
+    trial_reopen(trial);
+    for (uint64_t n = 0; n < 20; n++)
+        file_expect(trial, n, 100000);
+}
+
+static void what_a_stranger_has_in_the_nursery_is_written_all_the_same(void **state)
+{
+    struct trial *trial = *state;
+    equal_beside_a_stranger(trial, 20, 10000);
+    assert_int_equal(trial_usage(trial).small_bytes, 200000);
+    trial_reopen(trial);
+    assert_int_equal(trial_usage(trial).small_bytes, 200000);
+    file_expect(trial, 19, 10000);
+}
+
+/* A small commit of what a stranger has in a pack counts for the nursery, like one of new bytes. */
+static void small_files_that_a_stranger_has_in_a_pack_move_to_the_nursery(void **state)
+{
+    struct trial *trial = *state;
+    bring(trial, alice, 20, 100000);
+    bring(trial, bob, 5, 100000);
+    assert_int_equal(trial_usage(trial).small_bytes, 500000);
+    assert_int_equal(trial_usage(trial).pack_bytes, 2000000);
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 1500000);
+    bring(trial, alice, 5, 100000); /* hers, wherever they are */
+    assert_int_equal(trial_usage(trial).small_bytes, 500000);
+    trial_reopen(trial);
+    assert_int_equal(trial_usage(trial).small_bytes, 500000);
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 1500000);
+    for (uint64_t n = 0; n < 20; n++)
+        file_expect(trial, n, 100000);
+}
+
+static void a_small_commit_that_fails_takes_nothing_from_a_strangers_pack(void **state)
+{
+    struct trial *trial = *state;
+    struct content *content;
+    bring(trial, alice, 20, 100000);
+    content_begin(trial, bob, &content);
+    file_add(trial, content, 1, 100000);
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = before;
+    none.rlim_cur = 1;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_int_not_equal(content_commit(content, &trial->err), ERR_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    content_close(content);
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 2000000);
+    assert_int_equal(trial_usage(trial).small_bytes, 0);
+    file_expect(trial, 1, 100000);
 }
 
 static void the_same_small_file_twice_counts_once(void **state)
@@ -165,11 +266,11 @@ static void the_same_small_file_twice_counts_once(void **state)
     assert_int_equal(trial_usage(trial).small_bytes, 1000);
 }
 
-static void two_contents_share_a_file_on_its_way(void **state)
+static void two_contents_of_an_account_share_a_file_on_its_way(void **state)
 {
     struct trial *trial = *state;
     struct content *first, *second;
-    content_begin(trial, alice, &first);
+    content_begin(trial, bob, &first);
     content_begin(trial, bob, &second);
     struct digest digest = file_add(trial, first, 1, 2 * MIB(1));
     file_add(trial, second, 1, 2 * MIB(1));
@@ -180,6 +281,54 @@ static void two_contents_share_a_file_on_its_way(void **state)
     assert_int_equal(held_find(trial->store, &digest, bob, &held, &trial->err), ERR_OK);
     assert_true(held);
     assert_int_equal(trial_usage(trial).pack_bytes, 2 * MIB(1));
+    assert_int_equal(trial->store->index.claims.count, 0);
+}
+
+/* Two copies in one pack: the second is dead, whoever commits. */
+static void strangers_write_a_file_each_into_the_same_pack(void **state)
+{
+    struct trial *trial = *state;
+    struct content *first, *second;
+    content_begin(trial, alice, &first);
+    content_begin(trial, bob, &second);
+    struct digest digest = file_add(trial, first, 1, 2 * MIB(1));
+    file_add(trial, second, 1, 2 * MIB(1));
+    file_add(trial, second, 1, 2 * MIB(1)); /* its own, which is on its way */
+    content_end(trial, second);
+    content_end(trial, first);
+    file_expect(trial, 1, 2 * MIB(1));
+    bool held[2];
+    assert_int_equal(held_find(trial->store, &digest, alice, &held[0], &trial->err), ERR_OK);
+    assert_int_equal(held_find(trial->store, &digest, bob, &held[1], &trial->err), ERR_OK);
+    assert_true(held[0] && held[1]);
+    assert_int_equal(trial_usage(trial).pack_count, 1);
+    assert_int_equal(trial_usage(trial).pack_bytes, 4 * MIB(1));
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 2 * MIB(1));
+    assert_int_equal(trial->store->index.claims.count, 0);
+}
+
+/* The pack with the stranger's copy is being written: nobody waits for it on account of the file. */
+static void nobody_waits_for_a_strangers_pack(void **state)
+{
+    struct trial *trial = *state;
+    struct content *first, *second;
+    struct pack *busy;
+    content_begin(trial, alice, &first);
+    content_begin(trial, bob, &second);
+    file_add(trial, first, 1, 2 * MIB(1));
+    assert_int_equal(packs_take(trial->store->packs, 1, &busy, &trial->err), ERR_OK);
+    file_add(trial, second, 1, 2 * MIB(1));
+    alarm(20); /* for the commit that waits for ever */
+    content_end(trial, second);
+    alarm(0);
+    file_expect(trial, 1, 2 * MIB(1));
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 2 * MIB(1));
+    packs_give_back(trial->store->packs, busy, NULL);
+    content_end(trial, first);
+    assert_int_equal(trial_usage(trial).pack_bytes, 4 * MIB(1));
+    assert_int_equal(trial_usage(trial).pack_live_bytes, 2 * MIB(1));
+    trial_reopen(trial);
+    file_expect(trial, 1, 2 * MIB(1));
 }
 
 static void a_file_is_held_by_who_stored_it_alone(void **state)
@@ -427,7 +576,7 @@ static void contents_of_several_threads_share_packs(void **state)
     pthread_t threads[WORKERS];
     for (size_t i = 0; i < WORKERS; i++) {
         workers[i].first = i * 30;
-        content_begin(trial, alice, &workers[i].content);
+        content_begin(trial, i == 3 ? bob : alice, &workers[i].content);
         assert_int_equal(pthread_create(&threads[i], NULL, worker_run, &workers[i]), 0);
     }
     for (size_t i = 0; i < WORKERS; i++)
@@ -441,6 +590,7 @@ static void contents_of_several_threads_share_packs(void **state)
     for (uint64_t n = 0; n < 30 * (WORKERS - 1) + WORKER_FILES; n++)
         file_expect(trial, n, 400000);
     assert_int_equal(trial_usage(trial).pack_live_bytes, 150 * 400000);
+    assert_int_equal(trial_usage(trial).pack_bytes, (150 + 30) * 400000); /* bob's half of his */
 }
 
 /* ---- the directory ---- */
@@ -675,9 +825,15 @@ int main(void)
         TRIAL(large_commits_go_to_packs_and_survive_reopening),
         TRIAL(a_full_pack_is_indexed_before_the_commit),
         TRIAL(a_small_file_is_read_without_the_large_one_behind_it),
-        TRIAL(what_is_stored_is_not_stored_twice),
+        TRIAL(what_an_account_holds_is_not_stored_twice),
+        TRIAL(what_a_stranger_has_is_written_all_the_same),
+        TRIAL(what_a_stranger_has_in_the_nursery_is_written_all_the_same),
+        TRIAL(small_files_that_a_stranger_has_in_a_pack_move_to_the_nursery),
+        TRIAL(a_small_commit_that_fails_takes_nothing_from_a_strangers_pack),
         TRIAL(the_same_small_file_twice_counts_once),
-        TRIAL(two_contents_share_a_file_on_its_way),
+        TRIAL(two_contents_of_an_account_share_a_file_on_its_way),
+        TRIAL(strangers_write_a_file_each_into_the_same_pack),
+        TRIAL(nobody_waits_for_a_strangers_pack),
         TRIAL(a_file_is_held_by_who_stored_it_alone),
         TRIAL(wrong_digests_and_lengths_are_refused),
         TRIAL(reading_checks_the_digest_when_asked),

@@ -19,6 +19,7 @@
 /* X(point, name). In the order of the work they stand in. */
 #define CRASH_STORE_POINTS(X)                                                                      \
     X(CRASH_STORE_CREATED, "store.created")         /* database made, marker file not yet */       \
+    X(CRASH_DB_FLUSHED, "db.flushed")               /* some families are in tables */              \
     X(CRASH_PACK_RESERVED, "pack.reserved")         /* id reserved, file not begun */              \
     X(CRASH_PACK_APPENDED, "pack.appended")         /* a column file went into an open pack */     \
     X(CRASH_PACK_SYNCED, "pack.synced")             /* pack file whole and synced */               \
@@ -47,12 +48,14 @@
 
 #define CRASH_TASK_POINTS(X)                                                                       \
     X(CRASH_TASK_RECORDED, "task.recorded")     /* durable, the statement is not answered */       \
+    X(CRASH_TASK_JOINED, "task.joined")         /* a second start of it is durable */              \
     X(CRASH_TASK_BEGUN, "task.begun")           /* when it began is durable */                     \
     X(CRASH_LEASE_GRANTED, "lease.granted")     /* source: durable, describe is not answered */    \
     X(CRASH_TASK_DESCRIBED, "task.described")   /* the answer is checked, its version staged */    \
     X(CRASH_LEASE_SERVED, "lease.served")       /* source: a reply of files is built, not sent */  \
     X(CRASH_TASK_CHECKPOINT, "task.checkpoint") /* after a commit, its counters are durable */     \
     X(CRASH_TASK_PUBLISHED, "task.published")   /* the snapshot is visible */                      \
+    X(CRASH_LEASE_SETTLED, "lease.settled")     /* source: counts are durable, not answered */     \
     X(CRASH_LEASE_RECEIPT, "lease.receipt")     /* source: durable, not answered */                \
     X(CRASH_LEASE_ENDED, "lease.ended")         /* source: its record is gone */                   \
     X(CRASH_TASK_FINISHED, "task.finished")     /* its last record is durable */

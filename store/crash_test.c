@@ -105,6 +105,8 @@ static enum err_code work_step(struct store *store, uint64_t *chance, struct err
         return work_drop(store, chance, err);
     if (what < 8)
         return work_stage(store, chance, err);
+    if (what < 9)
+        return store_flush(store, err);
     return collect_run(store, toy_tree(), &counts, err);
 }
 

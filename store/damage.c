@@ -72,9 +72,23 @@ static void heal_take(struct index *index, struct db_batch *batch, struct heal *
     if (pack == NULL || pack->live_bytes < replaced->file_bytes)
         return; /* fsck tells */
     pack->live_bytes -= replaced->file_bytes;
+    pack->thinned = true;
     index_put_pack(batch, pack);
     heal->pack = replaced->pack;
     heal->bytes = replaced->file_bytes;
+}
+
+void index_replace(struct index *index, struct db_batch *batch, const struct digest *digest,
+                   const struct file_record *replaced)
+{
+    struct damage_set *set = &index->damage;
+    if (set->heal_count == set->heal_capacity) {
+        set->heal_capacity = set->heal_capacity == 0 ? 16 : 2 * set->heal_capacity;
+        set->heals = mem_realloc(set->heals, set->heal_capacity, sizeof(*set->heals));
+    }
+    struct heal *heal = &set->heals[set->heal_count++];
+    *heal = (struct heal){.digest = *digest};
+    heal_take(index, batch, heal, replaced);
 }
 
 void index_heal(struct index *index, struct db_batch *batch, const struct digest *digest,
@@ -85,13 +99,7 @@ void index_heal(struct index *index, struct db_batch *batch, const struct digest
         if (digest_equal(&set->heals[i].digest, digest))
             return; /* twice in one batch */
     }
-    if (set->heal_count == set->heal_capacity) {
-        set->heal_capacity = set->heal_capacity == 0 ? 16 : 2 * set->heal_capacity;
-        set->heals = mem_realloc(set->heals, set->heal_capacity, sizeof(*set->heals));
-    }
-    struct heal *heal = &set->heals[set->heal_count++];
-    *heal = (struct heal){.digest = *digest};
-    heal_take(index, batch, heal, replaced);
+    index_replace(index, batch, digest, replaced);
     db_batch_delete(batch, FAMILY_DAMAGED, digest_span(digest));
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/limits.h"
+#include "store/crash.h"
 #include "store/db_tables.h"
 #include "store/family.h"
 #include "store/refusal.h"
@@ -339,11 +340,9 @@ static rocksdb_t *rocks_open_as(struct db *db, enum open_mode mode,
 
 static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *err)
 {
-    char refused[DB_TABLE_TEXT_BYTES];
     if (mode != OPEN_READ_ONLY)
         db_tables_clear(db->path);
-    if (db_tables_check(db->path, refused) != ERR_OK)
-        return refusal_set(db->path, refused, err);
+    TRY(refusal_before(db->path, err));
     rocksdb_column_family_handle_t *handles[FAMILY_COUNT + 1];
     struct taken_mend mend = {.db_path = db->path};
     char *text = NULL;
@@ -494,13 +493,11 @@ static enum err_code recover_probe(struct db *db, struct err *err)
     return kept ? ERR_OK : space_failed(db->path, "opening the database again", number, err);
 }
 
-/* Opening replays the log into files: a database that can still be read stays as it is until there
- * is room for that. */
-static enum err_code recover_space_check(struct db *db, struct err *err)
+uint64_t db_flush_bytes(struct db *db)
 {
     uint64_t bytes = DB_RECOVER_BYTES;
     if (!gate_enter(db))
-        return ERR_OK; /* closed already: nothing to lose */
+        return 0;
     for (enum family family = FAMILY_SMALL; family < FAMILY_COUNT; family++) {
         uint64_t buffered = 0;
         if (rocksdb_property_int_cf(db->rocks, db->handles[family],
@@ -508,6 +505,16 @@ static enum err_code recover_space_check(struct db *db, struct err *err)
             bytes += buffered;
     }
     db_leave(db);
+    return bytes;
+}
+
+/* Opening replays the log into files: a database that can still be read stays as it is until there
+ * is room for that. */
+static enum err_code recover_space_check(struct db *db, struct err *err)
+{
+    uint64_t bytes = db_flush_bytes(db);
+    if (bytes == 0)
+        return ERR_OK; /* closed already: nothing to lose */
     const struct space space = {.path = db->path};
     TRY(space_check(&space, bytes, err));
     return recover_probe(db, err);
@@ -799,8 +806,10 @@ enum err_code db_flush(struct db *db, struct err *err)
     TRY(db_enter_write(db, err));
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
     char *text = NULL;
-    for (enum family family = 0; family < FAMILY_COUNT && text == NULL; family++)
+    for (enum family family = 0; family < FAMILY_COUNT && text == NULL; family++) {
         rocksdb_flush_cf(db->rocks, options, db->handles[family], &text);
+        CRASH_POINT(CRASH_DB_FLUSHED);
+    }
     rocksdb_flushoptions_destroy(options);
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "flushing");
     db_leave(db);
@@ -918,8 +927,8 @@ void db_sst_close(struct db_sst *sst)
     mem_free(sst);
 }
 
-static enum err_code files_ingest(struct db *db, enum family family, const char *const *paths,
-                                  size_t path_count, struct err *err)
+enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
+                        size_t path_count, struct err *err)
 {
     TRY(db_enter_write(db, err));
     char *text = NULL;
@@ -933,16 +942,6 @@ static enum err_code files_ingest(struct db *db, enum family family, const char 
         taken_release(db->path, paths, path_count);
     db_leave(db);
     return code;
-}
-
-/* Files that were taken in although it says otherwise are refused the second time. */
-enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
-                        size_t path_count, struct err *err)
-{
-    enum err_code code = files_ingest(db, family, paths, path_count, err);
-    if (code == ERR_OK || !db_latched(db) || db_recover(db, NULL) != ERR_OK)
-        return code;
-    return files_ingest(db, family, paths, path_count, err);
 }
 
 enum err_code db_drop_files(struct db *db, enum family family, struct span from, struct span to,

@@ -110,8 +110,11 @@ void db_batch_delete(struct db_batch *batch, enum family family, struct span key
 enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct err *err);
 /* Everything written so far is durable on return. */
 enum err_code db_sync(struct db *db, struct err *err);
-/* What stands in the logs is in tables on return, and new logs are begun. */
+/* What stands in the logs is in tables on return, and new logs are begun; after a failure the logs
+ * stand as they stood. */
 enum err_code db_flush(struct db *db, struct err *err) MUST_USE;
+/* What that takes of the disk at most; 0: the database is closed since a write failed. */
+uint64_t db_flush_bytes(struct db *db);
 /* Its directory. */
 const char *db_path(const struct db *db);
 
@@ -138,7 +141,8 @@ enum err_code db_sst_put(struct db_sst *sst, struct span key, struct span value,
 enum err_code db_sst_finish(struct db_sst *sst, uint64_t *ret_file_bytes, struct err *err);
 void db_sst_close(struct db_sst *sst); /* NULL is fine */
 
-/* Moves finished files of one family into the database in one step; their key ranges are new. */
+/* Moves finished files of one family into the database in one step; their key ranges are new. After a
+ * failure, and db_recover, they may be there all the same: as db_pack_files_each says. */
 enum err_code db_ingest(struct db *db, enum family family, const char *const *paths,
                         size_t path_count, struct err *err);
 /* Drops the files that lie within [from, to] whole. Open iterators keep what they read. */

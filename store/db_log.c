@@ -1,6 +1,8 @@
 #include "store/db_log.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #define LOG_BLOCK_BYTES  32768
@@ -8,15 +10,24 @@
 
 /* ---- records ---- */
 
-static uint32_t crc32c(uint32_t crc, struct span bytes)
+/* CRC-32C, reflected: what each byte makes of the eight bits that leave. */
+#define CRC_POLYNOMIAL 0x82F63B78
+static uint32_t crc_table[256];
+static pthread_once_t crc_table_once = PTHREAD_ONCE_INIT;
+
+static void crc_table_make(void)
 {
-    crc = ~crc;
-    for (size_t i = 0; i < bytes.len; i++) {
-        crc ^= bytes.data[i];
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
         for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? crc >> 1 ^ 0x82F63B78 : crc >> 1;
+            crc = crc & 1 ? crc >> 1 ^ CRC_POLYNOMIAL : crc >> 1;
+        crc_table[byte] = crc;
     }
-    return ~crc;
+}
+
+static uint32_t crc_step(uint32_t crc, uint8_t byte)
+{
+    return crc >> 8 ^ crc_table[(crc ^ byte) & 0xFF];
 }
 
 static uint32_t load_u32_little(const uint8_t *at)
@@ -24,11 +35,20 @@ static uint32_t load_u32_little(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* As the library writes it: of kind and content, turned. */
+/* As the library writes it: turned. */
+static uint32_t checksum_of(uint32_t crc)
+{
+    crc = ~crc;
+    return (crc >> 15 | crc << 17) + 0xA282EAD8;
+}
+
 static uint32_t record_checksum(struct span kind_and_content)
 {
-    uint32_t crc = crc32c(0, kind_and_content);
-    return (crc >> 15 | crc << 17) + 0xA282EAD8;
+    uint32_t crc = UINT32_MAX;
+    pthread_once(&crc_table_once, crc_table_make);
+    for (size_t i = 0; i < kind_and_content.len; i++)
+        crc = crc_step(crc, kind_and_content.data[i]);
+    return checksum_of(crc);
 }
 
 enum log_kind { LOG_WHOLE = 1, LOG_FIRST = 2, LOG_MIDDLE = 3, LOG_LAST = 4 };
@@ -64,40 +84,112 @@ size_t db_log_end(struct span log)
     return end;
 }
 
-/* The offset of the first record of a block that is not as its checksum says; its length: none. A piece
- * at the end of the file's last block is none either: it is being written. */
-static size_t block_stop(struct span block)
+/* ---- how a file is ---- */
+
+/* Whether a record may end here: at the end of the file or block, or before another that is whole. */
+static bool record_may_end(struct span block, size_t at)
+{
+    if (at == block.len || LOG_BLOCK_BYTES - at < LOG_HEADER_BYTES)
+        return true;
+    return block.len - at >= LOG_HEADER_BYTES &&
+           record_length(block.data + at) <= block.len - at - LOG_HEADER_BYTES &&
+           record_is_whole(block.data + at);
+}
+
+/* Whether the header's checksum holds with any other length than its own, which goes beyond the end. */
+static bool length_is_damaged(struct span block, size_t at)
+{
+    const uint8_t *head = block.data + at;
+    uint32_t wanted = load_u32_little(head);
+    uint32_t crc = crc_step(UINT32_MAX, head[6]);
+    for (size_t end = at + LOG_HEADER_BYTES; end <= block.len; end++) {
+        if (checksum_of(crc) == wanted && record_may_end(block, end))
+            return true;
+        if (end < block.len)
+            crc = crc_step(crc, block.data[end]);
+    }
+    return false;
+}
+
+static bool is_zeros(struct span bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.data[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A piece is in the file's last block, which is short. *ret_at: of what is not whole. */
+static enum db_log_state block_check(struct span block, size_t *ret_at)
 {
     size_t at = 0;
     while (at + LOG_HEADER_BYTES <= block.len) {
         const uint8_t *head = block.data + at;
         size_t next = at + LOG_HEADER_BYTES + record_length(head);
+        *ret_at = at;
+        if (next > LOG_BLOCK_BYTES)
+            return DB_LOG_DAMAGED;
         if (next > block.len)
-            return block.len < LOG_BLOCK_BYTES && next <= LOG_BLOCK_BYTES ? block.len : at;
+            return length_is_damaged(block, at) ? DB_LOG_DAMAGED : DB_LOG_CUT;
         if (!record_is_whole(head))
-            return at;
+            return is_zeros(span_slice(block, at, block.len - at)) ? DB_LOG_ZEROED : DB_LOG_DAMAGED;
         at = next;
     }
-    return block.len;
+    *ret_at = block.len;
+    return block.len == LOG_BLOCK_BYTES || at == block.len ? DB_LOG_WHOLE : DB_LOG_CUT;
 }
 
-bool db_log_stops(const char *path, uint64_t *ret_at)
+/* Behind zeros there is nothing else: else a piece in the middle is gone. */
+static enum db_log_state file_check(int file, uint8_t *block, uint64_t *ret_at)
+{
+    enum db_log_state state = DB_LOG_WHOLE;
+    ssize_t got = LOG_BLOCK_BYTES;
+    for (uint64_t at = 0; state < DB_LOG_DAMAGED && got == LOG_BLOCK_BYTES; at += LOG_BLOCK_BYTES) {
+        got = pread(file, block, LOG_BLOCK_BYTES, (off_t)at);
+        struct span span = span_of(block, got > 0 ? (size_t)got : 0);
+        size_t stop = 0;
+        if (state == DB_LOG_ZEROED) {
+            if (!is_zeros(span))
+                return DB_LOG_DAMAGED;
+            continue;
+        }
+        state = block_check(span, &stop);
+        *ret_at = at + stop;
+    }
+    return state;
+}
+
+enum db_log_state db_log_check(const char *path, uint64_t *ret_at)
 {
     uint8_t *block MEM_CLEANUP = mem_alloc(LOG_BLOCK_BYTES);
     int file = open(path, O_RDONLY | O_CLOEXEC);
-    bool stops = false;
-    ssize_t got = file < 0 ? 0 : LOG_BLOCK_BYTES;
-    for (uint64_t at = 0; !stops && got == LOG_BLOCK_BYTES; at += LOG_BLOCK_BYTES) {
-        got = pread(file, block, LOG_BLOCK_BYTES, (off_t)at);
-        size_t len = got > 0 ? (size_t)got : 0;
-        size_t stop = block_stop(span_of(block, len));
-        stops = stop < len;
-        *ret_at = at + stop;
-    }
-    if (file >= 0)
-        close(file);
-    return stops;
+    if (file < 0)
+        return DB_LOG_WHOLE;
+    pthread_once(&crc_table_once, crc_table_make);
+    enum db_log_state state = file_check(file, block, ret_at);
+    close(file);
+    return state;
 }
+
+void db_logs_each(const char *folder, db_on_log *on_log, void *context)
+{
+    struct bytes path BYTES_CLEANUP = {0};
+    DIR *dir = opendir(folder);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        size_t len = strlen(entry->d_name);
+        if (len < 4 || strcmp(entry->d_name + len - 4, ".log") != 0)
+            continue;
+        bytes_clear(&path);
+        bytes_printf(&path, "%s/%s", folder, entry->d_name);
+        bytes_append_u8(&path, 0);
+        on_log(context, (const char *)path.data);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+/* ---- one more record ---- */
 
 void db_log_append(struct bytes *log, struct span record)
 {

@@ -1,6 +1,5 @@
 #include "store/db_look.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,10 +26,10 @@ static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 static bool is_damaged(const char *path)
 {
     uint64_t at, again;
-    if (!db_log_stops(path, &at))
+    if (db_log_check(path, &at) < DB_LOG_ZEROED)
         return false;
     usleep(LOOK_AGAIN_US);
-    return db_log_stops(path, &again) && again == at;
+    return db_log_check(path, &again) >= DB_LOG_ZEROED && again == at;
 }
 
 static void manifest_look(const struct look *look)
@@ -52,32 +51,31 @@ static void manifest_look(const struct look *look)
     look->on_fault(look->context, words);
 }
 
+struct logs_look {
+    const struct look *look;
+    bool damaged;
+};
+
+static void log_look(void *context, const char *path)
+{
+    struct logs_look *logs = context;
+    char words[ERR_MESSAGE_BYTES];
+    if (!is_damaged(path))
+        return;
+    logs->damaged = true;
+    snprintf(words, sizeof(words),
+             "%s (the last changes of all kinds) is damaged; what it holds is written again "
+             "from memory, and SCRUB then finds it whole",
+             path);
+    logs->look->on_fault(logs->look->context, words);
+}
+
 /* What a log holds is in memory, too: in tables the log is needed no more. */
 static enum err_code logs_look(const struct look *look, struct err *err)
 {
-    struct bytes path BYTES_CLEANUP = {0};
-    bool damaged = false;
-    DIR *dir = opendir(look->path);
-    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
-        size_t len = strlen(entry->d_name);
-        if (len < 4 || strcmp(entry->d_name + len - 4, ".log") != 0)
-            continue;
-        bytes_clear(&path);
-        bytes_printf(&path, "%s/%s", look->path, entry->d_name);
-        bytes_append_u8(&path, 0);
-        if (!is_damaged((const char *)path.data))
-            continue;
-        damaged = true;
-        char words[ERR_MESSAGE_BYTES];
-        snprintf(words, sizeof(words),
-                 "%s (the last changes of all kinds) is damaged; what it holds is written again "
-                 "from memory, and SCRUB then finds it whole",
-                 (const char *)path.data);
-        look->on_fault(look->context, words);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    return damaged ? db_flush(look->db, err) : ERR_OK;
+    struct logs_look logs = {.look = look};
+    db_logs_each(look->path, log_look, &logs);
+    return logs.damaged ? db_flush(look->db, err) : ERR_OK;
 }
 
 /* ---- tables ---- */

@@ -291,6 +291,19 @@ static size_t live_files(const char *part, char ret_names[][300], size_t max)
     return count;
 }
 
+/* Numbers have six digits: of names in order. */
+static void newest_file(const char *part, char ret_name[300])
+{
+    char names[64][300];
+    size_t count = live_files(part, names, ARRAY_COUNT(names));
+    assert_true(count > 0);
+    snprintf(ret_name, 300, "%s", names[0]);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(names[i], ret_name) > 0)
+            snprintf(ret_name, 300, "%s", names[i]);
+    }
+}
+
 /* What an open database has in memory and does not read again is read by scrub. */
 static void test_damage_beside_an_open_store_is_found(void **state)
 {
@@ -341,6 +354,110 @@ static void test_a_damaged_marker_of_an_open_store_heals(void **state)
     assert_int_equal(scrub_tells().count, 0);
 }
 
+/* Where the last record of a log or manifest begins (docs: store/db_log.h). */
+static off_t last_record(const char *name)
+{
+    enum { BLOCK = 32768, HEADER = 7 };
+    char path[TEST_PATH_BYTES];
+    uint8_t head[HEADER];
+    off_t last = -1;
+    bench_path(bench.dir, name, path);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    for (off_t at = 0; pread(file, head, HEADER, at) == HEADER;) {
+        last = at;
+        at += HEADER + (head[4] | head[5] << 8);
+        if (BLOCK - at % BLOCK < HEADER)
+            at += BLOCK - at % BLOCK;
+    }
+    assert_int_equal(close(file), 0);
+    return last;
+}
+
+/* What a kill of the process would leave. */
+static void killed_copy(const char *copy)
+{
+    char words[400];
+    snprintf(words, sizeof(words), "rm -rf '%s' && cp -a '%s' '%s'", copy, bench.dir, copy);
+    assert_int_equal(system(words), 0);
+}
+
+/* Its length and its kind, which the library takes for a torn tail and for an old log, and then loses
+ * the record unseen. */
+static void test_a_last_record_changed_while_the_node_is_down_is_told(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {".log", "MANIFEST-"};
+    char name[300], copy[100], path[TEST_PATH_BYTES];
+    bench_again();
+    bench_load("2026-01-03", 400, 5000); /* the manifest's last record names a pack */
+    snprintf(copy, sizeof(copy), "%s-down", bench.dir);
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        newest_file(parts[i], name);
+        off_t head = last_record(name);
+        assert_true(head >= 0);
+        for (size_t bit = 0; bit < 24; bit++) {
+            const struct store_options options = {.data_dir = copy, .region = "here"};
+            struct store *store = NULL;
+            killed_copy(copy);
+            bench_path(copy, name, path);
+            int file = open(path, O_RDWR | O_CLOEXEC);
+            assert_true(file >= 0);
+            bench_byte_flip(file, head + 4 + (off_t)(bit / 8), (uint8_t)(1u << bit % 8));
+            assert_int_equal(close(file), 0);
+            if (store_open(&options, &store, &bench.err) != ERR_CORRUPT)
+                fail_msg("%s: bit %zu behind the checksum is not told", name, bit);
+            assert_true(refusal_is_told(name, &bench.err));
+        }
+    }
+    bench_directory_remove(copy);
+}
+
+/* In place: length changed, or zeros to the end. */
+static void last_record_damage(const char *name, bool zeros)
+{
+    char path[TEST_PATH_BYTES];
+    off_t head = last_record(name);
+    if (!zeros) {
+        live_flip(name, head + 5);
+        return;
+    }
+    bench_path(bench.dir, name, path);
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    for (off_t end = lseek(file, 0, SEEK_END); head < end; head++)
+        assert_int_equal(pwrite(file, "", 1, head), 1);
+    assert_int_equal(close(file), 0);
+}
+
+/* Found where nothing was written behind it, and nothing is lost by a kill that follows. */
+static void test_a_damaged_end_of_the_log_of_an_open_store_heals(void **state)
+{
+    (void)state;
+    char newest[300], copy[100];
+    snprintf(copy, sizeof(copy), "%s-killed", bench.dir);
+    for (int zeros = 0; zeros < 2; zeros++) {
+        const struct store_options options = {.data_dir = copy, .region = "here"};
+        struct digest before, after;
+        struct store *store = NULL;
+        bench_again();
+        bench_load("2026-01-03", 2, 30);
+        ok(observe(bench.store, &before, &bench.err));
+        newest_file(".log", newest);
+        last_record_damage(newest, zeros);
+        struct told told = scrub_tells();
+        assert_int_equal(told.count, 1);
+        assert_non_null(strstr(told.last, "written again from memory"));
+        assert_int_equal(scrub_tells().count, 0);
+        killed_copy(copy);
+        ok(store_open(&options, &store, &bench.err));
+        ok(observe(store, &after, &bench.err));
+        assert_true(digest_equal(&before, &after));
+        store_close(store);
+    }
+    bench_directory_remove(copy);
+}
+
 /* A log is written again from what is in memory. */
 static void test_a_damaged_log_of_an_open_store_heals(void **state)
 {
@@ -372,6 +489,10 @@ int main(void)
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_a_damaged_log_of_an_open_store_heals, bench_setup,
                                         bench_teardown),
+        cmocka_unit_test_setup_teardown(test_a_last_record_changed_while_the_node_is_down_is_told,
+                                        bench_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(test_a_damaged_end_of_the_log_of_an_open_store_heals,
+                                        bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_a_flipped_byte_is_harmless_or_told, bench_setup,
                                         bench_teardown),
     };

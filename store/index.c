@@ -290,6 +290,7 @@ void index_close(struct index *index)
 {
     pthread_mutex_destroy(&index->lock);
     pin_map_deinit(&index->pins);
+    pin_map_deinit(&index->claims);
     index_damage_deinit(index);
     mem_free(index->packs);
     mem_free(index->tallies);

@@ -67,6 +67,7 @@ struct pack_record {
     enum pack_state state;
     bool busy;     /* in memory only: it is being written or indexed */
     bool has_file; /* in memory only, while opening */
+    bool thinned;  /* in memory only: a file got another place since the last tally began */
     uint64_t bytes;
     uint64_t live_bytes;
 };
@@ -77,10 +78,11 @@ enum err_code pack_record_decode(struct span key, struct span raw, struct pack_r
 
 /* ---- what is damaged (damage.h) ---- */
 
-/* A listed digest whose healing is in a batch that is not written yet. */
+/* A digest with new bytes in a batch that is not written yet: a listed one, or one that gets another
+ * place. */
 struct heal {
     struct digest digest;
-    struct pack_id pack; /* that the damaged file's bytes were taken from; 0: none */
+    struct pack_id pack; /* that has its bytes until now; 0: none */
     uint64_t bytes;
 };
 
@@ -117,6 +119,7 @@ struct index {
 
     pthread_mutex_t lock;
     struct pin_map pins;
+    struct pin_map claims;     /* files of accounts that are in packs and not indexed yet */
     struct pack_record *packs; /* ascending by id */
     size_t pack_count;
     size_t pack_capacity;
@@ -169,6 +172,9 @@ bool index_damaged(const struct index *index, const struct digest *digest);
  * bytes in its pack are dead then; NULL: there is none. */
 void index_heal(struct index *index, struct db_batch *batch, const struct digest *digest,
                 const struct file_record *replaced);
+/* The same of a file that is not listed and gets another place, once in a batch. */
+void index_replace(struct index *index, struct db_batch *batch, const struct digest *digest,
+                   const struct file_record *replaced);
 /* The batch was written (ok) or not: the end of its heals. After every batch that may have some. */
 void index_heals_end(struct index *index, bool ok);
 enum err_code index_damage_load(struct index *index, struct err *err);

@@ -23,7 +23,8 @@ struct pack {
     struct pack_file *files; /* by slot */
     size_t file_count;
     size_t file_capacity;
-    uint64_t bytes; /* of the files */
+    uint64_t bytes;     /* of the files */
+    uint64_t sst_bytes; /* of the file that holds them, once it is finished */
     atomic_uint refs;
 
     /* guarded by packs.lock */
@@ -154,8 +155,7 @@ static bool pack_fits(const struct pack *pack, size_t file_bytes)
 
 static enum err_code pack_seal_file(struct pack *pack, struct err *err)
 {
-    uint64_t sst_bytes;
-    TRY(db_sst_finish(pack->sst, &sst_bytes, err));
+    TRY(db_sst_finish(pack->sst, &pack->sst_bytes, err));
     db_sst_close(pack->sst);
     pack->sst = NULL;
     CRASH_POINT(CRASH_PACK_SYNCED);
@@ -164,14 +164,29 @@ static enum err_code pack_seal_file(struct pack *pack, struct err *err)
 
 /* ---- indexing what a pack holds ---- */
 
+/* A step of indexing, which is one batch. */
+struct index_step {
+    struct db_batch batch;
+    struct digest_set brought; /* indexed by it: two accounts may bring one file in one pack */
+    uint64_t live_bytes;       /* of the pack, with the step */
+};
+
+static void index_step_deinit(struct index_step *step)
+{
+    db_batch_deinit(&step->batch);
+    digest_set_deinit(&step->brought);
+}
+
 /* One file of a pack that is now in the database. What is indexed already stays where it is: these
  * bytes are dead then. But what is listed as damaged is replaced. */
-static enum err_code file_index(struct index *index, struct db_batch *batch,
-                                const struct pack *pack, uint32_t slot, uint64_t *live_bytes,
-                                struct err *err)
+static enum err_code file_index(struct index *index, struct index_step *step,
+                                const struct pack *pack, uint32_t slot, struct err *err)
 {
     const struct pack_file *file = &pack->files[slot];
+    struct db_batch *batch = &step->batch;
     struct file_record record;
+    if (digest_set_has(&step->brought, &file->digest))
+        return index_hold(index, batch, &file->digest, &file->holder, file->file_bytes, err);
     bool found;
     TRY(index_find_file(index, &file->digest, &record, &found, err));
     bool damaged = index_damaged(index, &file->digest);
@@ -181,7 +196,8 @@ static enum err_code file_index(struct index *index, struct db_batch *batch,
         found = false;
         record = (struct file_record){
             .place = PLACE_PACK, .pack = pack->id, .slot = slot, .file_bytes = file->file_bytes};
-        *live_bytes += file->file_bytes;
+        step->live_bytes += file->file_bytes;
+        digest_set_add(&step->brought, &file->digest);
     }
     if (!found || record.stamp < index->collection) {
         record.stamp = index->collection;
@@ -193,17 +209,19 @@ static enum err_code file_index(struct index *index, struct db_batch *batch,
 static enum err_code pack_index_step_locked(struct index *index, const struct pack *pack,
                                             size_t from, size_t to, struct err *err)
 {
-    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    __attribute__((cleanup(index_step_deinit))) struct index_step step = {0};
     struct pack_record *record = index_pack_find(index, pack->id);
     ASSERT(record != NULL);
     struct pack_record changed = *record;
     changed.state = PACK_LIVE;
     changed.bytes = pack->bytes;
+    step.live_bytes = changed.live_bytes;
     index_batch_begin(index);
     for (size_t slot = from; slot < to; slot++)
-        TRY(file_index(index, &batch, pack, (uint32_t)slot, &changed.live_bytes, err));
-    index_put_pack(&batch, &changed);
-    TRY(index_batch_write(index, &batch, err));
+        TRY(file_index(index, &step, pack, (uint32_t)slot, err));
+    changed.live_bytes = step.live_bytes;
+    index_put_pack(&step.batch, &changed);
+    TRY(index_batch_write(index, &step.batch, err));
     *record = changed;
     return ERR_OK;
 }
@@ -231,21 +249,65 @@ static void pack_settle(struct index *index, const struct pack *pack)
     for (size_t from = 0; from < pack->file_count; from += INDEX_STEP_RECORDS) {
         index_lock(index);
         for (size_t i = from; i < pack->file_count && i < from + INDEX_STEP_RECORDS; i++)
-            pin_map_settle(&index->pins, &pack->files[i].digest, pack);
+            pin_map_settle(&index->claims, &pack->files[i].digest, pack->files[i].holder.account,
+                           pack);
         index_unlock(index);
     }
 }
 
 /* ---- sealing ---- */
 
-/* Ingests packs of one family. */
+/* Packs on their way into the database, of one family. */
+struct ingest {
+    struct pack *const *list;
+    size_t count;
+    bool there[PACK_WRITERS_MAX]; /* by place in the list */
+};
+
+/* First key, last key and length: an id is used once. */
+static enum err_code ingest_note(void *context, enum family family, struct span first_key,
+                                 struct span last_key, uint64_t file_bytes, struct err *err)
+{
+    struct ingest *ingest = context;
+    uint8_t first[PACK_KEY_BYTES], last[PACK_KEY_BYTES];
+    (void)family;
+    (void)err;
+    for (size_t i = 0; i < ingest->count; i++) {
+        const struct pack *pack = ingest->list[i];
+        pack_key_encode(pack->id, 0, first);
+        pack_key_encode(pack->id, (uint32_t)pack->file_count - 1, last);
+        if (file_bytes == pack->sst_bytes && span_equal(first_key, span_of(first, sizeof(first))) &&
+            span_equal(last_key, span_of(last, sizeof(last))))
+            ingest->there[i] = true;
+    }
+    return ERR_OK;
+}
+
+static enum err_code ingest_offer(struct packs *packs, const struct ingest *ingest, struct err *err)
+{
+    const char *paths[PACK_WRITERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < ingest->count; i++) {
+        if (!ingest->there[i])
+            paths[count++] = ingest->list[i]->path;
+    }
+    enum family family = pack_family(ingest->list[0]->id);
+    return count == 0 ? ERR_OK : db_ingest(packs->index->db, family, paths, count, err);
+}
+
+/* Once more when the database could be opened again. What it took in although it said otherwise it has
+ * by then (taken.h), and would refuse. */
 static enum err_code run_ingest(struct packs *packs, struct pack *const *list, size_t count,
                                 struct err *err)
 {
-    const char *paths[PACK_WRITERS_MAX];
-    for (size_t i = 0; i < count; i++)
-        paths[i] = list[i]->path;
-    TRY(db_ingest(packs->index->db, pack_family(list[0]->id), paths, count, err));
+    struct db *db = packs->index->db;
+    struct ingest ingest = {.list = list, .count = count};
+    enum err_code code = ingest_offer(packs, &ingest, err);
+    if (code != ERR_OK && db_latched(db) && db_recover(db, NULL) == ERR_OK) {
+        TRY(db_pack_files_each(db, ingest_note, &ingest, err));
+        code = ingest_offer(packs, &ingest, err);
+    }
+    TRY(code);
     CRASH_POINT(CRASH_PACK_INGESTED);
     return ERR_OK;
 }

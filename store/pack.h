@@ -11,7 +11,8 @@
  *
  * Invariants: 1. an id is written down (synced) before its file is begun, and never used again.
  * 2. Nothing points at a pack before it is synced and ingested. 3. An open pack is appended to by
- * one thread at a time (BUSY).
+ * one thread at a time (BUSY). 4. An account's file is claimed by one pack (pins.h); a stranger's copy
+ * of it may be in the same one.
  * Threads: any. Not here: which files are worth writing (content.c), dropping packs (collect.c).
  */
 #ifndef STORE_PACK_H
@@ -40,7 +41,7 @@ void packs_give_back(struct packs *packs, struct pack *pack, const struct err *f
 enum err_code pack_append(struct pack *pack, const struct digest *digest,
                           const struct holder *holder, struct span file, struct err *err);
 
-/* Whoever depends on a pack keeps a reference. A pin that is pending in a pack proves that it is
+/* Whoever depends on a pack keeps a reference. A claim of a pack proves that it is
  * there to be referenced, while the index is locked. */
 void pack_ref(struct pack *pack);
 void pack_unref(struct pack *pack);

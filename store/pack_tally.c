@@ -11,6 +11,7 @@ void pack_tally_begin(struct pack_tally *tally, struct index *index)
     index_lock(index);
     tally->packs = mem_calloc(index->pack_count + 1, sizeof(*tally->packs));
     for (size_t i = 0; i < index->pack_count; i++) {
+        index->packs[i].thinned = false;
         if (!index->packs[i].busy)
             tally->packs[tally->count++].id = index->packs[i].id;
     }
@@ -35,12 +36,14 @@ void pack_tally_add(struct pack_tally *tally, const struct file_record *record)
     tally->packs[low].bytes += record->file_bytes;
 }
 
-/* A pack with files is live whatever its record says (a write that failed may be there after all). */
+/* A pack with files is live whatever its record says (a write that failed may be there after all). One
+ * that files left while it was counted keeps its number: who took them did, too. */
 static struct pack_record counted(const struct pack_record *record,
                                   const struct pack_tally_one *one)
 {
     struct pack_record right = *record;
-    right.live_bytes = one->bytes;
+    if (!record->thinned)
+        right.live_bytes = one->bytes;
     if (one->files > 0)
         right.state = PACK_LIVE;
     if (right.bytes < right.live_bytes)

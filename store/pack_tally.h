@@ -8,7 +8,8 @@
  * it neither loses a file nor keeps space for ever.
  *
  * Only packs that were there and not busy when the count began are counted: their files do not become
- * more, and only clean-up makes them fewer. One thread, which has the lock of collections.
+ * more, and only clean-up makes them fewer; one that a content gives another place meanwhile may be counted
+ * or not, so the records of the packs it left are not touched (`thinned`, index.h). One thread, which has the lock of collections.
  */
 #ifndef STORE_PACK_TALLY_H
 #define STORE_PACK_TALLY_H

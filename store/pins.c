@@ -1,5 +1,6 @@
 #include "store/pins.h"
 
+#include "proto/bytes.h"
 #include "store/mark.h"
 
 #define PIN_CAPACITY_MIN 256
@@ -66,7 +67,8 @@ struct pin *pin_map_find(struct pin_map *map, const struct digest *digest)
     return pin_empty(pin) ? NULL : pin;
 }
 
-struct pin *pin_map_add(struct pin_map *map, const struct digest *digest, enum pin_kind kind)
+/* The digest's slot; an empty one is to be filled at once. */
+static struct pin *pin_take(struct pin_map *map, const struct digest *digest, enum pin_kind kind)
 {
     if (map->count + map->count / 2 >= map->capacity)
         pin_map_grow(map);
@@ -75,6 +77,12 @@ struct pin *pin_map_add(struct pin_map *map, const struct digest *digest, enum p
         *pin = (struct pin){.digest = *digest, .kind = (uint8_t)kind};
         map->count++;
     }
+    return pin;
+}
+
+struct pin *pin_map_add(struct pin_map *map, const struct digest *digest, enum pin_kind kind)
+{
+    struct pin *pin = pin_take(map, digest, kind);
     ASSERT(pin->count < UINT32_MAX);
     pin->count++;
     return pin;
@@ -90,16 +98,46 @@ void pin_map_release(struct pin_map *map, const struct digest *digest)
         pin->count--;
 }
 
-void pin_map_settle(struct pin_map *map, const struct digest *digest, const struct pack *pack)
+/* ---- claims ---- */
+
+/* Of one file two accounts have two keys. Two files with one key would be digests that are alike in all
+ * but these 8 bytes. */
+static struct digest claim_key(const struct digest *digest, struct account_id account)
 {
-    struct pin *pin = pin_map_find(map, digest);
-    if (pin == NULL || pin->pending != pack)
-        return;
-    if (pin->count == 0)
-        pin_drop(map, pin);
-    else
-        pin->pending = NULL;
+    struct digest key = *digest;
+    uint8_t *end = key.b + DIGEST_BYTES - 8;
+    store_u64(end, load_u64(end) ^ account.n);
+    return key;
 }
+
+struct pack *pin_map_claimed(struct pin_map *claims, const struct digest *digest,
+                             struct account_id account)
+{
+    struct digest key = claim_key(digest, account);
+    struct pin *claim = pin_map_find(claims, &key);
+    return claim == NULL ? NULL : claim->pending;
+}
+
+struct pack *pin_map_claim(struct pin_map *claims, const struct digest *digest,
+                           struct account_id account, struct pack *pack)
+{
+    struct digest key = claim_key(digest, account);
+    struct pin *claim = pin_take(claims, &key, PIN_FILE);
+    if (claim->pending == NULL)
+        claim->pending = pack;
+    return claim->pending;
+}
+
+void pin_map_settle(struct pin_map *claims, const struct digest *digest, struct account_id account,
+                    const struct pack *pack)
+{
+    struct digest key = claim_key(digest, account);
+    struct pin *claim = pin_map_find(claims, &key);
+    if (claim != NULL && claim->pending == pack)
+        pin_drop(claims, claim);
+}
+
+/* ---- all of them ---- */
 
 const struct pin *pin_map_next(const struct pin_map *map, size_t *at)
 {

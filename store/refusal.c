@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include "store/db_log.h"
 #include "store/db_tables.h"
 #include "store/family.h"
 
@@ -67,7 +68,7 @@ enum err_code refusal_of_current(const char *db_path, struct err *err)
                    db_path);
 }
 
-static enum err_code refusal_of_log(const char *db_path, const char *text, struct err *err)
+static enum err_code refusal_of_logs(const char *db_path, const char *text, struct err *err)
 {
     struct bytes names BYTES_CLEANUP = {0};
     if (names_gather(db_path, "", ".log", &names) == 0)
@@ -84,6 +85,35 @@ enum err_code refusal_of_manifest(const char *path, struct err *err)
     return err_set(err, ERR_CORRUPT,
                    "%s (which files there are) is damaged; it has no second copy: " FROM_A_COPY,
                    path);
+}
+
+/* ---- before and after an opening ---- */
+
+static void log_damaged(void *context, const char *path)
+{
+    struct err *err = context;
+    uint64_t at;
+    if (err->code == ERR_OK && db_log_check(path, &at) == DB_LOG_DAMAGED)
+        (void)err_set(err, ERR_CORRUPT,
+                      "%s (the last changes of all kinds) is damaged at byte %" PRIu64
+                      "; it has no second copy: " FROM_A_COPY,
+                      path, at);
+}
+
+enum err_code refusal_before(const char *db_path, struct err *err)
+{
+    struct bytes manifest BYTES_CLEANUP = {0};
+    char text[DB_TABLE_TEXT_BYTES];
+    struct err found = {0};
+    uint64_t at;
+    bool whole;
+    if (db_manifest_find(db_path, &manifest, &whole) && !whole &&
+        db_log_check((const char *)manifest.data, &at) == DB_LOG_DAMAGED)
+        return refusal_of_manifest((const char *)manifest.data, err);
+    db_logs_each(db_path, log_damaged, &found);
+    if (found.code != ERR_OK)
+        return err_set(err, found.code, "%s", found.message);
+    return db_tables_check(db_path, text) == ERR_OK ? ERR_OK : refusal_set(db_path, text, err);
 }
 
 /* What names nothing was met while the log was replayed. */
@@ -105,5 +135,5 @@ enum err_code refusal_set(const char *db_path, const char *text, struct err *err
     }
     if (strstr(text, "MANIFEST-") != NULL)
         return refusal_of_manifest((const char *)manifest.data, err);
-    return refusal_of_log(db_path, text, err);
+    return refusal_of_logs(db_path, text, err);
 }

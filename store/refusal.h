@@ -8,6 +8,10 @@
 
 #include "store/db.h"
 
+/* Before an opening: ERR_CORRUPT where the library would end the process (a table's properties), or take
+ * the end of what is whole for the end of all: a manifest or log whose record has another length or kind
+ * than it was written with. Reads them whole, and the end of every table. */
+enum err_code refusal_before(const char *db_path, struct err *err) MUST_USE;
 /* ERR_CORRUPT for a database (its directory) that failed to open with the library's text. Looks at the
  * database's files. */
 enum err_code refusal_set(const char *db_path, const char *text, struct err *err);

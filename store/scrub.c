@@ -212,6 +212,7 @@ static const struct record_form {
     {'x', 8, NULL},
     {'P', 8, NULL}, /* project id */
     {'N', 9, NULL}, /* kind, id */
+    {'n', 8, NULL}, /* id */
     {'a', 0, account_record_check},
     {'p', 0, project_record_check},
     {'t', 0, table_record_check},

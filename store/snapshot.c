@@ -163,6 +163,14 @@ static enum err_code claim_sign(struct store *store, const struct snapshot_spec 
                               err);
 }
 
+static void newest_put(struct catalog_change *change, struct table_id table,
+                       struct table_id snapshot)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    catalog_key_id('n', table.n, &key);
+    catalog_put_id(change, bytes_span(&key), snapshot.n);
+}
+
 enum err_code snapshot_create(struct store *store, const struct snapshot_spec *spec,
                               const struct change_note *note, struct table_id *ret_id,
                               struct err *err)
@@ -190,11 +198,29 @@ enum err_code snapshot_create(struct store *store, const struct snapshot_spec *s
     snapshot.version = table.version;
     TRY(claim_sign(store, spec, &table, note->now_ms, &claim, &snapshot, err));
     record_put(&change, &snapshot);
+    newest_put(&change, spec->table, snapshot.id);
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
     if (replaced.n != 0)
         rights_sweep_wish(store);
     *ret_id = snapshot.id;
     return ERR_OK;
+}
+
+enum err_code snapshot_newest(struct store *store, struct table_id table, struct arena *arena,
+                              struct snapshot_record *ret_snapshot, bool *ret_found,
+                              struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    struct table_id id;
+    struct err reason;
+    catalog_key_id('n', table.n, &key);
+    TRY(catalog_id_find(store, NULL, bytes_span(&key), &id.n, ret_found, err));
+    if (!*ret_found)
+        return ERR_OK;
+    enum err_code code = snapshot_get(store, NULL, id, arena, ret_snapshot, &reason);
+    *ret_found = code == ERR_OK;
+    bool gone = code == ERR_NOT_FOUND || code == ERR_TABLE_NOT_FOUND;
+    return code == ERR_OK || gone ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
 /* ---- publish ---- */

@@ -36,6 +36,11 @@ struct snapshot_spec {
 enum err_code snapshot_create(struct store *store, const struct snapshot_spec *spec,
                               const struct change_note *note, struct table_id *ret_id,
                               struct err *err) MUST_USE;
+/* The one that was made last of the table; none when that has been dropped since, or was made by a
+ * program that did not note it. */
+enum err_code snapshot_newest(struct store *store, struct table_id table, struct arena *arena,
+                              struct snapshot_record *ret_snapshot, bool *ret_found,
+                              struct err *err) MUST_USE;
 enum err_code snapshot_drop(struct store *store, struct table_id id, const struct change_note *note,
                             struct err *err) MUST_USE;
 enum err_code snapshot_get(struct store *store, struct db_view *view, struct table_id id,

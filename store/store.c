@@ -110,6 +110,14 @@ enum err_code store_open(const struct store_options *options, struct store **ret
     return ERR_OK;
 }
 
+enum err_code store_flush(struct store *store, struct err *err)
+{
+    if (db_latched(store->db))
+        return err_set(err, ERR_IO, "%s: a write to the database failed", store->data_dir);
+    TRY(store_space_check(store, db_flush_bytes(store->db), err));
+    return db_flush(store->db, err);
+}
+
 void store_close(struct store *store)
 {
     if (store == NULL)

@@ -38,6 +38,10 @@ struct store_options {
  * Arms crash points (crash.h). */
 enum err_code store_open(const struct store_options *options, struct store **ret_store,
                          struct err *err);
+/* For a clean stop, before store_close: nothing rests on the database's log on return, where a flipped
+ * byte has no second copy and keeps the store from opening. Nothing is lost without it, or if it fails:
+ * ERR_NO_SPACE beyond the reserve, ERR_IO; the log stands, and the next opening reads it. */
+enum err_code store_flush(struct store *store, struct err *err) MUST_USE;
 /* Everything opened from it is closed before. NULL is fine. */
 void store_close(struct store *store);
 

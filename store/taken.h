@@ -7,8 +7,8 @@
  *     mend: link it back from the second name, open again  ->  release all
  *
  * Without them one such failure makes the database unreadable for good (RocksDB 7.8 deletes what it
- * took in whenever it cannot tell that it did). Nothing points at a pack that is mended so: it is
- * clean-up's. Names are beside the database, as docs/FORMATS.md says.
+ * took in whenever it cannot tell that it did). A pack that is mended so is known again by whoever was
+ * taking it in (pack.c `run_ingest`); if nobody is left, nothing points at it, and it is clean-up's. Names are beside the database, as docs/FORMATS.md says.
  * Invariants: 1. a file of the database is never replaced, and none is removed but what this opening
  * linked. 2. After an opening for writing there are no second names.
  * Threads: hold and release any; the others while nobody is inside the database.

@@ -240,6 +240,13 @@ enum err_code identity_load(const char *path, struct identity **ret_identity, st
     return code;
 }
 
+bool identity_equal(const struct identity *a, const struct identity *b)
+{
+    int sign = sodium_memcmp(a->sign_seed, b->sign_seed, sizeof(a->sign_seed));
+    int noise = sodium_memcmp(a->noise_secret, b->noise_secret, sizeof(a->noise_secret));
+    return (sign | noise) == 0;
+}
+
 /* --- the public half --- */
 
 const struct public_identity *identity_public(const struct identity *identity)

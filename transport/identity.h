@@ -46,6 +46,9 @@ void identity_free(struct identity *identity); /* wipes; NULL is allowed */
 void identity_free_pointer(struct identity **identity);
 #define IDENTITY_CLEANUP __attribute__((cleanup(identity_free_pointer)))
 
+/* Both secrets, compared in constant time. */
+bool identity_equal(const struct identity *a, const struct identity *b);
+
 const struct public_identity *identity_public(const struct identity *identity);
 /* The X25519 secret, 32 bytes of locked memory; borrows. For transport/handshake.c alone. */
 const uint8_t *identity_noise_secret(const struct identity *identity);

@@ -123,6 +123,10 @@ struct span request_header(const struct request *request); /* at most LIMIT_HEAD
 struct span request_body(const struct request *request);
 /* What is left of the asker's deadline; 0 when it has passed. */
 uint32_t request_deadline_left_ms(const struct request *request);
+/* Sealed bytes of the request and of a reply of this size, framing included: what the asker's
+ * link_reply.wire_bytes will say. */
+uint64_t request_wire_bytes(const struct request *request, size_t reply_header_bytes,
+                            size_t reply_body_bytes);
 /* False once the asker's connection is gone: work for it may be dropped. */
 bool request_alive(const struct request *request);
 /* The largest body that a reply may have: what the asker's connection said. A larger one becomes

@@ -1,5 +1,7 @@
 #include "transport/serving.h"
 
+#include "transport/record.h"
+
 #include <pthread.h>
 
 struct request_queue {
@@ -310,6 +312,14 @@ struct span request_header(const struct request *request)
 struct span request_body(const struct request *request)
 {
     return span_of(request->content + request->head.header_bytes, request->head.body_bytes);
+}
+
+uint64_t request_wire_bytes(const struct request *request, size_t reply_header_bytes,
+                            size_t reply_body_bytes)
+{
+    return record_bytes_of(ENVELOPE_HEAD_BYTES + (uint64_t)request->head.header_bytes +
+                           request->head.body_bytes) +
+           record_bytes_of(ENVELOPE_HEAD_BYTES + (uint64_t)reply_header_bytes + reply_body_bytes);
 }
 
 uint32_t request_deadline_left_ms(const struct request *request)

@@ -87,14 +87,18 @@ int main(int argc, char **argv)
     double full_small_ms = median_ms(store, SMALL_FILE_BYTES);
     struct store_usage usage;
     store_usage_get(store, &usage);
-    store_close(store);
     double start = now_ms();
+    must(store_flush(store, &err), &err);
+    double flush_ms = now_ms() - start;
+    store_close(store);
+    start = now_ms();
     must(store_open(&options, &store, &err), &err);
     double open_ms = now_ms() - start;
     store_close(store);
     printf("{\"packs\": %" PRIu64 ", \"empty_ms\": %.3f, \"full_ms\": %.3f, "
-           "\"empty_small_ms\": %.3f, \"full_small_ms\": %.3f, \"open_ms\": %.1f}\n",
-           usage.pack_count, empty_ms, full_ms, empty_small_ms, full_small_ms, open_ms);
+           "\"empty_small_ms\": %.3f, \"full_small_ms\": %.3f, \"flush_ms\": %.1f, "
+           "\"open_ms\": %.1f}\n",
+           usage.pack_count, empty_ms, full_ms, empty_small_ms, full_small_ms, flush_ms, open_ms);
     mem_free(file);
     return 0;
 }

@@ -125,8 +125,10 @@ static void writing_end(const struct script *script, const struct statement_id *
 static void reading_end(const struct script *script, const struct statement_id *id)
 {
     struct remote *remote = script->client->remote;
-    if (remote_failure(remote) == REMOTE_INTERRUPTED)
-        execution_close(remote, id);
+    if (remote_failure(remote) != REMOTE_INTERRUPTED)
+        return;
+    execution_close(remote, id);
+    complain("interrupted and cancelled");
 }
 
 enum exit_code script_statement(struct script *script, struct span text)
@@ -154,6 +156,8 @@ enum exit_code script_statement(struct script *script, struct span text)
     script->statement_count++;
     if (execution_run(client->remote, &request, &client->screen, &task, &err) != ERR_OK) {
         enum exit_code code = client_fail(client, NULL, &err);
+        if (remote_failure(client->remote) == REMOTE_INTERRUPTED && isatty(STDERR_FILENO))
+            fputc('\n', stderr); /* the terminal's ^C stands alone */
         if (parsed && !statement_changes(statement))
             reading_end(script, &request.id);
         else if (parsed && statement_written_query(statement) != NULL &&

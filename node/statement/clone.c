@@ -88,10 +88,15 @@ static enum err_code already_exists(const struct clone *clone, struct err *err)
 static enum err_code clone_new(const struct statement_call *call, struct clone *clone,
                                struct err *err)
 {
+    const struct table_property *transactional = lookup_transactional(&clone->source);
+    struct table_property kept =
+        transactional != NULL ? *transactional : (struct table_property){0};
     const struct table_spec spec = {
         .project = clone->project.id,
         .name = clone->text->destination.object,
         .comment = clone->source.table.comment,
+        .properties = &kept, /* what it is */
+        .property_count = transactional != NULL,
     };
     CONTENT_CLEANUP struct content *content = NULL;
     TRY(content_open(call->services->store, clone->project.owner, &content, err));
@@ -184,6 +189,8 @@ static enum err_code existing_allowed(const struct statement_call *call, const s
         call, authorise(call->principal, ACTION_UPDATE, lookup_object(call, &lookup), err),
         &clone->project, name));
     TRY(lookup_has_rows(&lookup, "CLONE TABLE", err));
+    TRY(lookup_not_transactional(&lookup, "CLONE TABLE into a table that exists",
+                                 "clone into a new one", err));
     *ret_lookup = lookup;
     return ERR_OK;
 }

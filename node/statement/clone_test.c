@@ -365,6 +365,27 @@ static void an_external_table_is_metadata(void **state)
     trial_refuses(&trial, "SHOW CREATE TABLE x", ERR_TABLE_NOT_FOUND, "x");
 }
 
+static void a_transactional_table_is_not_frozen(void **state)
+{
+    (void)state;
+    trial_gives(&trial, "CREATE TABLE acid (id BIGINT) TBLPROPERTIES ('Transactional'='TRUE')", "");
+    trial_gives(&trial, "CREATE TABLE not_acid (id BIGINT) TBLPROPERTIES ('transactional'='t')",
+                "");
+    trial_gives(&trial, "INSERT INTO acid VALUES (7)", "");
+    trial_refuses(&trial, "CREATE SNAPSHOT TABLE s CLONE acid", ERR_SEMANTIC,
+                  "acid is a transactional table");
+    trial_gives(&trial, "CREATE SNAPSHOT TABLE s CLONE not_acid", "");
+    trial_gives(&trial, "CLONE TABLE acid TO twin", "");
+    trial_gives(&trial, "SELECT id FROM twin", "7");
+    trial_refuses(&trial, "CREATE SNAPSHOT TABLE t CLONE twin", ERR_SEMANTIC,
+                  "twin is a transactional table");
+    trial_refuses(&trial, "CLONE TABLE not_acid TO acid IF EXISTS OVERWRITE", ERR_SEMANTIC,
+                  "clone into a new one");
+    trial_gives(&trial, "SELECT id FROM acid", "7");
+    trial_gives(&trial, "CREATE TABLE plain AS SELECT * FROM acid", "");
+    trial_gives(&trial, "CREATE SNAPSHOT TABLE t CLONE plain", "");
+}
+
 /* ---- races ---- */
 
 #define RACE_ROUNDS 25
@@ -445,6 +466,7 @@ int main(void)
         TEST(rights_are_asked_on_both_sides),
         TEST(an_existing_table_takes_ten_thousand_at_once),
         TEST(an_external_table_is_metadata),
+        TEST(a_transactional_table_is_not_frozen),
         TEST(a_clone_is_one_moment_of_a_source_that_is_written),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -264,6 +264,33 @@ enum err_code lookup_has_rows(const struct lookup *lookup, const char *what, str
                    SPAN_PRINTF(lookup->project.name), SPAN_PRINTF(lookup->table.name), what);
 }
 
+static bool is_word(struct span text, const char *word)
+{
+    return text.len == strlen(word) && strncasecmp((const char *)text.data, word, text.len) == 0;
+}
+
+const struct table_property *lookup_transactional(const struct lookup *lookup)
+{
+    const struct table_record *table = &lookup->table;
+    if (lookup->kind != NAME_TABLE)
+        return NULL;
+    for (size_t i = 0; i < table->property_count; i++)
+        if (is_word(table->properties[i].key, "transactional") &&
+            is_word(table->properties[i].value, "true"))
+            return &table->properties[i];
+    return NULL;
+}
+
+enum err_code lookup_not_transactional(const struct lookup *lookup, const char *what,
+                                       const char *instead, struct err *err)
+{
+    if (lookup_transactional(lookup) == NULL)
+        return ERR_OK;
+    return err_set(
+        err, ERR_SEMANTIC, "%.*s.%.*s is a transactional table, which %s does not take; %s",
+        SPAN_PRINTF(lookup->project.name), SPAN_PRINTF(lookup->table.name), what, instead);
+}
+
 bool name_valid(struct span name)
 {
     if (name.len == 0 || name.len > LIMIT_NAME_BYTES || !isalpha(name.data[0]))

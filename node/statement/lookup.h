@@ -36,6 +36,11 @@ enum err_code lookup_snapshot(const struct statement_call *call, const struct na
 /* For what reads or writes rows: ERR_SEMANTIC for an external table, which has none here. what: as
  * in "... is an external table: CLONE TABLE ...". */
 enum err_code lookup_has_rows(const struct lookup *lookup, const char *what, struct err *err);
+/* Its TBLPROPERTIES("transactional"="true"), or NULL: it is not a transactional table. */
+const struct table_property *lookup_transactional(const struct lookup *lookup);
+/* ERR_SEMANTIC for a transactional table. what: as above; instead: what to write. */
+enum err_code lookup_not_transactional(const struct lookup *lookup, const char *what,
+                                       const char *instead, struct err *err);
 
 /* The rules for new names; ERR_SEMANTIC. */
 enum err_code lookup_name_check(const struct name *name, struct err *err);

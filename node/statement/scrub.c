@@ -12,9 +12,11 @@
 #define SCRUB_PEER_WAIT_MS 15000
 #define SCRUB_ROWS_MAX     10000
 
-/* Something damaged at one place. Texts live in the arena. */
+/* Something damaged at one place, or of no place: then `what` says what it is. Texts live in the arena. */
 struct finding {
-    bool is_record, is_page;
+    const char *what;  /* "record" and the like; NULL: a page or file */
+    const char *state; /* of such */
+    bool is_page;
     struct digest digest;
     struct digest version;
     struct span hurts, partitions, columns, reason;
@@ -58,15 +60,20 @@ static struct finding *finding_add(struct scrubbed *scrubbed)
     return finding;
 }
 
-static void record_found(void *context, const char *family, const char *what)
+static void fault_found(void *context, const struct scrubber_fault *fault)
 {
+    static const char *const words[][2] = {[FAULT_RECORD] = {"record", "damaged"},
+                                           [FAULT_KEY_FILE] = {"key file", "damaged"},
+                                           [NOTE_CONFIGURATION] = {"configuration", "changed"}};
     struct scrubbed *scrubbed = context;
     struct finding *finding = finding_add(scrubbed);
     char text[ERR_MESSAGE_BYTES + 64];
-    snprintf(text, sizeof(text), "%s: %s", family, what);
+    snprintf(text, sizeof(text), "%s%s%s", fault->family != NULL ? fault->family : "",
+             fault->family != NULL ? ": " : "", fault->what);
     if (finding == NULL)
         return;
-    finding->is_record = true;
+    finding->what = words[fault->kind][0];
+    finding->state = words[fault->kind][1];
     finding->reason = arena_copy(&scrubbed->arena, span_text(text));
 }
 
@@ -102,7 +109,7 @@ static enum err_code list_join(struct scrubbed *scrubbed, bool all, struct err *
         struct span reason = arena_copy(&scrubbed->arena, span_text(list[i].reason));
         for (size_t k = 0; k < scrubbed->count; k++) {
             struct finding *finding = &scrubbed->findings[k];
-            if (finding->is_record || !digest_equal(&finding->digest, &list[i].digest))
+            if (finding->what != NULL || !digest_equal(&finding->digest, &list[i].digest))
                 continue;
             finding->reason = reason;
             named = true;
@@ -144,7 +151,7 @@ static const struct repair *repair_of(const struct scrubbed *scrubbed,
 {
     for (size_t k = 0; k < scrubbed->count; k++) {
         const struct finding *other = &scrubbed->findings[k];
-        if (other->is_record || !digest_equal(&other->digest, &finding->digest))
+        if (other->what != NULL || !digest_equal(&other->digest, &finding->digest))
             continue;
         for (size_t i = 0; i < scrubbed->repair_count; i++) {
             if (digest_equal(&scrubbed->repairs[i].version, &other->version))
@@ -159,8 +166,8 @@ static const char *finding_state(struct scrubbed *scrubbed, const struct finding
                                  const struct repair *repair, char detail[2 * ERR_MESSAGE_BYTES])
 {
     snprintf(detail, 2 * ERR_MESSAGE_BYTES, "%.*s", SPAN_PRINTF(finding->reason));
-    if (finding->is_record)
-        return "damaged";
+    if (finding->what != NULL)
+        return finding->state;
     if (!damage_has(scrubbed->services->store, &finding->digest))
         return "repaired";
     if (repair == NULL) {
@@ -183,15 +190,15 @@ static void finding_row(struct scrubbed *scrubbed, struct answer *answer,
                         const struct finding *finding)
 {
     char hex[DIGEST_HEX_BYTES], detail[2 * ERR_MESSAGE_BYTES];
-    const struct repair *repair = finding->is_record ? NULL : repair_of(scrubbed, finding);
-    const char *what = finding->is_record ? "record" : finding->is_page ? "page" : "file";
+    const struct repair *repair = finding->what != NULL ? NULL : repair_of(scrubbed, finding);
+    const char *what = finding->is_page ? "page" : "file";
     const char *state = finding_state(scrubbed, finding, repair, detail);
-    answer_add_text(answer, span_text(what));
+    answer_add_text(answer, span_text(finding->what != NULL ? finding->what : what));
     answer_add_text(answer, span_text(state));
     text_or_null(answer, finding->hurts);
     text_or_null(answer, finding->partitions);
     text_or_null(answer, finding->columns);
-    if (finding->is_record)
+    if (finding->what != NULL)
         answer_add_null(answer);
     else
         answer_add_text(answer, span_text(digest_hex(&finding->digest, hex)));
@@ -206,7 +213,7 @@ static bool repair_wanted(const struct scrubbed *scrubbed, const struct repair *
 {
     for (size_t i = 0; i < scrubbed->count; i++) {
         const struct finding *finding = &scrubbed->findings[i];
-        if (!finding->is_record && repair_of(scrubbed, finding) == repair)
+        if (finding->what == NULL && repair_of(scrubbed, finding) == repair)
             return true;
     }
     return false;
@@ -219,7 +226,7 @@ static size_t damaged_count(const struct scrubbed *scrubbed)
         return damaged + damage_count(scrubbed->services->store);
     for (size_t i = 0; i < scrubbed->count; i++) {
         const struct finding *finding = &scrubbed->findings[i];
-        damaged += !finding->is_record && damage_has(scrubbed->services->store, &finding->digest);
+        damaged += finding->what == NULL && damage_has(scrubbed->services->store, &finding->digest);
     }
     return damaged;
 }
@@ -301,8 +308,8 @@ static enum err_code scrub(const struct statement_call *call, struct table_id id
                            struct scrubbed *scrubbed, struct err *err)
 {
     const struct statement_services *services = call->services;
-    TRY(scrubber_run(services->scrubber, id, call->cancel, record_found, scrubbed,
-                     &scrubbed->counts, err));
+    TRY(scrubber_run(services->scrubber, id, call->cancel, fault_found, scrubbed, &scrubbed->counts,
+                     err));
     TRY(damage_places(services->store, id, place_found, scrubbed, err));
     TRY(list_join(scrubbed, !scrubbed->one, err));
     scrubbed->begun_ms = loop_now_ms();

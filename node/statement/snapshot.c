@@ -95,6 +95,9 @@ enum err_code statement_create_snapshot(const struct statement_call *call, struc
         return err_set(err, ERR_SEMANTIC, "%.*s is a snapshot; a snapshot is made of a table",
                        SPAN_PRINTF(create->source.object));
     TRY(lookup_has_rows(&source, "CREATE SNAPSHOT TABLE", err));
+    TRY(lookup_not_transactional(
+        &source, "CREATE SNAPSHOT TABLE",
+        "CREATE TABLE ... AS SELECT copies its rows into one that can be frozen", err));
     struct snapshot_signer signer = signer_of(call);
     struct snapshot_spec spec = {
         .project = project.id,

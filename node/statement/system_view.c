@@ -4,6 +4,9 @@
 
 static const struct system_view *const views[] = {
     &audit_view,
+    &lag_view,
+    &tasks_view,
+    &usage_view,
 };
 
 /* An opened view: what SELECT holds as its table. */

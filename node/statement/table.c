@@ -57,18 +57,6 @@ static enum err_code schema_make(const struct statement_call *call,
     return ERR_OK;
 }
 
-static enum err_code properties_check(const struct option_list *properties, struct err *err)
-{
-    for (size_t i = 0; i < properties->count; i++) {
-        const struct option *option = &properties->items[i];
-        bool transactional = option_find(properties, "transactional") == option;
-        if (transactional &&
-            strncasecmp((const char *)option->value.text.data, "true", option->value.text.len) == 0)
-            return err_set(err, ERR_SEMANTIC, "transactional tables are not supported");
-    }
-    return ERR_OK;
-}
-
 static enum err_code table_make(const struct statement_call *call, const struct new_table *new,
                                 const struct table_spec *spec, struct err *err)
 {
@@ -121,7 +109,6 @@ enum err_code statement_create_table(const struct statement_call *call, struct a
     struct schema schema;
     struct table_property *properties;
     TRY(new_table_look(call, &create->name, create->or_replace, create->if_not_exists, &new, err));
-    TRY(properties_check(&create->properties, err));
     TRY(properties_make(call, &create->properties, &properties, err));
     struct clustering clustering = {.kind = CLUSTERING_NONE};
     if (create->column_count > 0) {

@@ -122,6 +122,7 @@ static enum err_code order_make(const struct statement_call *call, struct tasks_
         .destination_snapshot = xcopy->destination.object,
     };
     TRY(expiration_get(&xcopy->options, &order.expires_ms, err));
+    TRY(option_boolean(&xcopy->options, "queue", &order.queues, err));
     *ret_order = order;
     return ERR_OK;
 }

@@ -4,7 +4,7 @@
 
 #include "node/task/repair.h"
 #include "node/log.h"
-#include "node/task/xcopy_pull.h"
+#include "node/task/xcopy_list.h"
 #include "store/crash.h"
 #include "store/held.h"
 #include "store/pages.h"
@@ -13,9 +13,7 @@
 
 struct tasks {
     struct tasks_options options;
-    pthread_mutex_t lock; /* pulls: the array; each pull has a lock of its own, never both */
-    struct pull **pulls;  /* in order of start; only the loop takes one out */
-    size_t pull_count, pull_capacity;
+    struct pull_list list;
     bool stopped;                            /* the loop's */
     struct claims claims;                    /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
@@ -50,118 +48,6 @@ struct tasks_traffic tasks_traffic_get(struct tasks *tasks)
     };
 }
 
-/* ---- the list ---- */
-
-static void list_add_locked(struct tasks *tasks, struct pull *pull)
-{
-    if (tasks->pull_count == tasks->pull_capacity) {
-        tasks->pull_capacity = tasks->pull_capacity == 0 ? 16 : 2 * tasks->pull_capacity;
-        tasks->pulls = mem_realloc(tasks->pulls, tasks->pull_capacity, sizeof(struct pull *));
-    }
-    tasks->pulls[tasks->pull_count++] = pull;
-}
-
-static bool id_equal(const struct task_id *a, const struct task_id *b)
-{
-    return memcmp(a->b, b->b, sizeof(a->b)) == 0;
-}
-
-static size_t list_count(struct tasks *tasks)
-{
-    pthread_mutex_lock(&tasks->lock);
-    size_t count = tasks->pull_count;
-    pthread_mutex_unlock(&tasks->lock);
-    return count;
-}
-
-/* On the loop: it stays. */
-static struct pull *list_at(struct tasks *tasks, size_t i)
-{
-    pthread_mutex_lock(&tasks->lock);
-    struct pull *pull = tasks->pulls[i];
-    pthread_mutex_unlock(&tasks->lock);
-    return pull;
-}
-
-static bool name_equal(struct span a, struct span b)
-{
-    return a.len == b.len && strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
-}
-
-/* How many have not ended; with a project: of that destination. Under the lock. */
-static size_t list_active_locked(const struct tasks *tasks, const struct span *project)
-{
-    size_t active = 0;
-    for (size_t i = 0; i < tasks->pull_count; i++) {
-        const struct pull *pull = tasks->pulls[i];
-        bool counts = project == NULL || name_equal(pull->token.destination.project, *project);
-        active += counts && !atomic_load(&pull->ended);
-    }
-    return active;
-}
-
-/* Takes the pull unless there are enough, of its project or in all. */
-static enum err_code list_admit(struct tasks *tasks, struct pull *pull, struct err *err)
-{
-    const struct span *project = &pull->token.destination.project;
-    pthread_mutex_lock(&tasks->lock);
-    size_t of_project = list_active_locked(tasks, project);
-    size_t of_all = list_active_locked(tasks, NULL);
-    bool known = false;
-    for (size_t i = 0; i < tasks->pull_count; i++)
-        known = known || id_equal(&tasks->pulls[i]->record.id, &pull->record.id);
-    if (!known && of_project < TASKS_PER_PROJECT && of_all < TASKS_ACTIVE_MAX) {
-        list_add_locked(tasks, pull);
-        pthread_mutex_unlock(&tasks->lock);
-        return ERR_OK;
-    }
-    pthread_mutex_unlock(&tasks->lock);
-    if (known)
-        return err_set(err, ERR_BUSY, "this task is being recorded; ask again");
-    if (of_project >= TASKS_PER_PROJECT)
-        return err_set(err, ERR_TASK_LIMIT,
-                       "%d XCOPY tasks of project %.*s run or wait already; submit again when one "
-                       "has ended (SHOW TASKS)",
-                       TASKS_PER_PROJECT, SPAN_PRINTF(*project));
-    return err_set(err, ERR_TASK_LIMIT, "%d tasks run or wait on this node already",
-                   TASKS_ACTIVE_MAX);
-}
-
-/* With a reference. */
-static struct pull *list_find(struct tasks *tasks, const struct task_id *id)
-{
-    struct pull *found = NULL;
-    pthread_mutex_lock(&tasks->lock);
-    for (size_t i = 0; i < tasks->pull_count && found == NULL; i++)
-        if (id_equal(&tasks->pulls[i]->record.id, id))
-            found = tasks->pulls[i];
-    if (found != NULL)
-        pull_ref(found);
-    pthread_mutex_unlock(&tasks->lock);
-    return found;
-}
-
-/* With a reference to each; the array is the caller's. */
-static struct pull **list_copy(struct tasks *tasks, size_t *ret_count)
-{
-    pthread_mutex_lock(&tasks->lock);
-    struct pull **copy = mem_calloc(tasks->pull_count + 1, sizeof(struct pull *));
-    for (size_t i = 0; i < tasks->pull_count; i++) {
-        copy[i] = tasks->pulls[i];
-        pull_ref(copy[i]);
-    }
-    *ret_count = tasks->pull_count;
-    pthread_mutex_unlock(&tasks->lock);
-    return copy;
-}
-
-static void list_copy_free(struct pull **copy, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        pull_unref(copy[i]);
-    mem_free(copy);
-}
-
 /* ---- old ones go ---- */
 
 static enum err_code record_forget(struct tasks *tasks, const struct task_id *id, struct err *err)
@@ -182,27 +68,18 @@ static void forget_on_worker(void *argument)
     pull_unref(pull);
 }
 
-static void list_remove(struct tasks *tasks, size_t i)
-{
-    pthread_mutex_lock(&tasks->lock);
-    memmove(&tasks->pulls[i], &tasks->pulls[i + 1],
-            (tasks->pull_count - i - 1) * sizeof(struct pull *));
-    tasks->pull_count--;
-    pthread_mutex_unlock(&tasks->lock);
-}
-
 /* On the loop: those that could not be recorded go, and the oldest that have ended when there are
  * too many. */
 static void list_trim(struct tasks *tasks)
 {
-    for (size_t i = 0; i < list_count(tasks);) {
-        struct pull *pull = list_at(tasks, i);
+    for (size_t i = 0; i < pull_list_count(&tasks->list);) {
+        struct pull *pull = pull_list_at(&tasks->list, i);
         bool refused = atomic_load(&pull->ended) && !atomic_load(&pull->recorded);
-        if (!refused && (list_count(tasks) <= TASKS_KEPT_MAX || !pull_idle(pull))) {
+        if (!refused && (pull_list_count(&tasks->list) <= TASKS_KEPT_MAX || !pull_idle(pull))) {
             i++;
             continue;
         }
-        list_remove(tasks, i);
+        pull_list_remove(&tasks->list, i);
         if (refused || workers_post(tasks->options.workers, forget_on_worker, pull, NULL) != ERR_OK)
             pull_unref(pull);
     }
@@ -213,8 +90,8 @@ static void list_trim(struct tasks *tasks)
 /* Those of one account may need the same files from now on. */
 static void list_share(struct tasks *tasks, struct pull *begun)
 {
-    for (size_t i = 0; i < list_count(tasks); i++) {
-        struct pull *pull = list_at(tasks, i);
+    for (size_t i = 0; i < pull_list_count(&tasks->list); i++) {
+        struct pull *pull = pull_list_at(&tasks->list, i);
         if (pull == begun || !pull_runs(pull) || pull->account.n != begun->account.n)
             continue;
         pull->shared = true;
@@ -227,8 +104,8 @@ static void list_share(struct tasks *tasks, struct pull *begun)
 static bool may_begin(struct tasks *tasks, const struct pull *next)
 {
     size_t running = 0, of_source = 0;
-    for (size_t i = 0; i < list_count(tasks); i++) {
-        const struct pull *pull = list_at(tasks, i);
+    for (size_t i = 0; i < pull_list_count(&tasks->list); i++) {
+        const struct pull *pull = pull_list_at(&tasks->list, i);
         if (!pull_runs(pull))
             continue;
         running += !task_waits(&pull->machine);
@@ -242,10 +119,11 @@ static void begin_waiting(void *argument)
     struct tasks *tasks = argument;
     if (!tasks->stopped)
         list_trim(tasks);
-    for (size_t i = 0; i < list_count(tasks) && !tasks->stopped; i++) {
-        struct pull *pull = list_at(tasks, i);
+    pull_list_promote(&tasks->list);
+    for (size_t i = 0; i < pull_list_count(&tasks->list) && !tasks->stopped; i++) {
+        struct pull *pull = pull_list_at(&tasks->list, i);
         bool queued = pull->machine.phase == TASK_PHASE_QUEUED && pull->record.ended_ms == 0 &&
-                      atomic_load(&pull->recorded);
+                      atomic_load(&pull->recorded) && atomic_load(&pull->in_line) == 0;
         if (!queued || !may_begin(tasks, pull))
             continue;
         pull_start(pull, pull->cancel_recorded);
@@ -276,21 +154,20 @@ static void on_repair(void *argument)
 {
     struct repair_add *add = argument;
     struct tasks *tasks = add->tasks;
-    size_t count = list_count(tasks), at = 0;
-    while (at < count && !id_equal(&list_at(tasks, at)->record.id, &add->pull->record.id))
+    size_t count = pull_list_count(&tasks->list), at = 0;
+    while (at < count &&
+           !task_id_equal(&pull_list_at(&tasks->list, at)->record.id, &add->pull->record.id))
         at++;
-    struct pull *old = at < count ? list_at(tasks, at) : NULL;
+    struct pull *old = at < count ? pull_list_at(&tasks->list, at) : NULL;
     if (tasks->stopped || (old != NULL && !repair_due(old, add->now))) {
         pull_unref(add->pull);
         return;
     }
     if (old != NULL)
-        list_remove(tasks, at);
+        pull_list_remove(&tasks->list, at);
     pull_unref(old);
     atomic_store(&add->pull->recorded, true); /* by what it repairs: it has no record */
-    pthread_mutex_lock(&tasks->lock);
-    list_add_locked(tasks, add->pull);
-    pthread_mutex_unlock(&tasks->lock);
+    pull_list_add(&tasks->list, add->pull);
     begin_waiting(tasks);
 }
 
@@ -312,8 +189,8 @@ static void on_released(void *argument)
 /* Not at once: the task that releases may be in the middle of its step. */
 void tasks_released(struct tasks *tasks, const struct pull *by)
 {
-    for (size_t i = 0; i < list_count(tasks); i++) {
-        struct pull *pull = list_at(tasks, i);
+    for (size_t i = 0; i < pull_list_count(&tasks->list); i++) {
+        struct pull *pull = pull_list_at(&tasks->list, i);
         if (pull == by || !pull->waits_elsewhere || pull->account.n != by->account.n)
             continue;
         pull->waits_elsewhere = false;
@@ -335,8 +212,8 @@ static void on_stop(void *argument)
 {
     struct tasks *tasks = argument;
     tasks->stopped = true;
-    for (size_t i = 0; i < list_count(tasks); i++)
-        loop_timer_cancel(tasks->options.loop, &list_at(tasks, i)->timer);
+    for (size_t i = 0; i < pull_list_count(&tasks->list); i++)
+        loop_timer_cancel(tasks->options.loop, &pull_list_at(&tasks->list, i)->timer);
 }
 
 /* ---- records ---- */
@@ -390,7 +267,7 @@ static enum err_code record_load(struct tasks *tasks, const struct task_id *id, 
     struct xcopy_record record;
     struct token token;
     struct err reason;
-    if (xcopy_record_decode(encoded, &record, &reason) != ERR_OK || !id_equal(&record.id, id))
+    if (xcopy_record_decode(encoded, &record, &reason) != ERR_OK || !task_id_equal(&record.id, id))
         return record_set_aside(tasks, id, encoded, &reason, err);
     BYTES_CLEANUP struct bytes failed = {0};
     if (token_decode(record.token, &token, &reason) != ERR_OK && record.ended_ms == 0) {
@@ -405,10 +282,9 @@ static enum err_code record_load(struct tasks *tasks, const struct task_id *id, 
     if (pull == NULL)
         return err->code;
     atomic_store(&pull->recorded, true);
-    pthread_mutex_lock(&tasks->lock);
-    list_add_locked(tasks, pull);
-    pthread_mutex_unlock(&tasks->lock);
+    pull_list_add(&tasks->list, pull);
     TRY(counters_go_on(tasks, pull, err));
+    TRY(settle_load(pull, err));
     uint8_t key[XCOPY_KEY_BYTES];
     BYTES_CLEANUP struct bytes ignored = {0};
     return catalog_find(tasks->options.store, NULL, FAMILY_TASKS, xcopy_key('c', id, key), &ignored,
@@ -470,13 +346,6 @@ static enum err_code orphans_drop(struct store *store, struct err *err)
     return code;
 }
 
-static int created_order(const void *a, const void *b)
-{
-    uint64_t first = (*(struct pull *const *)a)->record.created_ms;
-    uint64_t second = (*(struct pull *const *)b)->record.created_ms;
-    return first < second ? -1 : first > second;
-}
-
 static enum err_code records_load(struct tasks *tasks, struct err *err)
 {
     BYTES_CLEANUP struct bytes all = {0};
@@ -488,8 +357,7 @@ static enum err_code records_load(struct tasks *tasks, struct err *err)
         struct span record = reader_span(&reader, reader_u32(&reader));
         TRY(record_load(tasks, &id, record, err));
     }
-    if (tasks->pull_count > 0)
-        qsort(tasks->pulls, tasks->pull_count, sizeof(struct pull *), created_order);
+    pull_list_sort(&tasks->list);
     return orphans_drop(tasks->options.store, err);
 }
 
@@ -500,7 +368,7 @@ enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret
 {
     struct tasks *tasks = mem_calloc(1, sizeof(*tasks));
     tasks->options = *options;
-    pthread_mutex_init(&tasks->lock, NULL);
+    pull_list_init(&tasks->list, options->per_project);
     struct err reason = {0};
     if (records_load(tasks, &reason) != ERR_OK) {
         tasks_free(tasks);
@@ -521,11 +389,8 @@ void tasks_free(struct tasks *tasks)
 {
     if (tasks == NULL)
         return;
-    for (size_t i = 0; i < tasks->pull_count; i++)
-        pull_unref(tasks->pulls[i]);
-    mem_free(tasks->pulls);
+    pull_list_deinit(&tasks->list);
     claims_deinit(&tasks->claims);
-    pthread_mutex_destroy(&tasks->lock);
     mem_free(tasks);
 }
 
@@ -552,10 +417,10 @@ static enum err_code order_check(struct tasks *tasks, const struct tasks_order *
                        "XCOPY needs a token that its principal signed; the client sends it");
     TRY(token_decode(order->token, &token, err));
     bool fits = token.kind == TOKEN_ONCE && span_equal(token.source.region, order->source_region) &&
-                name_equal(token.source.project, order->source_project) &&
-                name_equal(token.source.snapshot, order->source_snapshot) &&
-                name_equal(token.destination.project, order->destination_project) &&
-                name_equal(token.destination.snapshot, order->destination_snapshot);
+                task_name_equal(token.source.project, order->source_project) &&
+                task_name_equal(token.source.snapshot, order->source_snapshot) &&
+                task_name_equal(token.destination.project, order->destination_project) &&
+                task_name_equal(token.destination.snapshot, order->destination_snapshot);
     if (!fits)
         return err_set(err, ERR_PARAMETER, "the token is for another XCOPY than the statement");
     if (!identity_key_equal(&token.signer, &order->principal->keys.sign))
@@ -577,6 +442,7 @@ static struct xcopy_record record_new(const struct tasks_order *order, const str
                                  .state = TASK_QUEUED,
                                  .account = account,
                                  .expires_ms = order->expires_ms,
+                                 .queues = order->queues,
                                  .created_ms = xcopy_now_ms(),
                                  .principal = span_text(order->principal->name),
                                  .statement = order->statement,
@@ -597,50 +463,157 @@ static enum err_code record_make(struct tasks *tasks, const struct xcopy_record 
     return ERR_OK;
 }
 
+/* ---- a second start of the same copy ---- */
+
+/* tasks family: 'j' id that the statement's task would have -> id of the task that it joined 16 | time u64 */
+#define JOIN_BYTES (16 + 8)
+
+static enum err_code joined_find(struct tasks *tasks, const struct task_id *id, bool *ret_found,
+                                 struct task_id *ret_joined, struct err *err)
+{
+    BYTES_CLEANUP struct bytes record = {0};
+    uint8_t key[XCOPY_KEY_BYTES];
+    bool found;
+    TRY(catalog_find(tasks->options.store, NULL, FAMILY_TASKS, xcopy_key('j', id, key), &record,
+                     &found, err));
+    *ret_found = found && record.len == JOIN_BYTES;
+    if (*ret_found)
+        memcpy(ret_joined->b, record.data, sizeof(ret_joined->b));
+    return ERR_OK;
+}
+
+/* Those whose task is not shown any more. */
+static enum err_code joined_forget(struct tasks *tasks, struct catalog_change *change,
+                                   struct err *err)
+{
+    DB_ITER_CLEANUP struct db_iter *iter = NULL;
+    TRY(catalog_scan(tasks->options.store, NULL, FAMILY_TASKS, span_text("j"), span_of(NULL, 0),
+                     &iter, err));
+    while (change->bytes < CATALOG_COMMIT_BYTES_MAX / 2) {
+        struct span key, value;
+        bool found;
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            return ERR_OK;
+        if (value.len != JOIN_BYTES || load_u64(value.data + 16) + TASK_KEPT_MS < xcopy_now_ms())
+            catalog_delete(change, FAMILY_TASKS, key);
+    }
+    return ERR_OK;
+}
+
+static enum err_code join_record(struct tasks *tasks, const struct tasks_order *order,
+                                 const struct task_id *id, const struct task_id *joined,
+                                 struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes record = {0};
+    uint8_t key[XCOPY_KEY_BYTES];
+    if (!tasks->options.clock_doubted)
+        TRY(joined_forget(tasks, &change, err));
+    bytes_append(&record, joined->b, sizeof(joined->b));
+    bytes_append_u64(&record, xcopy_now_ms());
+    catalog_put(&change, FAMILY_TASKS, xcopy_key('j', id, key), bytes_span(&record));
+    if (order->audit != NULL)
+        audit_put(&change, order->audit);
+    TRY(catalog_commit(tasks->options.store, &change, CATALOG_KEEP_RESERVE, err));
+    CRASH_POINT(CRASH_TASK_JOINED);
+    return ERR_OK;
+}
+
+static bool same_copy(const struct pull *pull, const struct tasks_order *order)
+{
+    const struct token_place *source = &pull->token.source;
+    return span_equal(source->region, order->source_region) &&
+           task_name_equal(source->project, order->source_project) &&
+           task_name_equal(source->snapshot, order->source_snapshot) &&
+           pull->record.expires_ms == order->expires_ms;
+}
+
+/* The same copy by who may see the task is one task, for which both wait. */
+static enum err_code join(struct tasks *tasks, const struct tasks_order *order, struct pull *other,
+                          struct task_id *id, struct err *err)
+{
+    char text[TASK_ID_TEXT_BYTES];
+    if (!pull_list_recorded(&tasks->list, other))
+        return err_set(err, ERR_BUSY, "another XCOPY to %.*s.%.*s was just refused; ask again",
+                       SPAN_PRINTF(order->destination_project),
+                       SPAN_PRINTF(order->destination_snapshot));
+    bool seen = authorise_task(order->principal, other->account, other->record.principal);
+    if (!seen || !same_copy(other, order))
+        return err_set(err, ERR_TASK_LIMIT,
+                       "task %s writes %.*s.%.*s already, of another source or for another "
+                       "principal; wait for its end, or CANCEL TASK",
+                       seen ? task_id_format(&other->record.id, text) : "of another user",
+                       SPAN_PRINTF(order->destination_project),
+                       SPAN_PRINTF(order->destination_snapshot));
+    const struct task_id joined = other->record.id;
+    TRY(join_record(tasks, order, id, &joined, err));
+    *id = joined;
+    return ERR_OK;
+}
+
+/* ---- a task ---- */
+
 /* In the list before it is durable, so that those who come at once are counted; it begins when it
- * is. */
-static enum err_code task_make(struct tasks *tasks, const struct xcopy_record *record,
-                               const struct audit_record *audit, struct err *err)
+ * is. *id: in: of the statement, out: of the task that it waits for. */
+static enum err_code task_make(struct tasks *tasks, const struct tasks_order *order,
+                               const struct xcopy_record *record, struct task_id *id,
+                               struct err *err)
 {
     BYTES_CLEANUP struct bytes encoded = {0};
     xcopy_record_encode(record, &encoded);
     struct pull *pull = pull_new(tasks, &tasks->options, bytes_span(&encoded), err);
     if (pull == NULL)
         return err->code;
-    if (list_admit(tasks, pull, err) != ERR_OK) {
+    struct pull *other;
+    enum err_code code = pull_list_admit(&tasks->list, pull, &other, err);
+    if (code != ERR_OK || other != NULL) {
         pull_unref(pull);
-        return err->code;
+        if (other != NULL)
+            code = join(tasks, order, other, id, err);
+        pull_unref(other);
+        return code;
     }
-    enum err_code code = record_make(tasks, record, audit, err);
-    atomic_store(code == ERR_OK ? &pull->recorded : &pull->ended, true);
+    code = record_make(tasks, record, order->audit, err);
+    pull_list_settle(&tasks->list, pull, code == ERR_OK);
     loop_post(tasks->options.loop, begin_waiting, tasks);
     return code;
+}
+
+/* The statement came again? */
+static enum err_code known_find(struct tasks *tasks, struct task_id *id, bool *ret_known,
+                                struct err *err)
+{
+    struct pull *pull = pull_list_find(&tasks->list, id);
+    if (pull == NULL)
+        return joined_find(tasks, id, ret_known, id, err);
+    bool recorded = pull_list_recorded(&tasks->list, pull);
+    pull_unref(pull);
+    if (!recorded)
+        return err_set(err, ERR_BUSY, "this task was just refused; ask again");
+    *ret_known = true;
+    return ERR_OK;
 }
 
 enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
                           struct task_id *ret_id, struct err *err)
 {
     struct task_id id = order_id(order);
-    struct pull *known = list_find(tasks, &id);
-    if (known != NULL) { /* the statement came again */
-        bool recorded = atomic_load(&known->recorded);
-        pull_unref(known);
-        if (!recorded)
-            return err_set(err, ERR_BUSY, "this task is being recorded; ask again");
-        *ret_id = id;
-        return ERR_OK;
+    bool known;
+    TRY(known_find(tasks, &id, &known, err));
+    if (!known) {
+        TRY(order_check(tasks, order, err));
+        ARENA_CLEANUP struct arena arena;
+        arena_init(&arena, MIB(8));
+        const struct xcopy_rights rights = {.store = tasks->options.store,
+                                            .principals = tasks->options.principals,
+                                            .node = identity_public(tasks->options.identity)->sign,
+                                            .region = tasks->options.region};
+        struct xcopy_target target;
+        TRY(xcopy_rights_destination(&rights, order->token, &arena, &target, err));
+        const struct xcopy_record record = record_new(order, &id, target.owner);
+        TRY(task_make(tasks, order, &record, &id, err));
     }
-    TRY(order_check(tasks, order, err));
-    ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, MIB(8));
-    const struct xcopy_rights rights = {.store = tasks->options.store,
-                                        .principals = tasks->options.principals,
-                                        .node = identity_public(tasks->options.identity)->sign,
-                                        .region = tasks->options.region};
-    struct xcopy_target target;
-    TRY(xcopy_rights_destination(&rights, order->token, &arena, &target, err));
-    const struct xcopy_record record = record_new(order, &id, target.owner);
-    TRY(task_make(tasks, &record, order->audit, err));
     *ret_id = id;
     return ERR_OK;
 }
@@ -670,7 +643,7 @@ static enum err_code cancel_record(struct tasks *tasks, const struct principal *
 enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principal,
                            const struct task_id *id, struct err *err)
 {
-    struct pull *pull = list_find(tasks, id);
+    struct pull *pull = pull_list_find(&tasks->list, id);
     if (pull == NULL)
         return task_missing(id, err);
     enum err_code code = cancel_record(tasks, principal, pull, err);
@@ -698,6 +671,16 @@ static struct span statement_shown(struct span statement, struct arena *arena)
     return span_of(shown, len + sizeof(more) - 1);
 }
 
+static bool place_copy(const struct token_place *place, struct arena *arena,
+                       struct token_place *ret_place)
+{
+    *ret_place = (struct token_place){.region = arena_copy(arena, place->region),
+                                      .project = arena_copy(arena, place->project),
+                                      .snapshot = arena_copy(arena, place->snapshot)};
+    return ret_place->region.data != NULL && ret_place->project.data != NULL &&
+           ret_place->snapshot.data != NULL;
+}
+
 static enum err_code status_get(struct pull *pull, struct arena *arena,
                                 struct task_status *ret_status, struct err *err)
 {
@@ -711,9 +694,16 @@ static enum err_code status_get(struct pull *pull, struct arena *arena,
         status.elapsed_ms = before_ms + (end_ms != 0 ? end_ms : loop_now_ms()) - start_ms;
     else if (status.ended_ms > status.started_ms)
         status.elapsed_ms = status.ended_ms - status.started_ms;
+    size_t in_line = atomic_load(&pull->in_line);
+    if (in_line > 0 && status.state == TASK_QUEUED)
+        snprintf(status.phase, sizeof(status.phase), "queued, number %zu in line of its project",
+                 in_line);
     status.principal = arena_copy(arena, pull->record.principal);
     status.statement = statement_shown(pull->record.statement, arena);
-    if (status.principal.data == NULL || status.statement.data == NULL)
+    bool copied = status.principal.data != NULL && status.statement.data != NULL &&
+                  place_copy(&pull->token.source, arena, &status.source) &&
+                  place_copy(&pull->token.destination, arena, &status.destination);
+    if (!copied)
         return err_set(err, ERR_LIMIT, "too many tasks to list");
     *ret_status = status;
     return ERR_OK;
@@ -722,7 +712,7 @@ static enum err_code status_get(struct pull *pull, struct arena *arena,
 enum err_code tasks_status(struct tasks *tasks, const struct task_id *id, struct arena *arena,
                            struct task_status *ret_status, struct err *err)
 {
-    struct pull *pull = list_find(tasks, id);
+    struct pull *pull = pull_list_find(&tasks->list, id);
     if (pull == NULL)
         return task_missing(id, err);
     enum err_code code = status_get(pull, arena, ret_status, err);
@@ -735,7 +725,7 @@ enum err_code tasks_list(struct tasks *tasks, const struct principal *principal,
                          struct err *err)
 {
     size_t count, listed = 0;
-    struct pull **pulls = list_copy(tasks, &count);
+    struct pull **pulls = pull_list_copy(&tasks->list, &count);
     struct task_status *list = arena_alloc(arena, count + 1, sizeof(*list));
     enum err_code code = list != NULL ? ERR_OK : err_set(err, ERR_LIMIT, "too many tasks to list");
     for (size_t i = count; i-- > 0 && code == ERR_OK;) {
@@ -743,7 +733,7 @@ enum err_code tasks_list(struct tasks *tasks, const struct principal *principal,
             authorise_task(principal, pulls[i]->account, pulls[i]->record.principal))
             code = status_get(pulls[i], arena, &list[listed++], err);
     }
-    list_copy_free(pulls, count);
+    pull_list_copy_free(pulls, count);
     if (code != ERR_OK)
         return code;
     *ret_list = list;
@@ -753,10 +743,7 @@ enum err_code tasks_list(struct tasks *tasks, const struct principal *principal,
 
 size_t tasks_active(struct tasks *tasks)
 {
-    pthread_mutex_lock(&tasks->lock);
-    size_t active = list_active_locked(tasks, NULL);
-    pthread_mutex_unlock(&tasks->lock);
-    return active;
+    return pull_list_active(&tasks->list);
 }
 
 const char *task_id_format(const struct task_id *id, char ret_text[TASK_ID_TEXT_BYTES])

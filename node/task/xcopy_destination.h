@@ -7,7 +7,7 @@
  * A task is a record in family `tasks` from its start on: after a restart tasks_open goes on with
  * all that had not ended. TASKS_RUNNING_PER_SOURCE have begun at once from one source and
  * TASKS_RUNNING_MAX run in all, those that wait for their peer not counted; the others are QUEUED;
- * beyond TASKS_PER_PROJECT none is taken.
+ * beyond `per_project` of one destination project none is taken, or it waits in line (xcopy_list.h).
  *
  * Threads: machines belong to the loop thread; store work runs on the workers; what is below may be
  * called from any thread but the loop's and may block on the store.
@@ -40,6 +40,7 @@ struct tasks_options { /* all borrowed until tasks_free */
     const struct identity *identity;
     const char *region;
     bool clock_doubted;      /* at the start: then no ended task is forgotten */
+    size_t per_project;      /* tasks of one destination project; 0: TASKS_PER_PROJECT */
     struct walk_limits walk; /* zeroed: walk_limits_default() */
 };
 
@@ -59,11 +60,13 @@ struct tasks_order {
     struct span source_region, source_project, source_snapshot;
     struct span destination_project, destination_snapshot;
     uint64_t expires_ms; /* 0: never */
+    bool queues;         /* waits in line where it would be refused */
     const struct audit_record
         *audit; /* of the statement; goes into the commit of the task; or NULL */
 };
 
-/* The task is durable on return. ERR_TASK_LIMIT: of its project; ERR_BUSY: ask again; ERR_DENIED, ERR_GATE ...: xcopy_rights.h;
+/* The task is durable on return. The same copy under way is joined by who may see it: *ret_id is then its
+ * id. ERR_TASK_LIMIT: of its project, or another copy writes the same snapshot; ERR_BUSY: ask again; ERR_DENIED, ERR_GATE ...: xcopy_rights.h;
  * ERR_PARAMETER: token and statement do not fit, or no such peer. */
 enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
                           struct task_id *ret_id, struct err *err) MUST_USE;
@@ -83,8 +86,11 @@ struct task_status {
     uint64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
     uint64_t elapsed_ms;                       /* from start to end or now */
     struct account_id account;
-    struct err error;                 /* FAILED */
-    struct span principal, statement; /* in the arena; at most TASK_STATEMENT_SHOWN_BYTES */
+    struct err error;     /* FAILED */
+    struct err trouble;   /* the latest that was tried again, since the node started */
+    uint64_t tries_again; /* because of such */
+    struct token_place source, destination; /* in the arena, as what follows */
+    struct span principal, statement;       /* at most TASK_STATEMENT_SHOWN_BYTES */
 };
 
 /* ERR_NOT_FOUND. Never blocks for long: for polling. */

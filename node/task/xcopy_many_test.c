@@ -118,6 +118,117 @@ static void test_a_project_has_so_many_tasks_and_another_as_many(void **state)
     listen_at(&there, address);
 }
 
+static bool has_begun(const struct task_status *status)
+{
+    return status->state == TASK_RUNNING;
+}
+
+static void phase_is(const struct task_id *id, const char *phase)
+{
+    struct task_status status = status_of(id);
+    assert_string_equal(status.phase, phase);
+}
+
+static void one_snapshot(const char *table_name, const char *name)
+{
+    struct table_id table = table_make(table_name);
+    overwrite(table, 1, 1, table_name);
+    snapshot_make(table, name);
+}
+
+static void start_queued(const char *source, const char *destination, struct task_id *ret_id)
+{
+    queues = true;
+    ok(xcopy_start(source, destination, ret_id));
+    queues = false;
+}
+
+/* The source is away: who begins waits for it. */
+static void test_who_waits_in_line_takes_the_place_that_is_free(void **state)
+{
+    (void)state;
+    one_snapshot("line", "line_1");
+    tasks_per_project = 2;
+    region_restart(&here, &there);
+    char address[32];
+    snprintf(address, sizeof(address), "%s", there.address);
+    listener_close(there.listener);
+    struct task_id ids[5];
+    ok(xcopy_start("line_1", "line_a", &ids[0]));
+    start_queued("line_1", "line_b", &ids[1]); /* there is a place */
+    start_queued("line_1", "line_c", &ids[2]);
+    start_queued("line_1", "line_d", &ids[3]);
+    wait_for(&ids[1], has_begun);
+    phase_is(&ids[2], "queued, number 1 in line of its project");
+    phase_is(&ids[3], "queued, number 2 in line of its project");
+    assert_int_equal(xcopy_start("line_1", "line_e", &ids[4]), ERR_TASK_LIMIT);
+    assert_non_null(strstr(err.message, "2 XCOPY tasks of project demo"));
+    assert_non_null(strstr(err.message, "OPTIONS(queue=true)"));
+    region_restart(&here, &there); /* places and line are as they were */
+    wait_for(&ids[0], has_begun);
+    phase_is(&ids[3], "queued, number 2 in line of its project");
+    const struct principal *principal = root_principal();
+    ok(tasks_cancel(here.tasks, principal, &ids[2], &err)); /* from the line */
+    assert_int_equal(wait_for(&ids[2], has_ended).state, TASK_CANCELLED);
+    phase_is(&ids[3], "queued, number 1 in line of its project");
+    ok(tasks_cancel(here.tasks, principal, &ids[0], &err));
+    wait_for(&ids[3], has_begun);
+    assert_int_equal(xcopy_start("line_1", "line_e", &ids[4]), ERR_TASK_LIMIT);
+    listen_at(&there, address);
+    struct task_status last = wait_for(&ids[3], has_ended);
+    done(&last);
+    equal("line_1", "line_d");
+    wait_for(&ids[1], has_ended);
+    tasks_per_project = 0;
+    region_restart(&here, &there);
+}
+
+/* ---- the same copy twice ---- */
+
+static bool id_is(const struct task_id *a, const struct task_id *b)
+{
+    return memcmp(a->b, b->b, sizeof(a->b)) == 0;
+}
+
+static void test_the_same_copy_started_twice_is_one_task(void **state)
+{
+    (void)state;
+    one_snapshot("same", "same_1");
+    one_snapshot("same_other", "same_2");
+    char address[32];
+    snprintf(address, sizeof(address), "%s", there.address);
+    listener_close(there.listener);
+    struct task_id first, second, other;
+    size_t before = tasks_active(here.tasks);
+    ok(xcopy_start("same_1", "same_1", &first));
+    ok(xcopy_start("SAME_1", "Same_1", &second)); /* another statement, another token */
+    assert_true(id_is(&first, &second));
+    assert_int_equal(tasks_active(here.tasks), before + 1);
+    assert_int_equal(xcopy_start("same_2", "same_1", &other), ERR_TASK_LIMIT);
+    assert_non_null(strstr(err.message, "writes demo.same_1 already"));
+    expires_ms = UINT64_C(4000000000000);
+    assert_int_equal(xcopy_start("same_1", "same_1", &other), ERR_TASK_LIMIT);
+    expires_ms = 0;
+    region_restart(&here, &there); /* the second statement is asked for again */
+    statement_last -= 3;
+    ok(xcopy_start("same_1", "same_1", &second));
+    assert_true(id_is(&first, &second));
+    statement_last += 2;
+    listen_at(&there, address);
+    struct task_status status = wait_for(&first, has_ended);
+    done(&status);
+    equal("same_1", "same_1");
+    statement_last -= 3;
+    ok(xcopy_start("same_1", "same_1",
+                   &second)); /* it has ended: the statement's answer all the same */
+    assert_true(id_is(&first, &second));
+    statement_last += 2;
+    ok(xcopy_start("same_1", "same_1", &other)); /* a new one */
+    assert_false(id_is(&first, &other));
+    status = wait_for(&other, has_ended);
+    done(&status);
+}
+
 /* A source that is away has its tasks wait for hours; those of another go on. */
 static void test_a_source_that_is_away_keeps_back_no_other(void **state)
 {
@@ -239,6 +350,8 @@ int main(void)
         cmocka_unit_test(test_two_tasks_pull_the_same_files_once),
         cmocka_unit_test(test_the_other_takes_over_when_the_puller_is_cancelled),
         cmocka_unit_test(test_a_project_has_so_many_tasks_and_another_as_many),
+        cmocka_unit_test(test_who_waits_in_line_takes_the_place_that_is_free),
+        cmocka_unit_test(test_the_same_copy_started_twice_is_one_task),
         cmocka_unit_test(test_a_source_that_is_away_keeps_back_no_other),
         cmocka_unit_test(test_a_long_statement_is_listed_in_part),
         cmocka_unit_test(test_a_record_that_cannot_be_read_is_set_aside),

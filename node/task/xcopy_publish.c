@@ -156,7 +156,10 @@ static enum err_code checkpoint(struct job *job, struct err *err)
     if (job->pull->repair.is_one)
         return ERR_OK;
     struct xcopy_record record = record_of(job, TASK_QUEUED);
-    TRY(xcopy_record_commit(job->pull->options->store, &record, CATALOG_KEEP_RESERVE, err));
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    xcopy_record_put(&change, &record);
+    settle_put(job, TASK_RUNNING, &change);
+    TRY(catalog_commit(job->pull->options->store, &change, CATALOG_KEEP_RESERVE, err));
     CRASH_POINT(CRASH_TASK_CHECKPOINT);
     return ERR_OK;
 }
@@ -305,6 +308,7 @@ static enum err_code publish(struct job *job, struct err *err)
     record.root = described->manifest_root;
     CATALOG_CHANGE_CLEANUP struct catalog_change also = {0};
     xcopy_record_put(&also, &record);
+    settle_put(job, TASK_DONE, &also);
     if (pull->peer != NULL)
         grant_give(job, &target, &also);
     struct xcopy_entry entry;
@@ -375,6 +379,7 @@ static enum err_code finish(struct job *job, struct err *err)
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     uint8_t key[XCOPY_KEY_BYTES];
     xcopy_record_put(&change, &record);
+    settle_put(job, job->outcome, &change);
     catalog_delete(&change, FAMILY_TASKS, xcopy_key('c', &record.id, key));
     if (job->outcome != TASK_DONE) { /* else publishing has its entry */
         struct xcopy_entry entry;

@@ -221,6 +221,19 @@ static void pull_checked(struct pull *pull, const struct job *job)
     pull->project = job->project;
 }
 
+/* What the source told goes with the next record; of a task that has ended there is none. */
+static void meter_write(struct pull *pull)
+{
+    if (!pull->meter_told || !task_ended(&pull->machine) || tasks_stopped(pull->tasks))
+        return;
+    pull->meter_told = false;
+    struct job *job = job_new(pull, job_meter, TASK_ON_TICK, 0);
+    described_copy(&pull->described, &job->described);
+    job->newest_ms = pull->newest_ms;
+    job->newest_told_ms = pull->newest_told_ms;
+    job_post(job);
+}
+
 /* On the loop. */
 static void job_done(void *argument)
 {
@@ -239,9 +252,13 @@ static void job_done(void *argument)
         job_release(job);
     if (job->answers == TASK_ON_GOT && job->item_count > 0)
         tasks_received(pull->tasks, job->items[0].kind, job->reply_bytes);
+    settle_count(pull, job);
+    if (job->settles && settle_take(pull, job))
+        pull->meter_told = true;
     struct task_event event = job_event(job);
     if (!tasks_stopped(pull->tasks))
         pull_step(pull, &event);
+    meter_write(pull);
     if (job->answers == TASK_ON_DESCRIBED && pull->machine.phase == TASK_PHASE_PULL)
         dial_early(pull, pull->described.version.totals.bytes);
     job_free(job);
@@ -261,6 +278,9 @@ static void job_on_worker(void *argument)
 static void job_post(struct job *job)
 {
     job->counted = true;
+    job->meter = job->pull->meter;
+    job->meter.kept_bytes = job->pull->machine.counters.bytes_moved;
+    job->meter_lost = job->pull->meter_lost;
     job->pull->jobs++;
     if (workers_post(job->pull->options->workers, job_on_worker, job, &job->err) != ERR_OK)
         loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
@@ -415,13 +435,31 @@ static void do_lease(struct pull *pull, const struct task_action *action, enum p
     outgoing_deinit(&outgoing);
 }
 
+/* Before what ends the lease, on the same connection. An older source does not know it, and says so. */
+static void settle_post(struct pull *pull)
+{
+    if (pull->repair.is_one)
+        return;
+    struct job *job = job_new(pull, NULL, TASK_ON_TICK, 0);
+    job->settles = true;
+    struct outgoing outgoing = {.method = PEER_SETTLE};
+    settle_encode(pull, &outgoing.header);
+    request_post(job, &outgoing);
+    outgoing_deinit(&outgoing);
+}
+
 static void do_renew(struct pull *pull, const struct task_action *action)
 {
     do_lease(pull, action, PEER_RENEW, TASK_ON_RENEWED);
+    settle_post(pull);
 }
 
 static void do_end_lease(struct pull *pull, const struct task_action *action)
 {
+    if (pull->machine.outcome != TASK_DONE) { /* else before its receipt */
+        settle_end(pull);
+        settle_post(pull);
+    }
     do_lease(pull, action, PEER_END, TASK_ON_TICK);
 }
 
@@ -432,6 +470,8 @@ static void do_receipt(struct pull *pull, const struct task_action *action)
         loop_post(pull->options->loop, job_replied, job);
         return;
     }
+    settle_end(pull);
+    settle_post(pull);
     BYTES_CLEANUP struct bytes encoded = {0};
     receipt_make(pull, &pull->described, &encoded);
     struct outgoing outgoing = {.method = PEER_RECEIPT};
@@ -471,6 +511,7 @@ static void get_post(struct job *job)
     job->work = pages ? job_take_pages : job_take_files;
     job->after = NULL;
     job->results = NULL;
+    settle_asked(job->pull, job);
     request_post(job, &outgoing);
     outgoing_deinit(&outgoing);
     mem_free(asks);
@@ -696,6 +737,17 @@ static void status_planned(struct task_status *status, const struct walk_counter
         walk->bytes_planned > moved->bytes_moved ? walk->bytes_planned : moved->bytes_moved;
 }
 
+/* A trouble that is new, or came once more. */
+static void status_trouble(struct pull *pull, const struct task_trouble *trouble,
+                           unsigned *tries_seen)
+{
+    if (trouble->tries > *tries_seen) {
+        pull->status.tries_again += trouble->tries - *tries_seen;
+        pull->status.trouble = trouble->err;
+    }
+    *tries_seen = trouble->tries;
+}
+
 static void status_update(struct pull *pull)
 {
     const struct task *machine = &pull->machine;
@@ -707,6 +759,8 @@ static void status_update(struct pull *pull)
     status_planned(status, &machine->walk.counters);
     if (machine->state == TASK_FAILED)
         status->error = machine->err;
+    status_trouble(pull, &machine->peer, &pull->peer_tries);
+    status_trouble(pull, &machine->store, &pull->store_tries);
     task_phase_format(machine, loop_now_ms(), status->phase, sizeof(status->phase));
     bool done = machine->state > TASK_RUNNING; /* the receipt may be on its way */
     if (done && pull->end_ms == 0) {

@@ -23,6 +23,7 @@
 
 #include "node/task/claims.h"
 #include "node/task/lease.h"
+#include "node/task/meter.h"
 #include "node/task/xcopy_destination.h"
 #include "proto/peer.h"
 #include "proto/version.h"
@@ -71,9 +72,11 @@ struct pull_repair {
 
 struct pull {
     struct tasks *tasks;
-    atomic_size_t refs;   /* the list's, and of each call that looks at it */
-    atomic_bool recorded; /* durable: it may begin */
-    atomic_bool ended;    /* DONE, FAILED, CANCELLED, or could not be recorded: counts no more */
+    atomic_size_t refs;    /* the list's, and of each call that looks at it */
+    atomic_bool recorded;  /* durable: it may begin */
+    atomic_bool ended;     /* DONE, FAILED, CANCELLED, or could not be recorded: counts no more */
+    bool placed;           /* the list's, under its lock: it has one of its project's places */
+    atomic_size_t in_line; /* 1 is the next; 0: it has a place, or has ended */
     /* constant */
     const struct tasks_options *options;
     struct bytes record_bytes;
@@ -100,7 +103,15 @@ struct pull {
     bool waits_elsewhere;    /* for another's claims: RELEASED is owed */
     bool waited;             /* for its peer or store, as of the last step */
     bool cancel_recorded;
-    bool counted; /* in peer->pulls */
+    unsigned peer_tries, store_tries; /* that its status knows of */
+    bool counted;                     /* in peer->pulls */
+    struct meter_counts
+        meter;            /* of this task; without kept and saved bytes: those are the machine's */
+    uint64_t meter_lost;  /* sent by the source, perhaps, and not come */
+    uint64_t meter_asked; /* of requests for pages and files that are out, at most */
+    bool meter_settled;   /* told for the last time: nothing is counted any more */
+    uint64_t newest_ms, newest_told_ms; /* when the source made its newest snapshot of the table */
+    bool meter_told; /* the source counted more since the last record was written */
     /* shared */
     pthread_mutex_t lock;
     struct task_status status; /* spans unused */
@@ -134,6 +145,11 @@ struct job {
     struct task_counters counters; /* in: the machine's; PUBLISHED, FINISHED: out */
     uint64_t held_since;           /* CHECKED: out */
     struct project_id project;     /* the same */
+    struct meter_counts meter;     /* the pull's, when the job was posted */
+    uint64_t meter_lost;
+    uint64_t meter_asked; /* its part of the pull's */
+    uint64_t newest_ms, newest_told_ms;
+    bool settles; /* its reply has the source's counts */
     /* finish */
     enum task_state outcome;
     struct err outcome_err;
@@ -175,6 +191,17 @@ void xcopy_base_find(const struct pull *pull, struct described *described);
 void job_commit(struct job *job);
 void job_publish(struct job *job);
 void job_finish(struct job *job);
+/* xcopy_settle.c. On the loop: */
+void settle_asked(struct pull *pull, struct job *job); /* goes out */
+void settle_count(struct pull *pull, const struct job *job);
+void settle_end(struct pull *pull);
+void settle_encode(const struct pull *pull, struct bytes *out); /* what the source is told */
+bool settle_take(struct pull *pull, struct job *job);           /* true: it counted more */
+/* On workers; the task's counts, unless nothing was carried yet. */
+void settle_put(const struct job *job, enum task_state state, struct catalog_change *change);
+void job_meter(struct job *job);
+/* After a restart. */
+enum err_code settle_load(struct pull *pull, struct err *err) MUST_USE;
 /* Appends the signed receipt for what was described. */
 void receipt_make(const struct pull *pull, const struct described *described, struct bytes *out);
 

@@ -2,8 +2,9 @@
 
 #include <time.h>
 
-#define RECORD_FORM     2
-#define RECORD_FORM_OLD 1 /* without held_since: the task begins anew */
+#define RECORD_FORM        3
+#define RECORD_FORM_PLAIN  2 /* without queues */
+#define RECORD_FORM_OLDEST 1 /* without held_since either: the task begins anew */
 
 uint64_t xcopy_now_ms(void)
 {
@@ -41,6 +42,7 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
     bytes_append(out, record->id.b, sizeof(record->id.b));
     bytes_append_u8(out, (uint8_t)record->state);
     bytes_append_u8(out, record->published);
+    bytes_append_u8(out, record->queues);
     bytes_append_u64(out, record->account.n);
     bytes_append_u16(out, (uint16_t)record->error);
     bytes_append_u64(out, record->expires_ms);
@@ -73,13 +75,14 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     reader_copy(&reader, record.id.b, sizeof(record.id.b));
     uint8_t state = reader_u8(&reader);
     record.published = reader_u8(&reader) != 0;
+    record.queues = form == RECORD_FORM && reader_u8(&reader) != 0;
     record.account.n = reader_u64(&reader);
     uint16_t error = reader_u16(&reader);
     record.expires_ms = reader_u64(&reader);
     record.created_ms = reader_u64(&reader);
     record.started_ms = reader_u64(&reader);
     record.ended_ms = reader_u64(&reader);
-    record.held_since = form == RECORD_FORM_OLD ? 0 : reader_u64(&reader);
+    record.held_since = form == RECORD_FORM_OLDEST ? 0 : reader_u64(&reader);
 #define X(name) record.counters.name = reader_u64(&reader);
     COUNTERS(X)
 #undef X
@@ -89,7 +92,7 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.statement = read_span(&reader);
     record.token = read_span(&reader);
     record.message = read_span(&reader);
-    bool known = form == RECORD_FORM || form == RECORD_FORM_OLD;
+    bool known = form >= RECORD_FORM_OLDEST && form <= RECORD_FORM;
     if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT)
         return err_set(err, ERR_CORRUPT, "the record of a task is damaged");
     record.state = (enum task_state)state;

@@ -1,6 +1,7 @@
 /* What a node remembers of an XCOPY: enough to go on by itself after a restart.
  *
  *     tasks family:   't' task id 16 -> record       'c' task id 16 -> (empty): it was asked to stop
+ *                     'j' task id 16 -> the task that this statement joined (xcopy_destination.c)
  *
  * The request to stop has a key of its own, so that nobody overwrites what another thread recorded.
  * Encoding: docs/FORMATS.md, "Tasks". Memory: a decoded record borrows from the bytes. No threads.
@@ -15,6 +16,7 @@ struct xcopy_record {
     struct task_id id;
     enum task_state state; /* QUEUED until it ends */
     bool published;        /* the snapshot is visible */
+    bool queues;           /* OPTIONS(queue=true) */
     struct account_id account;
     enum err_code error; /* state FAILED */
     uint64_t expires_ms; /* of the snapshot to be; 0: never */

@@ -133,14 +133,39 @@ static enum err_code page_place_check(const struct serve *serve, const struct pa
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
+static enum err_code clustered_unknown(const struct session *peer, const char *what,
+                                       struct err *err)
+{
+    return err_set(err, ERR_SEMANTIC, /* not ERR_VERSION, which is tried again */
+                   "the table %s, which the program of region %s does not know yet: it is older "
+                   "than the one here and has to be replaced first",
+                   what, peer->name);
+}
+
 enum err_code serve_readable(const struct session *peer, const struct version_record *version,
                              struct err *err)
 {
     if (version->clustering.kind != CLUSTERING_NONE && peer->version < PROTOCOL_VERSION_CLUSTERED)
-        return err_set(err, ERR_SEMANTIC, /* not ERR_VERSION, which is tried again */
-                       "the table is clustered, which the program of region %s does not know yet: "
-                       "it is older than the one here and has to be replaced first",
-                       peer->name);
+        return clustered_unknown(peer, "is clustered", err);
+    return ERR_OK;
+}
+
+/* Partitions keep the clustering that they were begun with, also when the table has none any more. */
+static enum err_code page_readable(const struct serve *serve, const struct peer_item *item,
+                                   struct span encoded, struct err *err)
+{
+    struct page page;
+    if (serve->peer->version >= PROTOCOL_VERSION_CLUSTERED || item->tree != TREE_MANIFEST ||
+        item->level > 0)
+        return ERR_OK;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, PAGE_ARENA_BYTES);
+    const struct page_place place = page_place_any(TREE_MANIFEST);
+    TRY(page_decode(encoded, &place, &arena, &page, err));
+    for (size_t i = 0; i < page.entry_count; i++)
+        if (page.entries[i].kind == PAGE_ENTRY_PARTITION &&
+            page.entries[i].partition.clustering.kind != CLUSTERING_NONE)
+            return clustered_unknown(serve->peer, "has partitions that are clustered", err);
     return ERR_OK;
 }
 
@@ -164,7 +189,9 @@ enum err_code serve_pages(const struct serve *serve, struct bytes *header, struc
         enum err_code code = page_place_check(serve, &source, item, err);
         if (code == ERR_OK)
             code = cache_read(&cache, &item->digest, &page, err);
-        if (code == ERR_CORRUPT && count > 0)
+        if (code == ERR_OK)
+            code = page_readable(serve, item, bytes_span(&page), err);
+        if ((code == ERR_CORRUPT || code == ERR_SEMANTIC) && count > 0)
             break; /* what comes before it is whole; asked for first, it is told */
         TRY(code);
         if (!part_fits(serve, body, count, page.len))

@@ -29,8 +29,8 @@ enum err_code lease_subject_decode(struct span encoded, struct lease_subject *re
                                    struct err *err) MUST_USE;
 
 /* Does the peer's program know what it would be given? ERR_SEMANTIC, in words for who copies. Looks at
- * the version alone: partitions may be clustered whose table's new ones are not (there the peer
- * refuses the page). */
+ * the version alone: partitions may be clustered whose table's new ones are not, and serve_pages
+ * refuses those. */
 enum err_code serve_readable(const struct session *peer, const struct version_record *version,
                              struct err *err) MUST_USE;
 
@@ -38,6 +38,7 @@ enum err_code serve_readable(const struct session *peer, const struct version_re
  * hold. ERR_NOT_IN_LEASE: an item is not at its place. */
 struct serve {
     struct store *store;
+    const struct session *peer;
     const struct lease_subject *subject;
     const struct peer_item *items;
     size_t item_count;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "node/task/meters.h"
 #include "node/task/repair_grant.h"
 #include "node/task/token_use.h"
 #include "node/task/xcopy_audit.h"
@@ -25,6 +26,7 @@ struct source {
     struct recheck recheck;
     uint64_t serving_last;
     struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
+    struct meters *meters;
     atomic_size_t alive;
     _Atomic uint64_t file_bytes; /* of replies */
 };
@@ -45,6 +47,7 @@ struct serving {
     struct peer_item *items;
     size_t item_count;
     struct peer_describe describe;
+    struct peer_settle settle;
     struct bytes subject; /* describe: built here; else a copy of the lease's */
     struct bytes version; /* describe: the record's bytes */
     struct digest arguments;
@@ -137,6 +140,7 @@ static void drop_on_worker(void *argument)
     uint8_t key[LEASE_KEY_BYTES];
     catalog_delete(&change, FAMILY_LEASES, lease_key(&drop->id, key));
     root_delete(&change, lease_root(&drop->id));
+    meters_put(drop->source->meters, &drop->id, TASK_FAILED, &change);
     if (catalog_commit(drop->source->options.store, &change, CATALOG_USE_RESERVE, &drop->err) ==
         ERR_OK)
         drop->err = (struct err){0};
@@ -362,6 +366,28 @@ static enum err_code subject_rights(struct serving *serving, const struct lease_
                         ret_snapshot, err);
 }
 
+/* What is carried under a token that grants files is counted. */
+static enum err_code meter_begin(struct serving *serving, const struct snapshot_record *snapshot,
+                                 struct span token_bytes, struct err *err)
+{
+    struct source *source = serving->source;
+    struct token token;
+    if (token_bytes.len == 0)
+        return ERR_OK;
+    TRY(token_decode(token_bytes, &token, err));
+    if ((token.rights & TOKEN_FILES) == 0)
+        return ERR_OK;
+    const struct meter_record record = {.role = METER_OUT,
+                                        .lease = serving->lease,
+                                        .day = meter_day(xcopy_now_ms()),
+                                        .state = TASK_RUNNING,
+                                        .project = snapshot->project,
+                                        .project_name = token.source.project,
+                                        .region =
+                                            span_text(request_session(serving->request)->name)};
+    return meters_begin(source->meters, source->options.store, &record, err);
+}
+
 static enum err_code grant(struct serving *serving, struct err *err)
 {
     struct store *store = serving->source->options.store;
@@ -381,6 +407,8 @@ static enum err_code grant(struct serving *serving, struct err *err)
         TRY(token_use_check(store, &serving->use, &change, err));
     grant_entry(serving, &subject, &snapshot, &change);
     lease_record_put(&change, serving);
+    TRY(meter_begin(serving, &snapshot, subject.token, err));
+    meters_put(serving->source->meters, &serving->lease, TASK_RUNNING, &change);
     root_put(&change, lease_root(&serving->lease), roots, ARRAY_COUNT(roots));
     TRY(catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err));
     CRASH_POINT(CRASH_LEASE_GRANTED);
@@ -417,6 +445,17 @@ static enum err_code describe_reply(struct serving *serving, struct bytes *body,
     return ERR_OK;
 }
 
+/* Counts a reply that is about to go out. */
+static void serving_meter(struct serving *serving, size_t header_bytes, size_t body_bytes)
+{
+    struct meter_counts served = {
+        .wire_bytes = request_wire_bytes(serving->request, header_bytes, body_bytes),
+        .page_bytes = serving->method == PEER_GET_PAGES ? body_bytes : 0,
+        .file_bytes = serving->method == PEER_GET_FILES ? body_bytes : 0,
+    };
+    meters_add(serving->source->meters, &serving->lease, &served);
+}
+
 static void describe_reply_on_worker(void *argument)
 {
     struct serving *serving = argument;
@@ -425,6 +464,7 @@ static void describe_reply_on_worker(void *argument)
         serving_reply_error(serving, &serving->err);
         return;
     }
+    serving_meter(serving, 0, body.len);
     request_reply_bytes(serving->request, span_of(NULL, 0), &body);
     serving_free(serving);
 }
@@ -463,8 +503,51 @@ static enum err_code receipt_take(struct serving *serving, const struct lease_su
                                       .attribute_root = subject->version.attribute_root};
     repair_grant_put(&change, REPAIR_TOOK, &receipt.signer, &receipt.version, &kept);
     receipt_entry(serving, subject, &receipt, &change);
+    meters_put(serving->source->meters, &serving->lease, TASK_DONE, &change);
     TRY(catalog_commit(serving->source->options.store, &change, CATALOG_USE_RESERVE, err));
     CRASH_POINT(CRASH_LEASE_RECEIPT);
+    return ERR_OK;
+}
+
+/* When the newest snapshot of the leased one's table was made, if the principal may know of it; 0. */
+static uint64_t newest_told(struct serving *serving, const struct lease_subject *subject)
+{
+    const struct xcopy_rights *rights = &serving->source->rights;
+    struct xcopy_told told;
+    struct snapshot_claim claim;
+    struct snapshot_record newest;
+    struct project_record project;
+    bool found;
+    if (snapshot_claim_decode(subject->claim, &serving->arena, &claim, NULL) != ERR_OK ||
+        !span_equal(claim.region, span_text(rights->region)))
+        return 0;
+    const struct xcopy_ask ask = {.token = subject->token, .snapshot = subject->snapshot};
+    xcopy_rights_tell(rights, &ask, &serving->arena, &told);
+    if (!told.known ||
+        snapshot_newest(rights->store, claim.base_table, &serving->arena, &newest, &found, NULL) !=
+            ERR_OK ||
+        !found ||
+        project_get(rights->store, NULL, newest.project, &serving->arena, &project, NULL) != ERR_OK)
+        return 0;
+    return object_seen(&told.principal, object_snapshot(rights->store, &project, &newest))
+               ? newest.created_ms
+               : 0;
+}
+
+/* Both ends count; the larger of each count is what was carried. */
+static enum err_code settle_answer(struct serving *serving, const struct lease_subject *subject,
+                                   struct bytes *header, struct err *err)
+{
+    struct source *source = serving->source;
+    struct peer_settle settle;
+    if (!meters_settle(source->meters, &serving->settle, &settle))
+        return err_set(err, ERR_PARAMETER, "nothing is counted under this lease");
+    settle.newest_ms = newest_told(serving, subject);
+    peer_settle_encode(&settle, header);
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    meters_put(source->meters, &serving->lease, TASK_RUNNING, &change);
+    TRY(catalog_commit(source->options.store, &change, CATALOG_USE_RESERVE, err));
+    CRASH_POINT(CRASH_LEASE_SETTLED);
     return ERR_OK;
 }
 
@@ -477,8 +560,11 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
         return err_set(err, ERR_PARAMETER, "a repair has no receipt");
     if (serving->method == PEER_RECEIPT)
         return receipt_take(serving, &subject, err);
+    if (serving->method == PEER_SETTLE)
+        return settle_answer(serving, &subject, header, err);
     size_t reply_max = request_reply_body_max(serving->request);
     const struct serve what = {.store = serving->source->options.store,
+                               .peer = request_session(serving->request),
                                .subject = &subject,
                                .items = serving->items,
                                .item_count = serving->item_count,
@@ -499,6 +585,12 @@ static enum err_code serve_rights(struct serving *serving, struct err *err)
     return subject_rights(serving, &subject, NULL, err);
 }
 
+/* What was received is told and counted also by who may have no more. */
+static bool serving_serves(const struct serving *serving)
+{
+    return serving->method == PEER_GET_PAGES || serving->method == PEER_GET_FILES;
+}
+
 static void serve_on_worker(void *argument)
 {
     struct serving *serving = argument;
@@ -507,7 +599,7 @@ static void serve_on_worker(void *argument)
     if (!request_alive(serving->request) || request_deadline_left_ms(serving->request) == 0) {
         err_set(&serving->err, ERR_TIMEOUT, "too late");
         serving_reply_error(serving, &serving->err);
-    } else if (serving->method != PEER_RECEIPT && serve_rights(serving, &serving->err) != ERR_OK) {
+    } else if (serving_serves(serving) && serve_rights(serving, &serving->err) != ERR_OK) {
         lease_refused(serving);
         serving_on_loop(serving, on_rights_gone);
     } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
@@ -517,6 +609,8 @@ static void serve_on_worker(void *argument)
             atomic_fetch_add_explicit(&serving->source->file_bytes, body.len, memory_order_relaxed);
             CRASH_POINT(CRASH_LEASE_SERVED);
         }
+        if (serving_serves(serving))
+            serving_meter(serving, header.len, body.len);
         request_reply_bytes(serving->request, bytes_span(&header), &body);
         serving_free(serving);
     }
@@ -577,6 +671,8 @@ static void action_reply(struct serving *serving, const struct lease_action *act
         serving_on_worker(serving, describe_reply_on_worker);
     } else {
         struct bytes none = {0};
+        if (serving->method == PEER_RENEW)
+            serving_meter(serving, 0, 0);
         request_reply_bytes(serving->request, span_of(NULL, 0), &none);
         serving_free(serving);
     }
@@ -667,8 +763,8 @@ static void on_granted(void *argument)
 {
     struct serving *serving = argument;
     serving->next = serving->source->servings;
-    serving->source->servings = serving; /* under its number again */
     struct source *source = serving->source;
+    source->servings = serving; /* under its number again */
     bool missed = serving->rechecks != recheck_begun(&source->recheck);
     serving_step(serving, LEASE_ON_GRANTED);
     if (missed) /* that looked at the leases before this was one */
@@ -692,6 +788,8 @@ static void on_rights_gone(void *argument)
 static void on_dropped(void *argument)
 {
     struct drop *drop = argument;
+    if (drop->err.code == ERR_OK)
+        meters_end(drop->source->meters, &drop->id);
     struct lease_event event = {.kind = LEASE_ON_DROPPED, .id = drop->id, .verdict = &drop->err};
     source_step(drop->source, &event);
     mem_free(drop);
@@ -726,6 +824,12 @@ static void on_leased(void *argument)
 
 static enum err_code leased_decode(struct serving *serving, struct err *err)
 {
+    if (serving->method == PEER_SETTLE) {
+        TRY(peer_settle_decode(request_header(serving->request), &serving->arena, &serving->settle,
+                               err));
+        serving->lease = serving->settle.lease;
+        return ERR_OK;
+    }
     TRY(peer_lease_decode(request_header(serving->request), &serving->arena, &serving->header,
                           err));
     serving->lease = serving->header.lease;
@@ -747,7 +851,8 @@ void source_on_request(void *context, struct request *request)
         serving_on_worker(serving, describe_on_worker);
         return;
     }
-    bool known = serving->method >= PEER_GET_PAGES && serving->method <= PEER_RECEIPT;
+    bool known = (serving->method >= PEER_GET_PAGES && serving->method <= PEER_RECEIPT) ||
+                 serving->method == PEER_SETTLE;
     if (!known)
         err_set(&serving->err, ERR_VERSION, "%s is not known to this node",
                 peer_method_name(serving->method));
@@ -801,6 +906,9 @@ static enum err_code leases_read(struct source *source, struct bytes *all, struc
         bytes_append_u32(all, (uint32_t)value.len);
         bytes_append(all, key.data + 1, DIGEST_BYTES);
         bytes_append_span(all, value);
+        struct lease_id lease;
+        memcpy(lease.digest.b, key.data + 1, DIGEST_BYTES);
+        TRY(meters_load(source->meters, source->options.store, &lease, err));
     }
 }
 
@@ -847,6 +955,7 @@ enum err_code source_open(const struct source_options *options, struct source **
                                            .gates = options->gates};
     source->timer.run = on_timer;
     source->timer.argument = source;
+    source->meters = meters_new();
     lease_table_init(&source->table, LEASE_MS);
     const struct recheck_options recheck = {.loop = options->loop,
                                             .workers = options->workers,
@@ -874,6 +983,7 @@ void source_free(struct source *source)
     if (source == NULL)
         return;
     recheck_deinit(&source->recheck);
+    meters_free(source->meters);
     lease_table_deinit(&source->table);
     lease_actions_deinit(&source->actions);
     mem_free(source);

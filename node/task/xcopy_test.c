@@ -103,6 +103,33 @@ static void test_an_older_program_is_told_what_it_does_not_know(void **state)
                            "the table is clustered, which the program of region cn-hongkong does"));
 }
 
+static void test_an_older_program_is_told_of_clustered_partitions(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("part_buckets");
+    overwrite(table, 1, 3, "plain");
+    snapshot_make(table, "part_buckets_1");
+    clustered_as = (struct clustering){
+        .kind = CLUSTERING_HASH, .bucket_count = 1, .column_count = 1, .columns = {1}};
+    overwrite(table, 4, 4, "clustered");
+    clustered_as = (struct clustering){.kind = CLUSTERING_NONE};
+    snapshot_make(table, "part_buckets_2"); /* whose new partitions are not */
+    there.tamper = TAMPER_OLDER;
+    struct task_status plain = xcopy("part_buckets_1", "part_buckets_1");
+    struct task_status clustered = xcopy("part_buckets_2", "part_buckets_2");
+    there.tamper = TAMPER_NONE;
+    done(&plain);
+    assert_int_equal(clustered.state, TASK_FAILED);
+    assert_int_equal(clustered.error.code, ERR_SEMANTIC);
+    assert_non_null(strstr(clustered.error.message,
+                           "has partitions that are clustered, which the program of region "
+                           "cn-hongkong does not know"));
+    region_restart(&there, &here); /* sessions of the right version */
+    struct task_status now = xcopy("part_buckets_2", "part_buckets_2");
+    done(&now);
+    equal("part_buckets_2", "part_buckets_2");
+}
+
 static void test_gate_of_the_source_is_told(void **state)
 {
     (void)state;
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_the_same_statement_again_joins_its_task),
         cmocka_unit_test(test_unknown_snapshot_fails_with_the_sources_words),
         cmocka_unit_test(test_an_older_program_is_told_what_it_does_not_know),
+        cmocka_unit_test(test_an_older_program_is_told_of_clustered_partitions),
         cmocka_unit_test(test_gate_of_the_source_is_told),
         cmocka_unit_test(test_a_tables_name_is_refused),
         cmocka_unit_test(test_wrong_bytes_fail_naming_peer_and_leave_nothing),

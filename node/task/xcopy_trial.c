@@ -13,6 +13,9 @@ uint64_t statement_last;
 const char *source_region = "ap-southeast-1";
 const char *destination_project = "demo";
 const char *statement_text = "XCOPY ...";
+bool queues;
+uint64_t expires_ms;
+size_t tasks_per_project;
 
 struct change_note note(void)
 {
@@ -171,7 +174,8 @@ static void region_start(struct region *region)
                                         .peers = region->peers,
                                         .principals = region->principals,
                                         .identity = region->identity,
-                                        .region = region->name};
+                                        .region = region->name,
+                                        .per_project = tasks_per_project};
     struct source *opened;
     ok(source_open(&source, &opened, &err));
     region->source = opened;
@@ -292,6 +296,8 @@ static void load_prepare(struct load *load, struct content *content, int64_t p, 
                                                     .column_count = 1}};
 }
 
+struct clustering clustered_as;
+
 void overwrite(struct table_id table, int64_t first, int64_t last, const char *tag)
 {
     size_t count = (size_t)(last - first + 1);
@@ -303,6 +309,7 @@ void overwrite(struct table_id table, int64_t first, int64_t last, const char *t
     ok(table_begin(content, table, &write, &err));
     for (size_t i = 0; i < count; i++) {
         load_prepare(&loads[i], content, first + (int64_t)i, tag);
+        loads[i].partition.partition.clustering = clustered_as;
         edits[3 * i] =
             (struct tree_edit){.kind = TREE_DELETE_PREFIX, .key = loads[i].partition.key};
         edits[3 * i + 1] = (struct tree_edit){.kind = TREE_PUT, .entry = &loads[i].partition};
@@ -445,7 +452,9 @@ enum err_code xcopy_start(const char *source, const char *destination, struct ta
                                 .source_project = span_text("demo"),
                                 .source_snapshot = span_text(source),
                                 .destination_project = span_text(destination_project),
-                                .destination_snapshot = span_text(destination)};
+                                .destination_snapshot = span_text(destination),
+                                .queues = queues,
+                                .expires_ms = expires_ms};
     store_u64(order.statement_id.b, ++statement_last);
     return tasks_start(here.tasks, &order, ret_id, &err);
 }

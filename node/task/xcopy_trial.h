@@ -47,6 +47,9 @@ extern struct err err;
 extern uint64_t statement_last;
 /* Of the next xcopy_start. */
 extern const char *source_region, *destination_project, *statement_text;
+extern bool queues;
+extern uint64_t expires_ms;
+extern size_t tasks_per_project;       /* here, from the next start on; 0: the default */
 extern _Atomic(struct request *) held; /* by there, while holds_files; NULL: none */
 
 #define ok(call)                                                                                   \
@@ -61,6 +64,7 @@ void region_restart(struct region *region, const struct region *other);
 int group_setup(void **state);
 int group_teardown(void **state);
 struct table_id table_make(const char *name);
+extern struct clustering clustered_as; /* of the next partitions */
 void overwrite(struct table_id table, int64_t first, int64_t last, const char *tag);
 void overwrite_wide(struct table_id table, uint64_t lie);
 void snapshot_make(struct table_id table, const char *name);

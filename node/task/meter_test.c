@@ -1,0 +1,258 @@
+/* Both ends of an XCOPY count the same, whatever ends or restarts; days keep what tasks brought. */
+#include "node/task/xcopy_trial.h"
+
+#include "node/task/meter.h"
+
+/* ---- pure ---- */
+
+static void test_a_claim_is_believed_as_far_as_something_was_lost(void **state)
+{
+    (void)state;
+    struct meter_counts counts = {.wire_bytes = 100, .file_bytes = 50, .kept_bytes = 50};
+    const struct meter_counts claim = {
+        .wire_bytes = UINT64_MAX, .page_bytes = 7, .file_bytes = 20, .kept_bytes = 99};
+    meter_counts_believe(&counts, &claim, 0);
+    assert_int_equal(counts.wire_bytes, 100);
+    assert_int_equal(counts.page_bytes, 0);
+    meter_counts_believe(&counts, &claim, 30);
+    assert_int_equal(counts.wire_bytes, 130);
+    assert_int_equal(counts.page_bytes, 7);
+    assert_int_equal(counts.file_bytes, 50); /* never lower */
+    assert_int_equal(counts.kept_bytes, 50); /* what is kept here is known here */
+    meter_counts_believe(&counts, &claim, UINT64_MAX);
+    assert_int_equal(counts.wire_bytes, UINT64_MAX);
+    meter_counts_raise(&counts, &claim);
+    assert_int_equal(counts.kept_bytes, 99);
+}
+
+/* ---- both ends ---- */
+
+static bool record_at(struct region *region, enum meter_role role, const struct task_id *task,
+                      struct bytes *memory, struct meter_record *ret_record)
+{
+    const struct lease_id lease = lease_id_of(&identity_public(here.identity)->sign, task);
+    bool found;
+    ok(meter_find(region->store, role, &lease, memory, ret_record, &found, &err));
+    return found;
+}
+
+static bool same_counts(const struct meter_record *a, const struct meter_record *b)
+{
+    return memcmp(&a->counts, &b->counts, sizeof(a->counts)) == 0 && a->day == b->day &&
+           a->state == b->state;
+}
+
+/* What is told last comes when the task has ended; 20 s at most. */
+static struct meter_counts both_count(const struct task_id *task, enum task_state state)
+{
+    BYTES_CLEANUP struct bytes ours = {0};
+    BYTES_CLEANUP struct bytes theirs = {0};
+    struct meter_record in = {0}, out = {0};
+    for (int i = 0; i < 2000; i++) {
+        if (record_at(&here, METER_IN, task, &ours, &in) &&
+            record_at(&there, METER_OUT, task, &theirs, &out) && in.state == state &&
+            same_counts(&in, &out)) {
+            assert_true(span_equal(in.region, span_text(there.name)));
+            assert_true(span_equal(out.region, span_text(here.name)));
+            assert_true(span_equal(in.project_name, span_text("demo")));
+            assert_int_equal(in.project.n, here.project.n);
+            assert_int_equal(out.project.n, there.project.n);
+            return in.counts;
+        }
+        usleep(10000);
+    }
+#define X(name) print_error(#name " %" PRIu64 " %" PRIu64 "\n", in.counts.name, out.counts.name);
+    METER_COUNTS(X)
+#undef X
+    fail_msg("days %u %u, states %d %d", in.day, out.day, in.state, out.state);
+    return (struct meter_counts){0};
+}
+
+static struct table_id counted_table(const char *name, const char *snapshot)
+{
+    struct table_id table = table_make(name);
+    overwrite(table, 1, 100, name);
+    snapshot_make(table, snapshot);
+    return table;
+}
+
+static void test_both_ends_count_the_same(void **state)
+{
+    (void)state;
+    struct table_id table = counted_table("both", "both_1");
+    struct task_status first = xcopy("both_1", "both_1");
+    done(&first);
+    struct meter_counts counts = both_count(&first.id, TASK_DONE);
+    assert_int_equal(counts.kept_bytes, first.counters.bytes_moved);
+    assert_int_equal(counts.file_bytes, first.counters.bytes_moved);
+    assert_int_equal(counts.saved_bytes, 0);
+    assert_true(counts.page_bytes > 0);
+    assert_true(counts.wire_bytes > counts.file_bytes + counts.page_bytes);
+    assert_true(counts.wire_bytes <=
+                first.counters.wire_bytes + KIB(8)); /* the same, but for the end */
+    overwrite(table, 5, 5, "changed");
+    snapshot_make(table, "both_2");
+    struct task_status second = xcopy("both_2", "both_2");
+    done(&second);
+    counts = both_count(&second.id, TASK_DONE);
+    assert_int_equal(counts.kept_bytes, second.counters.bytes_moved);
+    assert_int_equal(counts.saved_bytes, second.counters.bytes_skipped);
+    assert_true(counts.saved_bytes > 50 * counts.kept_bytes);
+}
+
+static void test_wrong_bytes_are_counted_as_sent_and_not_as_kept(void **state)
+{
+    (void)state;
+    counted_table("wrong", "wrong_1");
+    there.tamper = TAMPER_FILES;
+    struct task_status status = xcopy("wrong_1", "wrong_1");
+    there.tamper = TAMPER_NONE;
+    assert_int_equal(status.state, TASK_FAILED);
+    struct meter_counts counts = both_count(&status.id, TASK_FAILED);
+    assert_true(counts.file_bytes > 0);
+    assert_true(counts.kept_bytes < counts.file_bytes);
+    assert_int_equal(counts.saved_bytes, 0);
+}
+
+static void test_a_cancelled_task_is_counted_apart(void **state)
+{
+    (void)state;
+    counted_table("stopped", "stopped_1");
+    atomic_store(&there.holds_files, true);
+    struct task_id id;
+    ok(xcopy_start("stopped_1", "stopped_1", &id));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    ok(tasks_cancel(here.tasks, root_principal(), &id, &err));
+    wait_for(&id, has_ended);
+    struct meter_counts counts = both_count(&id, TASK_CANCELLED); /* one answer never came */
+    assert_true(counts.kept_bytes <= counts.file_bytes);
+    assert_int_equal(counts.saved_bytes, 0);
+    request_let_go(&there);
+}
+
+/* With files asked for and not answered: what the process knew beyond its last record is gone. */
+static void restarted(struct region *region, struct region *other, const char *name)
+{
+    char snapshot[64];
+    snprintf(snapshot, sizeof(snapshot), "%s_1", name);
+    counted_table(name, snapshot);
+    atomic_store(&there.holds_files, true);
+    struct task_id id;
+    ok(xcopy_start(snapshot, snapshot, &id));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    if (region == &there)
+        request_let_go(&there);
+    region_restart(region, other);
+    if (region == &here)
+        request_let_go(&there);
+    struct task_status status = wait_for(&id, has_ended);
+    done(&status);
+    struct meter_counts counts = both_count(&id, TASK_DONE);
+    assert_int_equal(counts.kept_bytes, status.counters.bytes_moved);
+    assert_true(counts.file_bytes >= counts.kept_bytes);
+}
+
+static void test_a_restart_of_either_end_loses_and_doubles_nothing(void **state)
+{
+    (void)state;
+    restarted(&here, &there, "dest_restarts");
+    restarted(&there, &here, "source_restarts");
+}
+
+/* ---- days ---- */
+
+struct sum {
+    uint64_t tasks, wire_bytes;
+    size_t lines;
+};
+
+static enum err_code sum_line(void *context, const struct meter_line *line, struct err *ignored)
+{
+    (void)ignored;
+    struct sum *sum = context;
+    if (!span_equal(line->region, span_text("far")))
+        return ERR_OK;
+    sum->tasks += line->tasks;
+    sum->wire_bytes += line->counts.wire_bytes;
+    sum->lines++;
+    return ERR_OK;
+}
+
+static uint64_t sum_all(struct store *store, uint64_t *ret_tasks, size_t *ret_lines)
+{
+    struct sum sum = {0};
+    ok(meter_each(store, sum_line, &sum, &err));
+    *ret_tasks = sum.tasks;
+    *ret_lines = sum.lines;
+    return sum.wire_bytes;
+}
+
+static void days_are(size_t lines)
+{
+    uint64_t tasks;
+    size_t got;
+    assert_int_equal(sum_all(here.store, &tasks, &got), 10 * 1000 + 45);
+    assert_int_equal(tasks, 10);
+    assert_int_equal(got, lines);
+}
+
+static void fold_until_none(uint64_t before_ms)
+{
+    bool more = true;
+    while (more)
+        ok(meter_fold(here.store, before_ms, &more, &err));
+}
+
+/* Ten tasks of two days; the last still runs. */
+static void ten_tasks(void)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    for (uint8_t i = 0; i < 10; i++) {
+        const struct meter_record record = {
+            .role = METER_OUT,
+            .lease = {{{0xF0, i}}},
+            .day = 100 + i / 5u,
+            .state = i == 9 ? TASK_RUNNING : TASK_DONE,
+            .project = {77},
+            .project_name = span_text("p"),
+            .region = span_text("far"),
+            .updated_ms = 1000 + i,
+            .counts = {.wire_bytes = UINT64_C(1000) + i},
+        };
+        meter_put(&change, &record);
+    }
+    ok(catalog_commit(here.store, &change, CATALOG_KEEP_RESERVE, &err));
+}
+
+static void test_what_has_ended_is_counted_into_its_day_once(void **state)
+{
+    (void)state;
+    ten_tasks();
+    days_are(10);
+    fold_until_none(1004); /* of the first day four */
+    days_are(7);
+    fold_until_none(UINT64_MAX);
+    days_are(3); /* a day, a day, and the one that runs */
+    fold_until_none(UINT64_MAX);
+    days_are(3);
+    region_restart(&here, &there);
+    days_are(3);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_claim_is_believed_as_far_as_something_was_lost),
+        cmocka_unit_test(test_both_ends_count_the_same),
+        cmocka_unit_test(test_wrong_bytes_are_counted_as_sent_and_not_as_kept),
+        cmocka_unit_test(test_a_cancelled_task_is_counted_apart),
+        cmocka_unit_test(test_a_restart_of_either_end_loses_and_doubles_nothing),
+        cmocka_unit_test(test_what_has_ended_is_counted_into_its_day_once),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
