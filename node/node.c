@@ -332,6 +332,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .identity = node->identity,
         .region = node->config.region,
         .auditor = node->auditor,
+        .gates = node->config.gates,
         .clock_doubted = !expiry_clock_believed(node->expiry),
     };
     TRY(source_open(&source, &node->source, err));
@@ -356,6 +357,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .principals = node->principals,
         .peers = node->peers,
         .tasks = node->tasks,
+        .source = node->source,
         .cleanup = node->cleanup,
         .scrubber = node->scrubber,
         .auditor = node->auditor,

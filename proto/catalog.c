@@ -119,7 +119,26 @@ void account_record_encode(const struct account_record *from, struct bytes *out)
     record.n_keys = from->key_count;
     record.keys = keys;
     record.created_ms = from->created_ms;
+    Strait__ChannelSwitch channel = STRAIT__CHANNEL_SWITCH__INIT;
+    channel.on = from->channel.on;
+    channel.changed_ms = from->channel.changed_ms;
+    channel.changed_by = message_data(from->channel.changed_by);
+    if (from->channel.changed_ms != 0)
+        record.channel = &channel;
     message_pack(&record.base, out);
+}
+
+static enum err_code take_channel(const Strait__ChannelSwitch *from,
+                                  struct channel_switch *ret_channel, struct err *err)
+{
+    if (from == NULL)
+        return ERR_OK;
+    struct span changed_by = message_span(from->changed_by);
+    if (from->changed_ms == 0 || changed_by.len == 0 || changed_by.len > LIMIT_PRINCIPAL_BYTES)
+        return err_set(err, ERR_BAD_DATA, "account record: a switch that nobody ever set");
+    *ret_channel = (struct channel_switch){
+        .on = from->on, .changed_ms = from->changed_ms, .changed_by = changed_by};
+    return ERR_OK;
 }
 
 enum err_code account_record_decode(struct span encoded, struct arena *arena,
@@ -135,6 +154,7 @@ enum err_code account_record_decode(struct span encoded, struct arena *arena,
         .created_ms = record->created_ms,
     };
     TRY(take_keys(record->keys, record->n_keys, arena, &account.keys, err));
+    TRY(take_channel(record->channel, &account.channel, err));
     *ret_record = account;
     return ERR_OK;
 }

@@ -21,12 +21,20 @@ struct public_key {
     uint8_t exchange[32];         /* X25519 */
 };
 
+/* May data of the account's projects leave the region by XCOPY? What the account last said. */
+struct channel_switch {
+    bool on;                /* it acknowledged to be responsible for that */
+    uint64_t changed_ms;    /* 0: it never said anything, and the node's `gates` decides */
+    struct span changed_by; /* principal; empty: as above */
+};
+
 struct account_record {
     struct account_id id;
     struct span name; /* ALIYUN$name */
     struct public_key *keys;
     size_t key_count;
     uint64_t created_ms;
+    struct channel_switch channel;
 };
 
 struct user_record {

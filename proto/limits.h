@@ -45,6 +45,8 @@
 #define LIMIT_ROLES_OF_MEMBER    32
 #define LIMIT_GRANT_ACTIONS      32 /* named in one statement */
 #define LIMIT_GRANT_DAYS         36500
+#define LIMIT_TOKEN_REVOCATIONS  1000  /* of one principal, kept until the tokens have ended */
+#define LIMIT_TOKEN_RUNS_A_DAY   10000 /* of a standing token, whatever it says */
 #define RIGHTS_SWEEP_RECORDS     250   /* deleted in one commit */
 #define RIGHTS_SWEEP_RECORDS_MAX 10000 /* before others get their turn */
 

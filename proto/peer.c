@@ -67,6 +67,7 @@ void peer_describe_encode(const struct peer_describe *describe, struct bytes *ou
     Strait__PeerDescribeRequest record = STRAIT__PEER_DESCRIBE_REQUEST__INIT;
     record.task = message_data(span_of(describe->task.b, sizeof(describe->task.b)));
     record.token = message_data(describe->token);
+    record.snapshot = message_data(describe->snapshot);
     message_pack(&record.base, out);
 }
 
@@ -80,6 +81,11 @@ enum err_code peer_describe_decode(struct span encoded, struct arena *arena,
     struct peer_describe describe;
     TRY(take_exact(record->task, describe.task.b, sizeof(describe.task.b), "a task id", err));
     TRY(take_span(record->token, LIMIT_TOKEN_BYTES, "a token", &describe.token, err));
+    TRY(take_span(record->snapshot, LIMIT_NAME_BYTES, "a snapshot's name", &describe.snapshot,
+                  err));
+    if (!span_is_utf8(describe.snapshot) ||
+        (describe.snapshot.len > 0 && memchr(describe.snapshot.data, 0, describe.snapshot.len)))
+        return err_set(err, ERR_BAD_DATA, "a snapshot's name is not text");
     *ret_describe = describe;
     return ERR_OK;
 }

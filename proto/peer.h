@@ -47,7 +47,8 @@ const char *peer_method_name(enum peer_method method); /* "get_pages"; "?" for o
 
 struct peer_describe {
     struct task_id task;
-    struct span token; /* repair: the receipt */
+    struct span token;    /* repair: the receipt */
+    struct span snapshot; /* under a standing token: which of those that it is for; else empty */
 };
 
 void peer_describe_encode(const struct peer_describe *describe, struct bytes *out);

@@ -16,7 +16,8 @@ static void test_describe_comes_back(void **state)
     (void)state;
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, MIB(1));
-    struct peer_describe describe = {.token = span_text("token bytes")};
+    struct peer_describe describe = {.token = span_text("token bytes"),
+                                     .snapshot = span_text("night_1")};
     memset(describe.task.b, 5, sizeof(describe.task.b));
     BYTES_CLEANUP struct bytes encoded = {0};
     peer_describe_encode(&describe, &encoded);
@@ -24,6 +25,17 @@ static void test_describe_comes_back(void **state)
     assert_int_equal(peer_describe_decode(bytes_span(&encoded), &arena, &decoded, NULL), ERR_OK);
     assert_memory_equal(decoded.task.b, describe.task.b, 16);
     assert_true(span_equal(decoded.token, describe.token));
+    assert_true(span_equal(decoded.snapshot, describe.snapshot));
+    BYTES_CLEANUP struct bytes other = {0};
+    describe.snapshot = span_of("night\0", 6);
+    peer_describe_encode(&describe, &other);
+    assert_int_equal(peer_describe_decode(bytes_span(&other), &arena, &decoded, NULL),
+                     ERR_BAD_DATA);
+    describe.snapshot = span_text("\xff");
+    bytes_clear(&other);
+    peer_describe_encode(&describe, &other);
+    assert_int_equal(peer_describe_decode(bytes_span(&other), &arena, &decoded, NULL),
+                     ERR_BAD_DATA);
     encoded.data[1] = 15; /* the task id's length */
     assert_int_not_equal(peer_describe_decode(bytes_span(&encoded), &arena, &decoded, NULL),
                          ERR_OK);

@@ -7,6 +7,7 @@
 struct holder {
     struct user_record record;
     bool user;
+    struct channel_switch channel; /* an account's */
     struct span encoded;
 };
 
@@ -51,6 +52,7 @@ static void holder_encode(const struct holder *holder, struct bytes *out)
         .keys = record->keys,
         .key_count = record->key_count,
         .created_ms = record->created_ms,
+        .channel = holder->channel,
     };
     account_record_encode(&account, out);
 }
@@ -64,6 +66,7 @@ static struct holder holder_of_account(const struct account_record *account)
                    .keys = account->keys,
                    .key_count = account->key_count,
                    .created_ms = account->created_ms},
+        .channel = account->channel,
     };
 }
 
@@ -115,6 +118,7 @@ static struct account_record account_of(const struct holder *holder)
         .keys = record->keys,
         .key_count = record->key_count,
         .created_ms = record->created_ms,
+        .channel = holder->channel,
     };
 }
 
@@ -247,6 +251,26 @@ enum err_code account_any(struct store *store, bool *ret_any, struct err *err)
     BYTES_CLEANUP struct bytes value = {0};
     return catalog_find(store, NULL, FAMILY_META, span_text("sequence/account"), &value, ret_any,
                         err);
+}
+
+enum err_code account_channel_set(struct store *store, struct account_id id, bool on,
+                                  const struct change_note *note, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct holder holder;
+    TRY(holder_get(store, NULL, false, id.n, &arena, &holder, err));
+    holder.channel = (struct channel_switch){
+        .on = on, .changed_ms = note->now_ms, .changed_by = note->principal};
+    holder_key(&holder, &key);
+    holder_encode(&holder, &value);
+    catalog_expect(&change, FAMILY_CATALOG, bytes_span(&key), holder.encoded);
+    catalog_put(&change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&value));
+    enum catalog_space space = on ? CATALOG_KEEP_RESERVE : CATALOG_USE_RESERVE;
+    return catalog_commit_noted(store, &change, note, space, err);
 }
 
 /* ---- lists ---- */

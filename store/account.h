@@ -36,6 +36,10 @@ typedef enum err_code on_account(void *context, const struct account_record *acc
 /* In order of folded names. */
 enum err_code account_each(struct store *store, struct db_view *view, on_account *callback,
                            void *context, struct err *err) MUST_USE;
+/* Its XCOPY channel switch, with who set it and when by the note. ERR_NOT_FOUND; ERR_CONFLICT: its
+ * record has changed meanwhile. */
+enum err_code account_channel_set(struct store *store, struct account_id id, bool on,
+                                  const struct change_note *note, struct err *err) MUST_USE;
 /* Was there ever one? (It may be dropped since.) */
 enum err_code account_any(struct store *store, bool *ret_any, struct err *err) MUST_USE;
 

@@ -381,6 +381,39 @@ static void test_a_first_key_is_given_to_who_has_none(void **state)
     whole(trial);
 }
 
+static void channel_is(struct trial *trial, const char *name, bool on, uint64_t changed_ms,
+                       const char *changed_by)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct account_record found;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    ok(trial, account_find(trial->store, NULL, span_text(name), &arena, &found, &trial->err));
+    assert_int_equal(found.channel.on, on);
+    assert_int_equal(found.channel.changed_ms, changed_ms);
+    assert_true(span_equal(found.channel.changed_by, span_text(changed_by)));
+}
+
+static void test_a_channel_switch_says_who_and_when_and_outlives_changes_of_keys(void **state)
+{
+    struct trial *trial = *state;
+    struct account_id a;
+    struct change_note made = {.now_ms = 77, .principal = span_text("ALIYUN$a")};
+    ok(trial, account(trial, "ALIYUN$a", 1, &a));
+    channel_is(trial, "ALIYUN$a", false, 0, ""); /* as in records of before: nobody decided */
+    ok(trial, account_channel_set(trial->store, a, true, &made, &trial->err));
+    channel_is(trial, "ALIYUN$a", true, 77, "ALIYUN$a");
+    ok(trial, change(trial, "ALIYUN$a", 2, false, false));
+    channel_is(trial, "ALIYUN$a", true, 77, "ALIYUN$a");
+    made.now_ms = 78;
+    ok(trial, account_channel_set(trial->store, a, false, &made, &trial->err));
+    ok(trial, change(trial, "ALIYUN$a", 1, true, false));
+    channel_is(trial, "ALIYUN$a", false, 78, "ALIYUN$a");
+    const struct account_id nobody = {99};
+    assert_int_equal(account_channel_set(trial->store, nobody, true, &made, &trial->err),
+                     ERR_NOT_FOUND);
+    whole(trial);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +426,7 @@ int main(void)
         TRIAL(test_of_a_drop_and_a_project_for_it_at_once_one_is_done),
         TRIAL(test_of_many_who_make_one_name_at_once_one_does),
         TRIAL(test_what_is_made_after_a_drop_has_looked_is_noticed),
+        TRIAL(test_a_channel_switch_says_who_and_when_and_outlives_changes_of_keys),
         TRIAL(test_a_broken_reference_is_found),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);

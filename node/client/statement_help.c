@@ -50,6 +50,11 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_DROP_ACCOUNT] = "DROP ACCOUNT [IF EXISTS] ALIYUN$a",
     [STATEMENT_DROP_USER] = "DROP USER [IF EXISTS] RAM$a:u",
     [STATEMENT_ALTER_PROJECT_XCOPY] = "ALTER PROJECT p ENABLE | DISABLE XCOPY",
+    [STATEMENT_ALTER_ACCOUNT_CHANNEL] =
+        ("ALTER ACCOUNT SET XCOPY CHANNEL ON ACKNOWLEDGE COMPLIANCE | OFF     "
+         "(of one's own account)"),
+    [STATEMENT_REVOKE_TOKEN] =
+        "REVOKE XCOPY TOKEN 'id'     (one's own, at the source; of SHOW XCOPY TOKENS)",
     [STATEMENT_ADD_USER] = "ADD USER x     (to the project; x is ALIYUN$a or RAM$a:u)",
     [STATEMENT_REMOVE_USER] = "REMOVE USER x     (and what was granted to it)",
     [STATEMENT_GRANT] = ("GRANT action, ... ON PROJECT p | [TABLE] t TO [USER] x | ROLE r\n"
@@ -69,7 +74,8 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
         ("SHOW TABLES | SNAPSHOT TABLES [IN p] [LIKE 'a*']; SHOW PROJECTS | TASKS\n"
          "  SHOW PARTITIONS t [PARTITION(...)]; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
          "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
-         "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x]"),
+         "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x] |\n"
+         "      XCOPY CHANNEL | XCOPY TOKENS"),
     [STATEMENT_DESC] = "DESC [EXTENDED] t [PARTITION(...)]",
     [STATEMENT_USE] = "USE p",
     [STATEMENT_SET] = "SET name=value     (until the shell or script ends)",

@@ -43,6 +43,7 @@
     X(ALTER_PROJECT_XCOPY, "ALTER PROJECT XCOPY", 1)                                               \
     X(ALTER_ACCOUNT_CHANNEL, "ALTER ACCOUNT SET XCOPY CHANNEL", 1)                                 \
     X(ALTER_CHANNEL, "ALTER CHANNEL", 1)                                                           \
+    X(REVOKE_TOKEN, "REVOKE XCOPY TOKEN", 1)                                                       \
     X(ADD_USER, "ADD USER", 1)                                                                     \
     X(REMOVE_USER, "REMOVE USER", 1)                                                               \
     X(GRANT, "GRANT", 1)                                                                           \
@@ -522,6 +523,7 @@ enum show_kind {
     SHOW_ACCOUNTS,
     SHOW_RAM_USERS,
     SHOW_PUBLIC_KEYS,
+    SHOW_XCOPY_CHANNEL,
 };
 
 struct show {
@@ -566,7 +568,8 @@ struct statement {
         struct xcopy xcopy;
         struct verify_snapshot verify_snapshot;
         struct scrub_scope scrub;
-        struct span task; /* CANCEL_TASK: the id as written */
+        struct span task;        /* CANCEL_TASK: the id as written */
+        struct span xcopy_token; /* REVOKE_TOKEN: the id as written */
         struct create_project create_project;
         struct span project;                  /* DROP_PROJECT, USE */
         struct create_account create_account; /* CREATE_ACCOUNT, CREATE_USER */

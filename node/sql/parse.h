@@ -113,6 +113,7 @@ void parse_xcopy_table(struct parser *parser, struct statement *statement, int v
 void parse_verify(struct parser *parser, struct statement *statement, int variant);
 void parse_scrub(struct parser *parser, struct statement *statement, int variant);
 void parse_cancel(struct parser *parser, struct statement *statement, int variant);
+void parse_revoke_token(struct parser *parser, struct statement *statement, int variant);
 void parse_show(struct parser *parser, struct statement *statement, int variant);
 void parse_desc(struct parser *parser, struct statement *statement, int variant);
 void parse_use(struct parser *parser, struct statement *statement, int variant);

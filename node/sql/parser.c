@@ -75,6 +75,7 @@ static const struct production {
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLE)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLES)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(CHANNELS)}, STATEMENT_SHOW, SHOW_CHANNELS, parse_show},
+    {{K(SHOW), K(XCOPY), K(CHANNEL)}, STATEMENT_SHOW, SHOW_XCOPY_CHANNEL, parse_show},
     {{K(SHOW), K(XCOPY), K(TOKENS)}, STATEMENT_SHOW, SHOW_XCOPY_TOKENS, parse_show},
     {{K(SHOW), K(GRANTS)}, STATEMENT_SHOW, SHOW_GRANTS, parse_show},
     {{K(SHOW), K(ACCOUNTS)}, STATEMENT_SHOW, SHOW_ACCOUNTS, parse_show},
@@ -101,6 +102,7 @@ static const struct production {
     {{K(LIST), K(TRUSTEDPROJECTS)}, STATEMENT_LIST_TRUSTED, 0, parse_nothing},
     {{K(GRANT)}, STATEMENT_GRANT, 0, parse_grant},
     {{K(REVOKE)}, STATEMENT_REVOKE, 0, parse_grant},
+    {{K(REVOKE), K(XCOPY), K(TOKEN)}, STATEMENT_REVOKE_TOKEN, 0, parse_revoke_token},
     /* later */
     {{K(WITH)}, 0, 0, NULL},
     {{K(CREATE), K(SCHEDULE)}, 0, 0, NULL},
@@ -110,7 +112,6 @@ static const struct production {
     {{K(RUN), K(SCHEDULE)}, 0, 0, NULL},
     {{K(SHOW), K(SCHEDULES)}, 0, 0, NULL},
     {{K(SHOW), K(RECYCLEBIN)}, 0, 0, NULL},
-    {{K(REVOKE), K(XCOPY), K(TOKEN)}, 0, 0, NULL},
     {{K(SETPROJECT)}, 0, 0, NULL},
     {{K(RESTORE), K(TABLE)}, 0, 0, NULL},
     {{K(PURGE)}, 0, 0, NULL},

@@ -92,8 +92,8 @@ void parse_alter_account(struct parser *parser, struct statement *statement, int
     }
     statement->alter_switch.on = true;
     if (!parser_accept(parser, KEYWORD_ACKNOWLEDGE)) {
-        parser_expected(parser, "ACKNOWLEDGE COMPLIANCE (you state that the data may leave the "
-                                "region)");
+        parser_expected(parser, "ACKNOWLEDGE COMPLIANCE: you state that the account's data may "
+                                "leave the region, and answer for it");
         return;
     }
     parser_expect(parser, KEYWORD_COMPLIANCE);

@@ -68,6 +68,7 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
     case SHOW_TASKS:
     case SHOW_CHANNELS:
     case SHOW_XCOPY_TOKENS:
+    case SHOW_XCOPY_CHANNEL:
     case SHOW_ACCOUNTS:
     case SHOW_RAM_USERS:
         break;
@@ -146,17 +147,29 @@ void parse_set(struct parser *parser, struct statement *statement, int variant)
         protection_take(parser, statement, at);
 }
 
+/* In quotes or without. */
+static struct span parse_id(struct parser *parser, const char *what)
+{
+    struct token word;
+    if (parser->token.kind == TOKEN_STRING)
+        return parser_string(parser, what);
+    if (parser->code == ERR_OK && parser->token.kind != TOKEN_END &&
+        lexer_bare_word(&parser->lexer, parser->token.at, &word)) {
+        parser_advance(parser);
+        return word.text;
+    }
+    parser_expected(parser, what);
+    return (struct span){0};
+}
+
 void parse_cancel(struct parser *parser, struct statement *statement, int variant)
 {
     (void)variant;
-    struct token word;
-    if (parser->token.kind == TOKEN_STRING) {
-        statement->task = parser_string(parser, "the task's id");
-    } else if (parser->code == ERR_OK && parser->token.kind != TOKEN_END &&
-               lexer_bare_word(&parser->lexer, parser->token.at, &word)) {
-        statement->task = word.text;
-        parser_advance(parser);
-    } else {
-        parser_expected(parser, "the task's id");
-    }
+    statement->task = parse_id(parser, "the task's id");
+}
+
+void parse_revoke_token(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    statement->xcopy_token = parse_id(parser, "the token's id; SHOW XCOPY TOKENS lists them");
 }

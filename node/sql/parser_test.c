@@ -440,6 +440,11 @@ static void test_operators_statements(void **state)
     assert_false(parse("ALTER PROJECT p DISABLE XCOPY")->alter_switch.on);
     assert_true(
         parse("ALTER ACCOUNT SET XCOPY CHANNEL ON ACKNOWLEDGE COMPLIANCE")->alter_switch.on);
+    assert_false(parse("alter account set xcopy channel off")->alter_switch.on);
+    span_is(parse("REVOKE XCOPY TOKEN '00ff'")->xcopy_token, "00ff");
+    span_is(parse("revoke xcopy token 00ff")->xcopy_token, "00ff");
+    assert_int_equal(parse("REVOKE xcopy ON t FROM USER RAM$a:u")->kind, STATEMENT_REVOKE);
+    assert_int_equal(parse("SHOW XCOPY CHANNEL")->show.kind, SHOW_XCOPY_CHANNEL);
     s = parse("ALTER CHANNEL FROM 'r' SET BANDWIDTH '2 Gbit/s'");
     span_is(s->alter_channel.bandwidth, "2 Gbit/s");
     span_is(parse("REMOVE USER `RAM$acc:role/x`")->user, "RAM$acc:role/x");
@@ -775,8 +780,6 @@ static void test_what_comes_later_is_named(void **state)
     (void)state;
     error_is("CREATE SCHEDULE x CRON '1'", ERR_SEMANTIC,
              "line 1, column 1: CREATE SCHEDULE is not supported yet");
-    error_is("REVOKE XCOPY TOKEN x", ERR_SEMANTIC,
-             "line 1, column 1: REVOKE XCOPY TOKEN is not supported yet");
     error_is(
         "SELECT a FROM t EXCEPT ALL SELECT 1", ERR_SEMANTIC,
         "line 1, column 17: EXCEPT ALL is not supported: write EXCEPT, which drops equal rows");

@@ -3,7 +3,7 @@
  *     who                 may
  *     region's operator   CREATE | DROP ACCOUNT, LIST ACCOUNTS, drop keys and users of anybody, give a
  *                         key to an account that has none left
- *     account             CREATE | DROP USER, keys of its users and of itself
+ *     account             CREATE | DROP USER, keys of its users and of itself, its XCOPY channel
  *
  * An operator gives no key to an account that has one: that would be a way to its data. Each change is
  * one commit; the index of principals follows it, and connections of what was dropped are closed.
@@ -247,6 +247,57 @@ enum err_code statement_drop_user(const struct statement_call *call, struct answ
     return drop(call, &name, err);
 }
 
+/* ---- ALTER ACCOUNT SET XCOPY CHANNEL ---- */
+
+enum err_code statement_alter_account_channel(const struct statement_call *call,
+                                              struct answer *answer, struct err *err)
+{
+    (void)answer;
+    const struct principal *principal = call->principal;
+    if (principal->account.n == 0 || principal->user)
+        return err_set(err, ERR_DENIED,
+                       "%s is no account: each account switches its own XCOPY channel, and answers "
+                       "for the data; nobody else does",
+                       principal->name);
+    struct change_note note = statement_note(call);
+    return account_channel_set(call->services->store, principal->account,
+                               call->statement->alter_switch.on, &note, err);
+}
+
+static void add_channel(struct answer *answer, const struct statement_services *services,
+                        const struct account_record *account)
+{
+    const struct channel_switch *channel = &account->channel;
+    bool set = channel->changed_ms != 0;
+    answer_add_text(answer, span_text((set ? channel->on : !services->gates) ? "ON" : "OFF"));
+    answer_add_time(answer, channel->changed_ms);
+    if (set)
+        answer_add_text(answer, channel->changed_by);
+    else
+        answer_add_null(answer);
+}
+
+enum err_code statement_show_xcopy_channel(const struct statement_call *call, struct answer *answer,
+                                           struct err *err)
+{
+    static const struct answer_column columns[] = {
+        {"account", TYPE_STRING, true},       {"region", TYPE_STRING, true},
+        {"xcopy_channel", TYPE_STRING, true}, {"changed", TYPE_DATETIME, false},
+        {"changed_by", TYPE_STRING, false},
+    };
+    struct account_record account;
+    if (call->principal->account.n == 0)
+        return err_set(err, ERR_DENIED, "%s is no account and has no XCOPY channel",
+                       call->principal->name);
+    TRY(account_get(call->services->store, NULL, call->principal->account, call->arena, &account,
+                    err));
+    answer_columns(answer, columns, ARRAY_COUNT(columns));
+    answer_add_text(answer, account.name);
+    answer_add_text(answer, span_text(call->services->region));
+    add_channel(answer, call->services, &account);
+    return ERR_OK;
+}
+
 /* ---- lists ---- */
 
 static enum err_code add_row(struct answer *answer, struct span name, uint64_t created_ms,
@@ -260,10 +311,18 @@ static enum err_code add_row(struct answer *answer, struct span name, uint64_t c
     return ERR_OK;
 }
 
+struct accounts_listing {
+    const struct statement_services *services;
+    struct answer *answer;
+};
+
 static enum err_code add_account(void *context, const struct account_record *account,
                                  struct err *err)
 {
-    return add_row(context, account->name, account->created_ms, account->key_count, err);
+    const struct accounts_listing *listing = context;
+    TRY(add_row(listing->answer, account->name, account->created_ms, account->key_count, err));
+    add_channel(listing->answer, listing->services, account);
+    return ERR_OK;
 }
 
 static enum err_code add_user(void *context, const struct user_record *user, struct err *err)
@@ -278,10 +337,14 @@ enum err_code statement_show_accounts(const struct statement_call *call, struct 
         {"account", TYPE_STRING, true},
         {"created", TYPE_DATETIME, true},
         {"public_keys", TYPE_BIGINT, true},
+        {"xcopy_channel", TYPE_STRING, true},
+        {"xcopy_channel_changed", TYPE_DATETIME, false},
+        {"xcopy_channel_changed_by", TYPE_STRING, false},
     };
+    struct accounts_listing listing = {call->services, answer};
     TRY(authorise(call->principal, ACTION_OPERATE, object_region(), err));
     answer_columns(answer, columns, ARRAY_COUNT(columns));
-    return account_each(call->services->store, NULL, add_account, answer, err);
+    return account_each(call->services->store, NULL, add_account, &listing, err);
 }
 
 enum err_code statement_show_ram_users(const struct statement_call *call, struct answer *answer,

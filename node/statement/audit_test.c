@@ -51,7 +51,34 @@ static void every_kind_that_changes_something_is_decided(void **state)
             fail_msg("%s: is it audited? (statement/audited.c)", statement_kind_text(kind));
         if (!statement_changes(&statement))
             assert_false(statement_kind_audited(kind));
+        if (statement_kind_rights(kind)) /* who may ask for the leases of peers to be asked about */
+            assert_true(statement_kind_audited(kind));
     }
+}
+
+/* What ends a copy ends it at once: these statements and no look-up ask the source to look again. */
+static void every_change_of_rights_is_followed_by_leases(void **state)
+{
+    (void)state;
+    static const enum statement_kind taken[] = {
+        STATEMENT_ALTER_KEYS,
+        STATEMENT_DROP_ACCOUNT,
+        STATEMENT_DROP_USER,
+        STATEMENT_REMOVE_USER,
+        STATEMENT_REVOKE,
+        STATEMENT_REVOKE_ROLE,
+        STATEMENT_DROP_ROLE,
+        STATEMENT_ALTER_ACCOUNT_CHANNEL,
+        STATEMENT_ALTER_PROJECT_XCOPY,
+        STATEMENT_SET_PROTECTION,
+        STATEMENT_REMOVE_TRUSTED,
+        STATEMENT_DROP_PROJECT,
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(taken); i++)
+        if (!statement_kind_rights(taken[i]))
+            fail_msg("%s ends no lease", statement_kind_text(taken[i]));
+    assert_false(statement_kind_rights(STATEMENT_INSERT));
+    assert_false(statement_kind_rights(STATEMENT_DROP_SNAPSHOT));
 }
 
 static const struct row {
@@ -421,6 +448,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_that_changes_something_is_decided),
+        cmocka_unit_test(every_change_of_rights_is_followed_by_leases),
         cmocka_unit_test(statements_have_one_entry_or_none),
         cmocka_unit_test(an_entry_says_who_what_from_where_and_how_it_ended),
         cmocka_unit_test(a_statement_that_comes_again_has_no_second_entry),

@@ -10,6 +10,7 @@ enum names {
     NAMES_OBJECT,    /* struct name: a table or snapshot */
     NAMES_PROJECT,   /* struct span */
     NAMES_PRINCIPAL, /* struct span: an account, a user */
+    NAMES_SELF,      /* the principal itself */
     NAMES_GRANT,     /* struct grant */
     NAMES_HERE,      /* of the current project: what the statement says stands in its text */
 };
@@ -17,6 +18,7 @@ enum names {
 struct kind {
     bool listed;  /* somebody thought of it: every kind that changes something has to be */
     bool audited; /* when it has changed something; refusals of every kind are */
+    bool rights;  /* it may have taken a right from somebody */
     enum names names;
     size_t object; /* offset in struct statement */
     size_t source; /* a second struct name; 0: none */
@@ -25,40 +27,45 @@ struct kind {
 #define AT(member) offsetof(struct statement, member)
 #define ON(names, member)                                                                          \
     {                                                                                              \
-        true, false, (names), AT(member), 0                                                        \
+        true, false, false, (names), AT(member), 0                                                 \
     }
 #define AUDITED(names, ...)                                                                        \
     {                                                                                              \
-        true, true, (names), __VA_ARGS__                                                           \
+        true, true, false, (names), __VA_ARGS__                                                    \
+    }
+#define RIGHTS(names, ...)                                                                         \
+    {                                                                                              \
+        true, true, true, (names), __VA_ARGS__                                                     \
     }
 #define AUDITED_2(object, source)                                                                  \
     {                                                                                              \
-        true, true, NAMES_OBJECT, AT(object), AT(source)                                           \
+        true, true, false, NAMES_OBJECT, AT(object), AT(source)                                    \
     }
 
 static const struct kind kinds[STATEMENT_KIND_COUNT] = {
     /* changes of rights: who there is, with which key, who may what, what may leave */
-    [STATEMENT_CREATE_ACCOUNT] = AUDITED(NAMES_PRINCIPAL, AT(create_account.account), 0),
-    [STATEMENT_CREATE_USER] = AUDITED(NAMES_PRINCIPAL, AT(create_account.account), 0),
-    [STATEMENT_ALTER_KEYS] = AUDITED(NAMES_PRINCIPAL, AT(alter_keys.name), 0),
-    [STATEMENT_DROP_ACCOUNT] = AUDITED(NAMES_PRINCIPAL, AT(drop_principal.name), 0),
-    [STATEMENT_DROP_USER] = AUDITED(NAMES_PRINCIPAL, AT(drop_principal.name), 0),
-    [STATEMENT_CREATE_PROJECT] = AUDITED(NAMES_PROJECT, AT(create_project.project), 0),
-    [STATEMENT_DROP_PROJECT] = AUDITED(NAMES_PROJECT, AT(project), 0),
-    [STATEMENT_ALTER_PROJECT_XCOPY] = AUDITED(NAMES_PROJECT, AT(alter_switch.project), 0),
-    [STATEMENT_ALTER_ACCOUNT_CHANNEL] = AUDITED(NAMES_NONE, 0, 0),
+    [STATEMENT_CREATE_ACCOUNT] = RIGHTS(NAMES_PRINCIPAL, AT(create_account.account), 0),
+    [STATEMENT_CREATE_USER] = RIGHTS(NAMES_PRINCIPAL, AT(create_account.account), 0),
+    [STATEMENT_ALTER_KEYS] = RIGHTS(NAMES_PRINCIPAL, AT(alter_keys.name), 0),
+    [STATEMENT_DROP_ACCOUNT] = RIGHTS(NAMES_PRINCIPAL, AT(drop_principal.name), 0),
+    [STATEMENT_DROP_USER] = RIGHTS(NAMES_PRINCIPAL, AT(drop_principal.name), 0),
+    [STATEMENT_CREATE_PROJECT] = RIGHTS(NAMES_PROJECT, AT(create_project.project), 0),
+    [STATEMENT_DROP_PROJECT] = RIGHTS(NAMES_PROJECT, AT(project), 0),
+    [STATEMENT_ALTER_PROJECT_XCOPY] = RIGHTS(NAMES_PROJECT, AT(alter_switch.project), 0),
+    [STATEMENT_ALTER_ACCOUNT_CHANNEL] = RIGHTS(NAMES_SELF, 0, 0),
     [STATEMENT_ALTER_CHANNEL] = AUDITED(NAMES_NONE, 0, 0),
-    [STATEMENT_ADD_USER] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_REMOVE_USER] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_GRANT] = AUDITED(NAMES_GRANT, AT(grant), 0),
-    [STATEMENT_REVOKE] = AUDITED(NAMES_GRANT, AT(grant), 0),
-    [STATEMENT_CREATE_ROLE] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_DROP_ROLE] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_GRANT_ROLE] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_REVOKE_ROLE] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_SET_PROTECTION] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_ADD_TRUSTED] = AUDITED(NAMES_HERE, 0, 0),
-    [STATEMENT_REMOVE_TRUSTED] = AUDITED(NAMES_HERE, 0, 0),
+    [STATEMENT_REVOKE_TOKEN] = RIGHTS(NAMES_SELF, 0, 0),
+    [STATEMENT_ADD_USER] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_REMOVE_USER] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_GRANT] = RIGHTS(NAMES_GRANT, AT(grant), 0),
+    [STATEMENT_REVOKE] = RIGHTS(NAMES_GRANT, AT(grant), 0),
+    [STATEMENT_CREATE_ROLE] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_DROP_ROLE] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_GRANT_ROLE] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_REVOKE_ROLE] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_SET_PROTECTION] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_ADD_TRUSTED] = RIGHTS(NAMES_HERE, 0, 0),
+    [STATEMENT_REMOVE_TRUSTED] = RIGHTS(NAMES_HERE, 0, 0),
     /* what data becomes without being read */
     [STATEMENT_CREATE_SNAPSHOT] = AUDITED_2(create_snapshot.name, create_snapshot.source),
     [STATEMENT_DROP_SNAPSHOT] = AUDITED(NAMES_OBJECT, AT(drop.name), 0),
@@ -88,6 +95,11 @@ bool statement_kind_audited(enum statement_kind kind)
 {
     ASSERT(kind < STATEMENT_KIND_COUNT);
     return kinds[kind].audited;
+}
+
+bool statement_kind_rights(enum statement_kind kind)
+{
+    return kinds[kind].rights;
 }
 
 bool statement_kind_listed(enum statement_kind kind)
@@ -177,6 +189,9 @@ static void places_set(const struct statement_call *call, struct audit_record *r
         break;
     case NAMES_PRINCIPAL:
         record->object = (struct audit_place){.name = *(const struct span *)object};
+        break;
+    case NAMES_SELF:
+        record->object = (struct audit_place){.name = record->principal};
         break;
     case NAMES_GRANT:
         record->object = place_of_grant(call, object);

@@ -29,6 +29,8 @@ struct statement_audit {
 
 /* Does this kind have an entry when it has changed something? */
 bool statement_kind_audited(enum statement_kind kind);
+/* May it have taken a right from somebody: are leases of peers asked about again after it? */
+bool statement_kind_rights(enum statement_kind kind);
 /* Was that decided? (Of every kind that changes something: a test asks.) */
 bool statement_kind_listed(enum statement_kind kind);
 

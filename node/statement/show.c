@@ -293,11 +293,13 @@ static statement_function *const functions[] = {
     [SHOW_TASKS] = statement_show_tasks,
     [SHOW_CREATE_TABLE] = statement_show_create,
     [SHOW_HISTORY] = show_history,
+    [SHOW_XCOPY_TOKENS] = statement_show_tokens,
     [SHOW_GRANTS] = statement_show_grants,
     [SHOW_ACL] = statement_show_acl,
     [SHOW_ACCOUNTS] = statement_show_accounts,
     [SHOW_RAM_USERS] = statement_show_ram_users,
-    [SHOW_PUBLIC_KEYS] = statement_show_public_keys, /* the last kind */
+    [SHOW_PUBLIC_KEYS] = statement_show_public_keys,
+    [SHOW_XCOPY_CHANNEL] = statement_show_xcopy_channel, /* the last kind */
 };
 
 enum err_code statement_show(const struct statement_call *call, struct answer *answer,

@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "node/task/xcopy_source.h"
+
 #define NOTE_ARENA_BYTES KIB(1) /* of an outcome without a notice: under 200 bytes */
 
 /* NULL: known to the grammar, not to this node yet. */
@@ -30,6 +32,8 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_DROP_USER] = statement_drop_user,
     [STATEMENT_CREATE_PROJECT] = statement_create_project,
     [STATEMENT_ALTER_PROJECT_XCOPY] = statement_alter_project,
+    [STATEMENT_ALTER_ACCOUNT_CHANNEL] = statement_alter_account_channel,
+    [STATEMENT_REVOKE_TOKEN] = statement_revoke_token,
     [STATEMENT_SHOW] = statement_show,
     [STATEMENT_DESC] = statement_desc,
     [STATEMENT_USE] = statement_use,
@@ -91,6 +95,15 @@ static enum err_code function_run(statement_function *function, const struct sta
     return code;
 }
 
+/* What may be copied from here follows from rights. Also when it failed for another reason than the
+ * caller's rights: it may have failed after its commit. */
+static void leases_follow(const struct statement_call *call, enum err_code code)
+{
+    if (call->services->source != NULL && statement_kind_rights(call->statement->kind) &&
+        (code == ERR_OK || err_class(code) != CLASS_DENIED))
+        source_recheck(call->services->source);
+}
+
 enum err_code statement_run(const struct statement_call *call, struct answer *answer,
                             struct err *err)
 {
@@ -100,6 +113,7 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
         return err_set(err, ERR_SEMANTIC, "%s is not supported yet", statement_kind_text(kind));
     struct err reason;
     enum err_code code = function_run(function, call, answer, &reason);
+    leases_follow(call, code);
     if (code == ERR_OK)
         return ERR_OK;
     statement_refused(call, NULL, &reason);

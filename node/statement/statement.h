@@ -26,6 +26,7 @@
 
 struct cleanup;
 struct scrubber;
+struct source;
 struct tasks;
 
 /* What statements work on; borrowed, constant. */
@@ -34,12 +35,13 @@ struct statement_services {
     struct principals *principals;
     struct peers *peers;
     struct tasks *tasks;
+    struct source *source; /* NULL: nobody copies from here */
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
-    bool gates; /* new projects are not on the allow-list */
+    bool gates; /* new projects are not on the allow-list, and channels off that nobody switched */
     size_t load_memory_bytes;
     struct select_limits select; /* of each query; SET may lower them */
 };
@@ -106,9 +108,11 @@ statement_function statement_create_user;
 statement_function statement_alter_keys;
 statement_function statement_drop_account;
 statement_function statement_drop_user;
+statement_function statement_alter_account_channel;
 statement_function statement_show_accounts;
 statement_function statement_show_ram_users;
 statement_function statement_show_public_keys;
+statement_function statement_show_xcopy_channel;
 statement_function statement_create_project;
 statement_function statement_alter_project;
 statement_function statement_create_table;
@@ -131,6 +135,8 @@ statement_function statement_show_create;
 statement_function statement_desc;
 statement_function statement_xcopy;
 statement_function statement_cancel_task;
+statement_function statement_revoke_token;
+statement_function statement_show_tokens;
 statement_function statement_scrub;
 statement_function statement_add_user;
 statement_function statement_remove_user;

@@ -108,14 +108,15 @@ static enum err_code snapshot_look(void *context, struct name_target target, str
     return ERR_OK;
 }
 
-enum err_code repair_rights(struct store *store, const struct identity_key *node,
-                            struct span receipt, const struct identity_key *peer,
-                            struct arena *arena, struct repair_origin *ret_origin, struct err *err)
+enum err_code repair_rights(const struct xcopy_rights *rights, struct span receipt,
+                            const struct identity_key *peer, struct arena *arena,
+                            struct repair_origin *ret_origin, struct err *err)
 {
+    struct store *store = rights->store;
     struct repair_origin origin;
     struct project_record project;
     struct err reason;
-    TRY(grant_find(store, node, receipt, peer, arena, &origin.grant, err));
+    TRY(grant_find(store, &rights->node, receipt, peer, arena, &origin.grant, err));
     struct snapshot_search search = {
         .store = store, .grant = &origin.grant, .arena = arena, .ret_snapshot = &origin.snapshot};
     enum err_code code = project_get(store, NULL, origin.grant.project, arena, &project, &reason);
@@ -125,9 +126,7 @@ enum err_code repair_rights(struct store *store, const struct identity_key *node
         return err_set(err, code, "%s", reason.message);
     if (!search.found)
         return err_set(err, ERR_NOT_FOUND, "the snapshot of this receipt was dropped here");
-    if (!project.xcopy_enabled)
-        return err_set(err, ERR_GATE, "project %.*s is not on its region's allow-list",
-                       SPAN_PRINTF(project.name));
+    TRY(xcopy_gates(rights, &project, arena, err));
     *ret_origin = origin;
     return ERR_OK;
 }

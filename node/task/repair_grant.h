@@ -7,7 +7,8 @@
  * A receipt makes both ends replicas of one version, and either may ask the other for what it has lost.
  * repair(id, receipt) is answered like describe. Who answers checks, by its own records: the receipt's
  * form and signature; that it took this receipt from the session's identity, or gave it to it; that the
- * project it was of still has a snapshot of this very version; and that the project is on the allow-list.
+ * project it was of still has a snapshot of this very version; and the gates of this region: what is
+ * repaired leaves it, whichever end it was copied from.
  * Checked again at every renewal and request. No principal is asked: nothing is given that the peer did
  * not have under its receipt.
  *
@@ -16,6 +17,7 @@
 #ifndef NODE_TASK_REPAIR_GRANT_H
 #define NODE_TASK_REPAIR_GRANT_H
 
+#include "node/task/xcopy_rights.h"
 #include "proto/catalog.h"
 #include "proto/token.h"
 #include "store/catalog_commit.h"
@@ -39,16 +41,15 @@ void repair_grant_put(struct catalog_change *change, enum repair_side side,
                       const struct identity_key *other, const struct digest *version,
                       const struct repair_grant *grant);
 
-/* May the peer repair from here under this receipt? `node` is this one. ERR_DENIED: not its receipt;
+/* May the peer repair from here under this receipt? ERR_DENIED: not its receipt;
  * ERR_NOT_FOUND: the snapshot is gone here; ERR_GATE. */
 struct repair_origin {
     struct repair_grant grant;       /* borrows from the arena */
     struct snapshot_record snapshot; /* one that has the version; borrows from the arena */
 };
-enum err_code repair_rights(struct store *store, const struct identity_key *node,
-                            struct span receipt, const struct identity_key *peer,
-                            struct arena *arena, struct repair_origin *ret_origin,
-                            struct err *err) MUST_USE;
+enum err_code repair_rights(const struct xcopy_rights *rights, struct span receipt,
+                            const struct identity_key *peer, struct arena *arena,
+                            struct repair_origin *ret_origin, struct err *err) MUST_USE;
 
 /* Every receipt that was given to a peer and is remembered; a record that cannot be read is left
  * out. Stops at the first error. */

@@ -174,8 +174,9 @@ static enum err_code rights_there(struct span receipt, const struct identity_key
     ARENA_CLEANUP struct arena arena;
     struct repair_origin origin;
     arena_init(&arena, MIB(16));
-    return repair_rights(there.store, &identity_public(there.identity)->sign, receipt, peer, &arena,
-                         &origin, &err);
+    const struct xcopy_rights rights = {
+        .store = there.store, .node = identity_public(there.identity)->sign, .region = there.name};
+    return repair_rights(&rights, receipt, peer, &arena, &origin, &err);
 }
 
 static void receipt_sign(struct receipt receipt, const struct identity *signer,
@@ -221,6 +222,12 @@ static void test_a_receipt_grants_only_what_it_is_for(void **state)
     assert_int_equal(rights_there(bytes_span(&kept), peer), ERR_GATE);
     made = note();
     ok(project_xcopy_set(there.store, there.project, true, &made, &err));
+    const struct account_id owner = {ROOT_ACCOUNT_ID};
+    made = note();
+    ok(account_channel_set(there.store, owner, false, &made, &err));
+    assert_int_equal(rights_there(bytes_span(&kept), peer), ERR_GATE);
+    made = note();
+    ok(account_channel_set(there.store, owner, true, &made, &err));
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, MIB(4));
     made = note();

@@ -42,7 +42,9 @@ void xcopy_entry_token(const struct xcopy_asker *asker, const char *action, stru
     struct xcopy_entry *entry = ret_entry;
     entry_begin(entry, action, &asker->task);
     address_set(entry, asker->session);
-    xcopy_rights_tell(asker->rights, token, arena, &entry->told);
+    const struct xcopy_ask ask = {
+        .token = token, .snapshot = asker->snapshot, .peer = asker->session->identity};
+    xcopy_rights_tell(asker->rights, &ask, arena, &entry->told);
     const struct xcopy_told *told = &entry->told;
     principal_set(entry, told->known ? "" : "unknown", told->known ? told->principal.name : "");
     if (told->known) {
@@ -54,9 +56,8 @@ void xcopy_entry_token(const struct xcopy_asker *asker, const char *action, stru
         key_set(entry, &told->token.signer);
     }
     if (told->readable)
-        entry->record.object =
-            (struct audit_place){told->project.id, told->project.owner, told->token.source.project,
-                                 told->token.source.snapshot};
+        entry->record.object = (struct audit_place){told->project.id, told->project.owner,
+                                                    told->token.source.project, told->snapshot};
 }
 
 void xcopy_entry_peer(const struct xcopy_asker *asker, const char *action,

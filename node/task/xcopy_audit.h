@@ -32,6 +32,7 @@ struct xcopy_asker {
     const struct xcopy_rights *rights;
     const struct session *session; /* of the peer */
     struct task_id task;
+    struct span snapshot; /* asked for under a standing token; else empty */
 };
 
 /* Under a token: whose it is by this side's records. Borrows from token and arena. */

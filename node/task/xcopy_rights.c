@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "node/task/token_use.h"
+
 static uint64_t now_s(void)
 {
     struct timespec now;
@@ -12,23 +14,58 @@ static uint64_t now_s(void)
 /* Clocks of regions differ a little: a token may be that much from the future. */
 #define CLOCK_TOLERANCE_S 300
 
-static enum err_code token_in_time(const struct token *token, struct err *err)
+#define CLOCK_TEXT_BYTES 24
+static const char *clock_text(uint64_t time_s, char ret_text[CLOCK_TEXT_BYTES])
 {
+    struct tm parts = {0};
+    time_t time = (time_t)time_s;
+    gmtime_r(&time, &parts);
+    if (strftime(ret_text, CLOCK_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        snprintf(ret_text, CLOCK_TEXT_BYTES, "%" PRIu64 " s", time_s);
+    return ret_text;
+}
+
+/* Both clocks are told: one of them may be wrong. */
+static enum err_code token_in_time(const struct xcopy_rights *rights, const struct token *token,
+                                   struct err *err)
+{
+    char signers[CLOCK_TEXT_BYTES], ours[CLOCK_TEXT_BYTES];
     uint64_t now = now_s();
     if (now > token->not_after_s)
         return err_set(err, ERR_CREDENTIALS,
-                       "the token ended at %" PRIu64 " s, this node's clock says %" PRIu64 " s",
-                       token->not_after_s, now);
+                       "the token ended at %s UTC by its signer's clock, and in %s it is %s UTC: "
+                       "sign anew, or set the clock that is wrong",
+                       clock_text(token->not_after_s, signers), rights->region,
+                       clock_text(now, ours));
     if (token->issued_s > now + CLOCK_TOLERANCE_S)
         return err_set(err, ERR_CREDENTIALS,
-                       "the token was issued at %" PRIu64 " s, this node's clock says %" PRIu64
-                       " s",
-                       token->issued_s, now);
+                       "the token was issued at %s UTC by its signer's clock, and in %s it is %s "
+                       "UTC: set the clock that is wrong",
+                       clock_text(token->issued_s, signers), rights->region, clock_text(now, ours));
     return ERR_OK;
 }
 
-static enum err_code project_gate(const struct project_record *project, struct err *err)
+static enum err_code channel_gate(const struct xcopy_rights *rights,
+                                  const struct project_record *project, struct arena *arena,
+                                  struct err *err)
 {
+    struct account_record owner;
+    struct err reason;
+    enum err_code code = account_get(rights->store, NULL, project->owner, arena, &owner, &reason);
+    if (code != ERR_OK)
+        return err_set(err, code, "%s", reason.message);
+    if (owner.channel.changed_ms != 0 ? owner.channel.on : !rights->gates)
+        return ERR_OK;
+    return err_set(err, ERR_GATE,
+                   "the XCOPY channel of %.*s is off in %s; that account may there ALTER ACCOUNT "
+                   "SET XCOPY CHANNEL ON ACKNOWLEDGE COMPLIANCE",
+                   SPAN_PRINTF(owner.name), rights->region);
+}
+
+enum err_code xcopy_gates(const struct xcopy_rights *rights, const struct project_record *project,
+                          struct arena *arena, struct err *err)
+{
+    TRY(channel_gate(rights, project, arena, err));
     if (project->xcopy_enabled)
         return ERR_OK;
     return err_set(err, ERR_GATE,
@@ -88,7 +125,7 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
     struct token token;
     TRY(token_decode(token_bytes, &token, err));
     TRY(token_verify(token_bytes, err));
-    TRY(token_in_time(&token, err));
+    TRY(token_in_time(rights, &token, err));
     if (memcmp(token.destination_node.b, rights->node.b, sizeof(rights->node.b)) != 0 ||
         !span_equal(token.destination.region, span_text(rights->region)))
         return err_set(err, ERR_DENIED, "the token is for another node");
@@ -99,7 +136,6 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
     TRY(target_project(rights, token.destination.project, &principal, arena, &project, err));
     struct table_id replaces;
     TRY(target_name(rights, &token, &principal, &project, arena, &replaces, err));
-    TRY(project_gate(&project, err));
     *ret_target = (struct xcopy_target){.project = project.id,
                                         .owner = project.owner,
                                         .replaces = replaces,
@@ -109,15 +145,33 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
 
 /* ---- source ---- */
 
-/* The snapshot of the token as it is now; without id: there is none (or a table). */
-static struct object origin_object(const struct xcopy_rights *rights, const struct token *token,
+/* Which snapshot it is about: the token's, or of a standing one the one asked for. */
+static struct span ask_snapshot(const struct xcopy_ask *ask, const struct token *token)
+{
+    return ask->snapshot.len > 0 ? ask->snapshot : token->source.snapshot;
+}
+
+static enum err_code ask_fits(const struct xcopy_ask *ask, const struct token *token,
+                              struct err *err)
+{
+    struct span name = ask_snapshot(ask, token);
+    if (memcmp(token->destination_node.b, ask->peer.b, sizeof(ask->peer.b)) != 0)
+        return err_set(err, ERR_DENIED, "the token is for another node");
+    if ((token->kind == TOKEN_STANDING && ask->snapshot.len == 0) ||
+        !token_snapshot_fits(token, token->source.snapshot, name))
+        return err_set(err, ERR_DENIED, "the token is for %.*s, not for snapshot %.*s",
+                       SPAN_PRINTF(token->source.snapshot), SPAN_PRINTF(ask->snapshot));
+    return ERR_OK;
+}
+
+/* The snapshot of that name as it is now; without id: there is none (or a table). */
+static struct object origin_object(const struct xcopy_rights *rights, struct span name,
                                    const struct project_record *project, struct arena *arena)
 {
     struct snapshot_record snapshot;
-    return snapshot_find(rights->store, NULL, project->id, token->source.snapshot, arena, &snapshot,
-                         NULL) == ERR_OK
+    return snapshot_find(rights->store, NULL, project->id, name, arena, &snapshot, NULL) == ERR_OK
                ? object_snapshot(rights->store, project, &snapshot)
-               : object_absent(rights->store, project, token->source.snapshot);
+               : object_absent(rights->store, project, name);
 }
 
 /* A trusted project of another region is one at the node whose key that region has here. */
@@ -133,19 +187,19 @@ static enum err_code origin_leaves(const struct xcopy_rights *rights, const stru
                                   token->destination.project, err);
 }
 
-enum err_code xcopy_unknown(const struct token *token, struct err *err)
+enum err_code xcopy_unknown(const struct token *token, struct span snapshot, struct err *err)
 {
     return err_set(err, ERR_NOT_FOUND, "no snapshot %.*s.%.*s, or no right to it",
-                   SPAN_PRINTF(token->source.project), SPAN_PRINTF(token->source.snapshot));
+                   SPAN_PRINTF(token->source.project), SPAN_PRINTF(snapshot));
 }
 
 static void origin_detail(const struct xcopy_rights *rights, struct arena *arena,
                           struct xcopy_told *told)
 {
     const struct token *token = &told->token;
-    const struct object object =
-        told->project.id.n != 0 ? origin_object(rights, token, &told->project, arena)
-                                : object_absent_in(token->source.project, token->source.snapshot);
+    const struct object object = told->project.id.n != 0
+                                     ? origin_object(rights, told->snapshot, &told->project, arena)
+                                     : object_absent_in(token->source.project, told->snapshot);
     if (!told->known)
         err_set_message(&told->detail, ERR_DENIED, "the token's signer is not known in %s",
                         rights->region);
@@ -156,35 +210,36 @@ static void origin_detail(const struct xcopy_rights *rights, struct arena *arena
         return;
     else if (object.id.n == 0)
         err_set_message(&told->detail, ERR_NOT_FOUND, "there is no snapshot %.*s.%.*s",
-                        SPAN_PRINTF(token->source.project), SPAN_PRINTF(token->source.snapshot));
+                        SPAN_PRINTF(token->source.project), SPAN_PRINTF(told->snapshot));
     else
         told->detail = (struct err){0};
 }
 
-void xcopy_rights_tell(const struct xcopy_rights *rights, struct span token, struct arena *arena,
-                       struct xcopy_told *ret_told)
+void xcopy_rights_tell(const struct xcopy_rights *rights, const struct xcopy_ask *ask,
+                       struct arena *arena, struct xcopy_told *ret_told)
 {
     struct xcopy_told *told = ret_told;
     *told = (struct xcopy_told){0};
-    told->readable =
-        token_decode(token, &told->token, NULL) == ERR_OK && token_verify(token, NULL) == ERR_OK;
+    told->readable = token_decode(ask->token, &told->token, NULL) == ERR_OK &&
+                     token_verify(ask->token, NULL) == ERR_OK;
     if (!told->readable)
         return;
+    told->snapshot = ask_snapshot(ask, &told->token);
     told->known = principals_find_signer(rights->principals, &told->token.signer, &told->principal);
     (void)!project_find(rights->store, NULL, told->token.source.project, arena, &told->project,
                         NULL);
     origin_detail(rights, arena, told);
 }
 
-enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span token_bytes,
-                                  const struct identity_key *peer, struct arena *arena,
-                                  struct xcopy_origin *ret_origin, struct err *err)
+enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struct xcopy_ask *ask,
+                                  struct arena *arena, struct xcopy_origin *ret_origin,
+                                  struct err *err)
 {
     struct token token;
-    TRY(token_decode(token_bytes, &token, err));
-    TRY(token_verify(token_bytes, err));
-    if (memcmp(token.destination_node.b, peer->b, sizeof(peer->b)) != 0)
-        return err_set(err, ERR_DENIED, "the token is for another node");
+    TRY(token_decode(ask->token, &token, err));
+    TRY(token_verify(ask->token, err));
+    TRY(ask_fits(ask, &token, err));
+    struct span snapshot = ask_snapshot(ask, &token);
     if (!span_equal(token.source.region, span_text(rights->region)))
         return err_set(err, ERR_DENIED, "the token is for region %.*s, this is %s",
                        SPAN_PRINTF(token.source.region), rights->region);
@@ -197,13 +252,15 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, struct span
     enum err_code code =
         project_find(rights->store, NULL, token.source.project, arena, &project, NULL);
     if (!known || code != ERR_OK ||
-        authorise(&principal, ACTION_SELECT, origin_object(rights, &token, &project, arena),
+        authorise(&principal, ACTION_SELECT, origin_object(rights, snapshot, &project, arena),
                   NULL) != ERR_OK)
-        return xcopy_unknown(&token, err);
+        return xcopy_unknown(&token, snapshot, err);
     TRY(authorise_same_account(&principal, &project, err));
-    TRY(token_in_time(&token, err));
-    TRY(project_gate(&project, err));
+    TRY(token_in_time(rights, &token, err));
+    TRY(token_not_revoked(rights->store, &principal, &token.id, err));
+    TRY(xcopy_gates(rights, &project, arena, err));
     TRY(origin_leaves(rights, &token, &principal, &project, err));
-    *ret_origin = (struct xcopy_origin){.project = project.id, .token = token};
+    *ret_origin = (struct xcopy_origin){
+        .project = project.id, .token = token, .snapshot = snapshot, .signer = principal};
     return ERR_OK;
 }

@@ -31,8 +31,10 @@ void lease_subject_encode(const struct lease_subject *subject, struct bytes *out
     bytes_append(out, subject->signature, sizeof(subject->signature));
     append_part(out, subject->claim);
     append_part(out, subject->token);
-    if (subject->receipt.len > 0)
+    if (subject->receipt.len > 0 || subject->snapshot.len > 0)
         append_part(out, subject->receipt);
+    if (subject->snapshot.len > 0)
+        append_part(out, subject->snapshot);
 }
 
 enum err_code lease_subject_decode(struct span encoded, struct lease_subject *ret_subject,
@@ -54,6 +56,8 @@ enum err_code lease_subject_decode(struct span encoded, struct lease_subject *re
     subject.token = reader_span(&reader, reader_u32(&reader));
     if (reader.left.len > 0)
         subject.receipt = reader_span(&reader, reader_u32(&reader));
+    if (reader.left.len > 0)
+        subject.snapshot = reader_span(&reader, reader_u32(&reader));
     if (!reader_end(&reader))
         return err_set(err, ERR_CORRUPT, "the record of a lease is damaged");
     *ret_subject = subject;

@@ -19,8 +19,9 @@ struct lease_subject {
     struct identity_key maker;
     uint8_t signature[SIGNATURE_BYTES];
     struct span claim;
-    struct span token;   /* empty under a receipt */
-    struct span receipt; /* a repair's (repair_grant.h); else empty */
+    struct span token;    /* empty under a receipt */
+    struct span receipt;  /* a repair's (repair_grant.h); else empty */
+    struct span snapshot; /* its name, under a standing token; else empty */
 };
 
 void lease_subject_encode(const struct lease_subject *subject, struct bytes *out);

@@ -5,8 +5,10 @@
 
 #include "node/task/meters.h"
 #include "node/task/repair_grant.h"
+#include "node/task/token_use.h"
 #include "node/task/xcopy_audit.h"
 #include "node/log.h"
+#include "node/task/xcopy_recheck.h"
 #include "node/task/xcopy_serve.h"
 #include "proto/version.h"
 #include "store/crash.h"
@@ -21,6 +23,7 @@ struct source {
     struct lease_table table; /* the loop's */
     struct lease_actions actions;
     struct loop_timer timer;
+    struct recheck recheck;
     uint64_t serving_last;
     struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
     struct meters *meters;
@@ -34,6 +37,7 @@ struct serving {
     struct request *request; /* NULL: replied */
     struct serving *next;    /* in source->servings */
     uint64_t number;
+    uint64_t rechecks; /* begun before its grant */
     enum peer_method method;
     struct identity_key peer;
     struct arena arena;
@@ -47,9 +51,8 @@ struct serving {
     struct bytes subject; /* describe: built here; else a copy of the lease's */
     struct bytes version; /* describe: the record's bytes */
     struct digest arguments;
-    bool absent; /* describe: allowed, but there is no such snapshot (any more) */
-    struct token_id token;
-    uint64_t token_not_after_s;
+    bool absent;          /* describe: allowed, but there is no such snapshot (any more) */
+    struct token_use use; /* of its token; borrows from the arena */
 };
 
 static void serving_free(struct serving *serving)
@@ -90,7 +93,6 @@ static void serving_on_worker(struct serving *serving, workers_function next)
 /* ---- records ---- */
 
 #define LEASE_KEY_BYTES (1 + DIGEST_BYTES)
-#define TOKEN_KEY_BYTES (1 + 16)
 
 static struct span lease_key(const struct lease_id *id, uint8_t key[LEASE_KEY_BYTES])
 {
@@ -99,16 +101,7 @@ static struct span lease_key(const struct lease_id *id, uint8_t key[LEASE_KEY_BY
     return span_of(key, LEASE_KEY_BYTES);
 }
 
-static struct span token_key(const struct token_id *id, uint8_t key[TOKEN_KEY_BYTES])
-{
-    key[0] = 'u';
-    memcpy(key + 1, id->b, sizeof(id->b));
-    return span_of(key, TOKEN_KEY_BYTES);
-}
-
-/* leases family: 'l' lease id -> peer 32 | arguments 32 | subject
- *                'u' token id -> task id 16 | not after u64         a token is used by one task
- * A repair's lease has no token. */
+/* leases family: 'l' lease id -> peer 32 | arguments 32 | subject. Uses of tokens: token_use.h. */
 static void lease_record_put(struct catalog_change *change, const struct serving *serving)
 {
     BYTES_CLEANUP struct bytes record = {0};
@@ -117,13 +110,6 @@ static void lease_record_put(struct catalog_change *change, const struct serving
     bytes_append_span(&record, digest_span(&serving->arguments));
     bytes_append_span(&record, bytes_span(&serving->subject));
     catalog_put(change, FAMILY_LEASES, lease_key(&serving->lease, key), bytes_span(&record));
-    if (serving->method == PEER_REPAIR)
-        return;
-    BYTES_CLEANUP struct bytes use = {0};
-    uint8_t use_key[TOKEN_KEY_BYTES];
-    bytes_append(&use, serving->describe.task.b, sizeof(serving->describe.task.b));
-    bytes_append_u64(&use, serving->token_not_after_s);
-    catalog_put(change, FAMILY_LEASES, token_key(&serving->token, use_key), bytes_span(&use));
 }
 
 static struct root_name lease_root(const struct lease_id *id)
@@ -185,6 +171,7 @@ static void entry_of(struct serving *serving, const struct lease_subject *subjec
 {
     struct xcopy_asker asker = asker_of(serving);
     asker.task = subject->task;
+    asker.snapshot = subject->snapshot;
     if (subject->receipt.len > 0)
         xcopy_entry_peer(&asker, "XCOPY REPAIR", NULL, ret_entry);
     else
@@ -215,7 +202,8 @@ static void describe_refused(struct serving *serving)
     const struct lease_subject subject = {
         .task = serving->describe.task,
         .token = repair ? (struct span){0} : serving->describe.token,
-        .receipt = repair ? serving->describe.token : (struct span){0}};
+        .receipt = repair ? serving->describe.token : (struct span){0},
+        .snapshot = serving->describe.snapshot};
     entry_of(serving, &subject, &entry);
     entry_refuse(serving, &entry);
 }
@@ -269,37 +257,16 @@ static void receipt_entry(struct serving *serving, const struct lease_subject *s
 
 /* ---- describe ---- */
 
-/* Fails when another task has used the token; with a change: it expects that this stays so. */
-static enum err_code token_unused(struct serving *serving, const struct token_id *token,
-                                  struct catalog_change *change, struct err *err)
-{
-    uint8_t raw[TOKEN_KEY_BYTES];
-    struct span key = token_key(token, raw);
-    BYTES_CLEANUP struct bytes use = {0};
-    bool found;
-    TRY(catalog_find(serving->source->options.store, NULL, FAMILY_LEASES, key, &use, &found, err));
-    bool same = !found ||
-                (use.len >= sizeof(serving->describe.task.b) &&
-                 memcmp(use.data, serving->describe.task.b, sizeof(serving->describe.task.b)) == 0);
-    if (!same)
-        return err_set(err, ERR_DENIED, "the token was used by another task");
-    if (change != NULL && found)
-        catalog_expect(change, FAMILY_LEASES, key, bytes_span(&use));
-    else if (change != NULL)
-        catalog_expect_absent(change, FAMILY_LEASES, key);
-    return ERR_OK;
-}
-
 static enum err_code subject_build(struct serving *serving, const struct xcopy_origin *origin,
                                    struct err *err)
 {
     struct store *store = serving->source->options.store;
     struct snapshot_record snapshot;
     struct version_record version;
-    if (snapshot_find(store, NULL, origin->project, origin->token.source.snapshot, &serving->arena,
-                      &snapshot, NULL) != ERR_OK) {
+    if (snapshot_find(store, NULL, origin->project, origin->snapshot, &serving->arena, &snapshot,
+                      NULL) != ERR_OK) {
         serving->absent = true; /* a lease of before may still have it */
-        return xcopy_unknown(&origin->token, err);
+        return xcopy_unknown(&origin->token, origin->snapshot, err);
     }
     TRY(page_read(store, &snapshot.version.page, &serving->version, err));
     TRY(version_decode(bytes_span(&serving->version), &serving->arena, &version, err));
@@ -309,7 +276,8 @@ static enum err_code subject_build(struct serving *serving, const struct xcopy_o
                                     .manifest_root = version.root,
                                     .maker = snapshot.maker,
                                     .claim = snapshot.claim,
-                                    .token = serving->describe.token};
+                                    .token = serving->describe.token,
+                                    .snapshot = serving->describe.snapshot};
     memcpy(subject.signature, snapshot.signature, sizeof(subject.signature));
     bytes_clear(&serving->subject);
     lease_subject_encode(&subject, &serving->subject);
@@ -322,6 +290,8 @@ static struct digest arguments_of(const struct serving *serving)
     digest_init(&state, DOMAIN_LEASE);
     digest_update_part(&state, span_of(serving->peer.b, sizeof(serving->peer.b)));
     digest_update_part(&state, serving->describe.token);
+    if (serving->describe.snapshot.len > 0)
+        digest_update_part(&state, serving->describe.snapshot);
     return digest_final(&state);
 }
 
@@ -332,11 +302,16 @@ static enum err_code describe_prepare(struct serving *serving, struct err *err)
                              err));
     serving->lease = lease_id_of(&serving->peer, &serving->describe.task);
     serving->arguments = arguments_of(serving);
-    TRY(xcopy_rights_source(&serving->source->rights, serving->describe.token, &serving->peer,
-                            &serving->arena, &origin, err));
-    TRY(token_unused(serving, &origin.token.id, NULL, err));
-    serving->token = origin.token.id;
-    serving->token_not_after_s = origin.token.not_after_s;
+    const struct xcopy_ask ask = {.token = serving->describe.token,
+                                  .snapshot = serving->describe.snapshot,
+                                  .peer = serving->peer};
+    TRY(xcopy_rights_source(&serving->source->rights, &ask, &serving->arena, &origin, err));
+    serving->use = (struct token_use){.encoded = serving->describe.token,
+                                      .token = origin.token,
+                                      .signer = origin.signer,
+                                      .task = serving->describe.task,
+                                      .now_ms = xcopy_now_ms()};
+    TRY(token_use_check(serving->source->options.store, &serving->use, NULL, err));
     return subject_build(serving, &origin, err);
 }
 
@@ -350,7 +325,7 @@ static enum err_code repair_prepare(struct serving *serving, struct err *err)
                              err));
     serving->lease = lease_id_of(&serving->peer, &serving->describe.task);
     serving->arguments = arguments_of(serving);
-    TRY(repair_rights(store, &serving->source->rights.node, serving->describe.token, &serving->peer,
+    TRY(repair_rights(&serving->source->rights, serving->describe.token, &serving->peer,
                       &serving->arena, &origin, err));
     const struct snapshot_record *snapshot = &origin.snapshot;
     TRY(page_read(store, &snapshot->version.page, &serving->version, err));
@@ -383,29 +358,12 @@ static void describe_on_worker(void *argument)
     serving_on_loop(serving, on_described);
 }
 
-/* By the token or the receipt of the lease, and the session's identity. *ret_snapshot: the one that the
- * lease is of, as it is now; may be NULL. */
+/* By the token or the receipt of the lease, and the session's identity. */
 static enum err_code subject_rights(struct serving *serving, const struct lease_subject *subject,
                                     struct snapshot_record *ret_snapshot, struct err *err)
 {
-    struct source *source = serving->source;
-    struct store *store = source->options.store;
-    if (subject->receipt.len > 0) {
-        struct repair_origin repair;
-        TRY(repair_rights(store, &source->rights.node, subject->receipt, &serving->peer,
-                          &serving->arena, &repair, err));
-        if (ret_snapshot != NULL)
-            *ret_snapshot = repair.snapshot;
-        return ERR_OK;
-    }
-    struct xcopy_origin origin;
-    TRY(xcopy_rights_source(&source->rights, subject->token, &serving->peer, &serving->arena,
-                            &origin, err));
-    if (ret_snapshot != NULL &&
-        snapshot_find(store, NULL, origin.project, origin.token.source.snapshot, &serving->arena,
-                      ret_snapshot, NULL) != ERR_OK)
-        return err_set(err, ERR_CONFLICT, "the snapshot was replaced meanwhile");
-    return ERR_OK;
+    return lease_rights(&serving->source->rights, subject, &serving->peer, &serving->arena,
+                        ret_snapshot, err);
 }
 
 /* What is carried under a token that grants files is counted. */
@@ -446,7 +404,7 @@ static enum err_code grant(struct serving *serving, struct err *err)
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     const struct digest roots[2] = {subject.version.page, subject.version.attribute_root};
     if (subject.receipt.len == 0)
-        TRY(token_unused(serving, &serving->token, &change, err));
+        TRY(token_use_check(store, &serving->use, &change, err));
     grant_entry(serving, &subject, &snapshot, &change);
     lease_record_put(&change, serving);
     TRY(meter_begin(serving, &snapshot, subject.token, err));
@@ -563,7 +521,8 @@ static uint64_t newest_told(struct serving *serving, const struct lease_subject 
     if (snapshot_claim_decode(subject->claim, &serving->arena, &claim, NULL) != ERR_OK ||
         !span_equal(claim.region, span_text(rights->region)))
         return 0;
-    xcopy_rights_tell(rights, subject->token, &serving->arena, &told);
+    const struct xcopy_ask ask = {.token = subject->token, .snapshot = subject->snapshot};
+    xcopy_rights_tell(rights, &ask, &serving->arena, &told);
     if (!told.known ||
         snapshot_newest(rights->store, claim.base_table, &serving->arena, &newest, &found, NULL) !=
             ERR_OK ||
@@ -730,6 +689,7 @@ static void action_do(struct source *source, const struct lease_action *action)
         return;
     if (action->kind == LEASE_DO_GRANT) {
         subject_copy(serving);
+        serving->rechecks = recheck_begun(&source->recheck);
         if (workers_post(source->options.workers, grant_on_worker, serving, &serving->err) !=
             ERR_OK)
             serving_on_loop(serving, on_granted);
@@ -803,8 +763,12 @@ static void on_granted(void *argument)
 {
     struct serving *serving = argument;
     serving->next = serving->source->servings;
-    serving->source->servings = serving; /* under its number again */
+    struct source *source = serving->source;
+    source->servings = serving; /* under its number again */
+    bool missed = serving->rechecks != recheck_begun(&source->recheck);
     serving_step(serving, LEASE_ON_GRANTED);
+    if (missed) /* that looked at the leases before this was one */
+        source_recheck(source);
 }
 
 static void on_renewal(void *argument)
@@ -911,6 +875,19 @@ bool source_find(void *context, const struct noise_key *key, struct session *ses
     return true;
 }
 
+/* ---- rights that went ---- */
+
+static void on_refused(void *context, const struct lease_id *id)
+{
+    struct lease_event event = {.kind = LEASE_ON_REVOKED, .id = *id};
+    source_step(context, &event);
+}
+
+void source_recheck(struct source *source)
+{
+    recheck_request(&source->recheck);
+}
+
 /* ---- life ---- */
 
 static enum err_code leases_read(struct source *source, struct bytes *all, struct err *err)
@@ -963,43 +940,31 @@ static void load_on_loop(void *argument)
     }
 }
 
-/* Uses of tokens that have ended. */
-static enum err_code uses_forget(struct store *store, struct err *err)
-{
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    DB_ITER_CLEANUP struct db_iter *iter = NULL;
-    TRY(catalog_scan(store, NULL, FAMILY_LEASES, span_text("u"), span_of(NULL, 0), &iter, err));
-    uint64_t now_s = (uint64_t)time(NULL);
-    while (change.bytes < CATALOG_COMMIT_BYTES_MAX / 2) {
-        struct span key, value;
-        bool found;
-        TRY(db_iter_next(iter, &key, &value, &found, err));
-        if (!found)
-            break;
-        if (value.len == 24 && load_u64(value.data + 16) < now_s)
-            catalog_delete(&change, FAMILY_LEASES, key);
-    }
-    db_iter_close(iter);
-    iter = NULL;
-    return change.bytes == 0 ? ERR_OK : catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
-}
-
 enum err_code source_open(const struct source_options *options, struct source **ret_source,
                           struct err *err)
 {
     if (!options->clock_doubted)
-        TRY(uses_forget(options->store, err));
+        TRY(token_uses_forget(options->store, (uint64_t)time(NULL), err));
     struct source *source = mem_calloc(1, sizeof(*source));
     source->options = *options;
     source->rights = (struct xcopy_rights){.store = options->store,
                                            .principals = options->principals,
                                            .peers = options->peers,
                                            .node = identity_public(options->identity)->sign,
-                                           .region = options->region};
+                                           .region = options->region,
+                                           .gates = options->gates};
     source->timer.run = on_timer;
     source->timer.argument = source;
     source->meters = meters_new();
     lease_table_init(&source->table, LEASE_MS);
+    const struct recheck_options recheck = {.loop = options->loop,
+                                            .workers = options->workers,
+                                            .rights = &source->rights,
+                                            .auditor = options->auditor,
+                                            .table = &source->table,
+                                            .on_refused = on_refused,
+                                            .context = source};
+    recheck_init(&source->recheck, &recheck);
     struct loading loading = {.source = source};
     enum err_code code = leases_read(source, &loading.all, err);
     if (code == ERR_OK)
@@ -1017,47 +982,11 @@ void source_free(struct source *source)
 {
     if (source == NULL)
         return;
+    recheck_deinit(&source->recheck);
     meters_free(source->meters);
     lease_table_deinit(&source->table);
     lease_actions_deinit(&source->actions);
     mem_free(source);
-}
-
-/* ---- revocation ---- */
-
-struct revocation {
-    struct source *source;
-    struct token_id token;
-};
-
-static bool subject_has_token(const struct lease *lease, const struct token_id *id)
-{
-    struct lease_subject subject;
-    struct token token;
-    return lease_subject_decode(bytes_span(&lease->subject), &subject, NULL) == ERR_OK &&
-           token_decode(subject.token, &token, NULL) == ERR_OK &&
-           memcmp(token.id.b, id->b, sizeof(id->b)) == 0;
-}
-
-static void on_revocation(void *argument)
-{
-    struct revocation *revocation = argument;
-    struct source *source = revocation->source;
-    for (size_t i = source->table.count; i-- > 0;) {
-        if (!subject_has_token(&source->table.leases[i], &revocation->token))
-            continue;
-        struct lease_event event = {.kind = LEASE_ON_REVOKED, .id = source->table.leases[i].id};
-        source_step(source, &event);
-    }
-    mem_free(revocation);
-}
-
-void source_revoke(struct source *source, const struct token_id *token)
-{
-    struct revocation *revocation = mem_calloc(1, sizeof(*revocation));
-    *revocation = (struct revocation){.source = source, .token = *token};
-    if (!loop_post(source->options.loop, on_revocation, revocation))
-        mem_free(revocation);
 }
 
 uint64_t source_file_bytes(struct source *source)

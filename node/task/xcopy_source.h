@@ -30,6 +30,7 @@ struct source_options { /* all borrowed until source_free */
     const struct identity *identity;
     const char *region;
     struct auditor *auditor;
+    bool gates;         /* of the configuration */
     bool clock_doubted; /* at the start: then no use of a token is forgotten */
 };
 
@@ -42,9 +43,9 @@ void source_free(struct source *source); /* NULL is fine */
 bool source_find(void *context, const struct noise_key *key, struct session *session);
 void source_on_request(void *context, struct request *request);
 
-/* A right, a gate or a token went: leases that it concerns end at their next renewal at the latest;
- * this ends those of the token at once. */
-void source_revoke(struct source *source, const struct token_id *token);
+/* A right, a key, a gate or a token may have gone: leases that stood on it end at once, and their
+ * peers are told why when they describe again. Any thread; does not wait. */
+void source_recheck(struct source *source);
 size_t source_leases(struct source *source); /* alive; any thread */
 /* Bytes of column files in replies since the start, before sealing. Any thread. */
 uint64_t source_file_bytes(struct source *source);

@@ -525,3 +525,86 @@ void equal(const char *source, const char *destination)
     ok(catalog_fsck(here.store, FSCK_REHASH, NULL, NULL, &counts, &err));
     assert_int_equal(counts.faults, 0);
 }
+
+/* ---- a destination that keeps to no order ---- */
+
+static void on_answer(void *context, const struct link_reply *reply)
+{
+    struct ask *ask = context;
+    ask->err = reply->err;
+    if (reply->err.code == ERR_OK)
+        bytes_append_span(&ask->body, reply->body);
+    atomic_store(&ask->answered, true);
+}
+
+void ask_post(struct ask *ask, enum peer_method method, struct span header, struct span body)
+{
+    const struct link_request request = {.method = (uint8_t)method,
+                                         .header = header,
+                                         .body = body,
+                                         .reply_body_bytes = (uint32_t)LIMIT_PEER_DESCRIBED_BYTES,
+                                         .deadline_ms = 15000,
+                                         .on_reply = on_answer,
+                                         .context = ask};
+    link_post(peers_find_region(here.peers, span_text(there.name))->link, &request);
+}
+
+enum err_code ask_wait(struct ask *ask)
+{
+    for (int i = 0; i < 2000 && !atomic_load(&ask->answered); i++)
+        usleep(10000);
+    assert_true(atomic_load(&ask->answered));
+    return ask->err.code;
+}
+
+void describe_named_post(struct ask *ask, uint8_t task, struct span token, const char *snapshot)
+{
+    BYTES_CLEANUP struct bytes header = {0};
+    const struct peer_describe describe = {
+        .task = {{task}}, .token = token, .snapshot = span_text(snapshot)};
+    peer_describe_encode(&describe, &header);
+    ask_post(ask, PEER_DESCRIBE, bytes_span(&header), span_of(NULL, 0));
+}
+
+void describe_post(struct ask *ask, uint8_t task, struct span token)
+{
+    describe_named_post(ask, task, token, "");
+}
+
+/* The root page under the lease that describe gave. */
+enum err_code root_ask(const struct ask *described)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described answer;
+    struct version_record version;
+    ok(peer_described_decode(bytes_span(&described->body), &arena, &answer, &err));
+    ok(version_decode(answer.version, &arena, &version, &err));
+    const struct peer_lease lease = {.lease = answer.lease, .reply_bytes = 65536};
+    const struct peer_item item = {.tree = TREE_MANIFEST, .digest = version.root};
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    peer_lease_encode(&lease, &header);
+    peer_items_encode(&item, 1, &body);
+    struct ask ask = {0};
+    ask_post(&ask, PEER_GET_PAGES, bytes_span(&header), bytes_span(&body));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+enum err_code renew_ask(const struct ask *described)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described answer;
+    ok(peer_described_decode(bytes_span(&described->body), &arena, &answer, &err));
+    const struct peer_lease lease = {.lease = answer.lease};
+    BYTES_CLEANUP struct bytes header = {0};
+    struct ask ask = {0};
+    peer_lease_encode(&lease, &header);
+    ask_post(&ask, PEER_RENEW, bytes_span(&header), span_of(NULL, 0));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}

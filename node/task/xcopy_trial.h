@@ -5,6 +5,7 @@
 
 #include "node/task/xcopy_destination.h"
 #include "node/task/xcopy_source.h"
+#include "proto/peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,5 +83,23 @@ struct task_status xcopy(const char *source, const char *destination);
 void done(const struct task_status *status);
 void equal(const char *source, const char *destination);
 void request_let_go(struct region *region);
+
+/* ---- a destination that keeps to no order: requests of `here`, as a node's key may send them ---- */
+
+struct ask { /* the caller frees body */
+    atomic_bool answered;
+    struct err err;
+    struct bytes body;
+};
+
+void ask_post(struct ask *ask, enum peer_method method, struct span header, struct span body);
+/* The answer's code. */
+enum err_code ask_wait(struct ask *ask);
+void describe_post(struct ask *ask, uint8_t task, struct span token);
+/* snapshot: under a standing token; or "". */
+void describe_named_post(struct ask *ask, uint8_t task, struct span token, const char *snapshot);
+/* Under the lease that describe gave: its root page; a renewal. */
+enum err_code root_ask(const struct ask *described);
+enum err_code renew_ask(const struct ask *described);
 
 #endif

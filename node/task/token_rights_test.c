@@ -1,0 +1,613 @@
+/* Tokens, line by line of the wire protocol's section 5: what the source refuses, whoever brings it. */
+#include "node/task/xcopy_trial.h"
+
+#include "node/task/token_use.h"
+#include "proto/version.h"
+#include "store/pages.h"
+
+static struct identity *stranger; /* a key of nobody there */
+
+/* ---- tokens ---- */
+
+static struct token token_base(const char *snapshot)
+{
+    struct token token = {
+        .kind = TOKEN_ONCE,
+        .rights = TOKEN_RIGHTS_ALL,
+        .signer = identity_public(user)->sign,
+        .issued_s = (uint64_t)time(NULL),
+        .not_after_s = (uint64_t)time(NULL) + 3600,
+        .destination_node = identity_public(here.identity)->sign,
+        .source = {span_text(there.name), span_text("demo"), span_text(snapshot)},
+        .destination = {span_text(here.name), span_text("demo"), span_text(snapshot)}};
+    randombytes_buf(token.id.b, sizeof(token.id.b));
+    return token;
+}
+
+static void token_sign(struct token *token, const struct identity *signer, struct bytes *ret_bytes)
+{
+    struct signature signature;
+    bytes_clear(ret_bytes);
+    token->signer = identity_public(signer)->sign;
+    ok(token_encode(token, ret_bytes, &err));
+    identity_sign(signer, TOKEN_DOMAIN, bytes_span(ret_bytes), &signature);
+    bytes_append(ret_bytes, signature.b, sizeof(signature.b));
+}
+
+static struct xcopy_rights rights_of(struct region *region)
+{
+    return (struct xcopy_rights){.store = region->store,
+                                 .principals = region->principals,
+                                 .peers = region->peers,
+                                 .node = identity_public(region->identity)->sign,
+                                 .region = region->name};
+}
+
+static enum err_code source_says(struct span token, const struct identity *peer)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct xcopy_origin origin;
+    const struct xcopy_rights rights = rights_of(&there);
+    arena_init(&arena, MIB(16));
+    const struct xcopy_ask ask = {.token = token, .peer = identity_public(peer)->sign};
+    return xcopy_rights_source(&rights, &ask, &arena, &origin, &err);
+}
+
+static enum err_code destination_says(struct span token)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct xcopy_target target;
+    const struct xcopy_rights rights = rights_of(&here);
+    arena_init(&arena, MIB(16));
+    return xcopy_rights_destination(&rights, token, &arena, &target, &err);
+}
+
+static void snapshot_of_rows(const char *name, const char *tag)
+{
+    struct table_id table = table_make(name);
+    char snapshot[64];
+    overwrite(table, 1, 5, tag);
+    snprintf(snapshot, sizeof(snapshot), "%s_1", name);
+    snapshot_make(table, snapshot);
+}
+
+static void says(enum err_code code, enum err_code expected, const char *words)
+{
+    if (code != expected || strstr(err.message, words) == NULL)
+        fail_msg("%s: %s", err_name(code), err.message);
+}
+
+/* ---- what is signed ---- */
+
+static void test_a_token_changed_in_any_byte_is_refused(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    snapshot_of_rows("bytes", "bytes");
+    struct token token = token_base("bytes_1");
+    token_sign(&token, user, &bytes);
+    ok(source_says(bytes_span(&bytes), here.identity));
+    for (size_t at = 0; at < bytes.len; at++) {
+        for (uint8_t bit = 1; bit != 0; bit = (uint8_t)(bit << 1)) {
+            bytes.data[at] ^= bit;
+            enum err_code code = source_says(bytes_span(&bytes), here.identity);
+            if (code != ERR_DENIED && code != ERR_BAD_DATA)
+                fail_msg("byte %zu, bit %u: %s", at, bit, err_name(code));
+            assert_int_not_equal(destination_says(bytes_span(&bytes)), ERR_OK);
+            bytes.data[at] ^= bit;
+        }
+    }
+    for (size_t len = 0; len < bytes.len; len++)
+        assert_int_equal(source_says(span_of(bytes.data, len), here.identity), ERR_BAD_DATA);
+    bytes_append_u8(&bytes, 0);
+    assert_int_equal(source_says(bytes_span(&bytes), here.identity), ERR_BAD_DATA);
+}
+
+static void test_a_signature_of_another_domain_is_none(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct signature signature;
+    struct token token = token_base("bytes_1");
+    ok(token_encode(&token, &bytes, &err));
+    identity_sign(user, RECEIPT_DOMAIN, bytes_span(&bytes), &signature);
+    bytes_append(&bytes, signature.b, sizeof(signature.b));
+    says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED, "wrong signature");
+}
+
+static void test_a_token_is_for_one_region_one_node_and_one_snapshot(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_base("bytes_1");
+    token.source.region = span_text("elsewhere");
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED,
+         "the token is for region elsewhere, this is ap-southeast-1");
+    token = token_base("bytes_1");
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), stranger), ERR_DENIED, "the token is for another node");
+    token.destination_node = identity_public(stranger)->sign;
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED, "for another node");
+    says(destination_says(bytes_span(&bytes)), ERR_DENIED, "for another node");
+    token = token_base("bytes_1");
+    token.destination.region = span_text("elsewhere");
+    token_sign(&token, user, &bytes);
+    says(destination_says(bytes_span(&bytes)), ERR_DENIED, "for another node");
+    token = token_base("bytes_2");
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_OK,
+         ""); /* nothing is there to lease: */
+    token = token_base("bytes_1");
+    token.source.project = span_text("other");
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_NOT_FOUND,
+         "no snapshot other.bytes_1, or no right to it");
+}
+
+static void test_a_token_of_fewer_rights_grants_no_copy(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    static const uint16_t fewer[] = {TOKEN_DESCRIBE, TOKEN_WATCH,
+                                     TOKEN_RIGHTS_ALL & ~TOKEN_DESCRIBE,
+                                     TOKEN_RIGHTS_ALL & ~TOKEN_PAGES};
+    for (size_t i = 0; i < ARRAY_COUNT(fewer); i++) {
+        struct token token = token_base("bytes_1");
+        token.rights = fewer[i];
+        token_sign(&token, user, &bytes);
+        says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED, "does not grant");
+    }
+}
+
+/* ---- time ---- */
+
+static void test_clocks_an_hour_apart_are_both_told(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    char year[8];
+    time_t now = time(NULL);
+    strftime(year, sizeof(year), "%Y-", gmtime(&now));
+    struct token token = token_base("bytes_1");
+    token.issued_s += 3600; /* the signer's clock is an hour fast, or ours slow */
+    token.not_after_s += 3600;
+    token_sign(&token, user, &bytes);
+    for (int end = 0; end < 2; end++) {
+        enum err_code code = end == 0 ? source_says(bytes_span(&bytes), here.identity)
+                                      : destination_says(bytes_span(&bytes));
+        says(code, ERR_CREDENTIALS,
+             end == 0 ? "in ap-southeast-1 it is " : "in cn-hongkong it is ");
+        says(code, ERR_CREDENTIALS, "the token was issued at ");
+        const char *first = strstr(err.message, year);
+        assert_non_null(first);
+        assert_non_null(strstr(first + 1, year));
+    }
+    token.issued_s -= 7200 + 3600; /* it ended: their clock is slow, or ours fast */
+    token.not_after_s -= 7200 + 3600;
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_CREDENTIALS, "the token ended at ");
+    assert_non_null(strstr(err.message, "set the clock that is wrong"));
+    assert_int_equal(destination_says(bytes_span(&bytes)), ERR_CREDENTIALS);
+    token = token_base("bytes_1");
+    token.issued_s += 250; /* a little is nothing */
+    token_sign(&token, user, &bytes);
+    ok(source_says(bytes_span(&bytes), here.identity));
+}
+
+/* ---- who ---- */
+
+/* Whoever operates a region can make an account of any name there; only a key is the same in both. */
+static void test_an_account_of_the_same_name_with_another_key_is_nobody(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_base("bytes_1");
+    principals_remove(here.principals, span_text(ROOT_ACCOUNT_NAME));
+    const struct principal_spec spec = {.name = span_text(ROOT_ACCOUNT_NAME),
+                                        .account = {ROOT_ACCOUNT_ID},
+                                        .number = ROOT_ACCOUNT_ID,
+                                        .keys = identity_public(stranger),
+                                        .key_count = 1};
+    principals_put(here.principals, &spec);
+    token_sign(&token, stranger, &bytes);
+    enum err_code at_home = destination_says(bytes_span(&bytes));
+    struct ask ask = {0};
+    describe_post(&ask, 1, bytes_span(&bytes));
+    enum err_code code = ask_wait(&ask);
+    principals_remove(here.principals, span_text(ROOT_ACCOUNT_NAME));
+    struct principal_spec before = spec;
+    before.keys = identity_public(user);
+    principals_put(here.principals, &before);
+    assert_int_equal(at_home, ERR_OK);
+    assert_int_equal(code, ERR_NOT_FOUND);
+    assert_non_null(strstr(ask.err.message, "no snapshot demo.bytes_1, or no right to it"));
+    assert_int_equal(source_leases(there.source), 0);
+    /* and at the destination: who is somebody only at the source */
+    says(destination_says(bytes_span(&bytes)), ERR_DENIED, "signer is not known in cn-hongkong");
+}
+
+static enum err_code order_says(const char *snapshot, const struct token *token,
+                                const struct identity *signer)
+{
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token signed_token = *token;
+    struct task_id id;
+    token_sign(&signed_token, signer, &bytes);
+    struct tasks_order order = {.principal = root_principal(),
+                                .statement = span_text(statement_text),
+                                .token = bytes_span(&bytes),
+                                .source_region = span_text(there.name),
+                                .source_project = span_text("demo"),
+                                .source_snapshot = span_text(snapshot),
+                                .destination_project = span_text("demo"),
+                                .destination_snapshot = span_text(snapshot)};
+    store_u64(order.statement_id.b, ++statement_last);
+    return tasks_start(here.tasks, &order, &id, &err);
+}
+
+static void test_the_destination_takes_a_token_only_from_its_signers_session(void **state)
+{
+    (void)state;
+    struct token token = token_base("bytes_1");
+    says(order_says("bytes_1", &token, stranger), ERR_DENIED,
+         "signed by another key than the session's");
+    says(order_says("bytes_2", &token, user), ERR_PARAMETER, "for another XCOPY");
+    token.destination.snapshot = span_text("elsewhere_1");
+    says(order_says("bytes_1", &token, user), ERR_PARAMETER, "for another XCOPY");
+    token = token_base("bytes_1");
+    token.source.region = span_text("eu-nowhere");
+    says(order_says("bytes_1", &token, user), ERR_PARAMETER, "for another XCOPY");
+}
+
+/* ---- the stolen destination: its key, and what a principal once gave it ---- */
+
+static enum err_code describe_says(uint8_t task, struct span token)
+{
+    struct ask ask = {0};
+    describe_post(&ask, task, token);
+    enum err_code code = ask_wait(&ask);
+    err = ask.err;
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+static enum err_code end_ask(const struct ask *described)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described answer;
+    ok(peer_described_decode(bytes_span(&described->body), &arena, &answer, &err));
+    const struct peer_lease lease = {.lease = answer.lease};
+    BYTES_CLEANUP struct bytes header = {0};
+    struct ask ask = {0};
+    peer_lease_encode(&lease, &header);
+    ask_post(&ask, PEER_END, bytes_span(&header), span_of(NULL, 0));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+static void leases_end(void)
+{
+    for (int i = 0; i < 2000 && source_leases(there.source) > 0; i++)
+        usleep(10000);
+    assert_int_equal(source_leases(there.source), 0);
+}
+
+static void test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    snapshot_of_rows("given", "given");
+    snapshot_of_rows("wanted", "wanted");
+    says(describe_says(10, span_of(NULL, 0)), ERR_BAD_DATA, "");
+    struct token token = token_base("wanted_1");
+    token_sign(&token, stranger, &bytes); /* made by who has the node's key */
+    says(describe_says(10, bytes_span(&bytes)), ERR_NOT_FOUND, "or no right to it");
+    token_sign(&token, here.identity, &bytes); /* signed with that very key */
+    says(describe_says(10, bytes_span(&bytes)), ERR_NOT_FOUND, "or no right to it");
+    assert_int_equal(source_leases(there.source), 0);
+
+    token = token_base("given_1");
+    token_sign(&token, user, &bytes);
+    struct ask given = {0};
+    describe_post(&given, 11, bytes_span(&bytes));
+    assert_int_equal(ask_wait(&given), ERR_OK);
+    assert_int_equal(root_ask(&given), ERR_OK);
+    /* under its lease, what the other snapshot stands on */
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described described;
+    struct snapshot_record wanted;
+    BYTES_CLEANUP struct bytes page = {0};
+    struct version_record version;
+    ok(peer_described_decode(bytes_span(&given.body), &arena, &described, &err));
+    ok(snapshot_find(there.store, NULL, there.project, span_text("wanted_1"), &arena, &wanted,
+                     &err));
+    ok(page_read(there.store, &wanted.version.page, &page, &err));
+    ok(version_decode(bytes_span(&page), &arena, &version, &err));
+    const struct peer_lease lease = {.lease = described.lease, .reply_bytes = 65536};
+    const struct digest digests[] = {version.root, wanted.version.page,
+                                     wanted.version.attribute_root};
+    for (size_t i = 0; i < ARRAY_COUNT(digests); i++) {
+        const struct peer_item item = {.tree = TREE_MANIFEST, .digest = digests[i]};
+        BYTES_CLEANUP struct bytes header = {0};
+        BYTES_CLEANUP struct bytes body = {0};
+        struct ask outside = {0};
+        peer_lease_encode(&lease, &header);
+        peer_items_encode(&item, 1, &body);
+        ask_post(&outside, PEER_GET_PAGES, bytes_span(&header), bytes_span(&body));
+        assert_int_equal(ask_wait(&outside), ERR_NOT_IN_LEASE);
+        bytes_deinit(&outside.body);
+    }
+    assert_int_equal(end_ask(&given), ERR_OK);
+    leases_end();
+    bytes_deinit(&given.body);
+}
+
+/* ---- replayed ---- */
+
+static void test_a_replayed_token_is_its_first_tasks(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    snapshot_of_rows("replayed", "replayed");
+    struct token token = token_base("replayed_1");
+    token_sign(&token, user, &bytes);
+    struct ask first = {0};
+    describe_post(&first, 20, bytes_span(&bytes));
+    assert_int_equal(ask_wait(&first), ERR_OK);
+    says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
+    says(describe_says(20, bytes_span(&bytes)), ERR_OK, ""); /* the same: the lease that it has */
+    assert_int_equal(end_ask(&first), ERR_OK);
+    bytes_deinit(&first.body);
+    leases_end();
+    says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
+    region_restart(&there, &here); /* and over a restart of the source */
+    says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
+}
+
+static void token_take_back(const struct token *token)
+{
+    struct principal principal;
+    struct change_note made = note();
+    bool seen;
+    assert_true(principals_find_signer(there.principals, &identity_public(user)->sign, &principal));
+    ok(token_revoke(there.store, &principal, &token->id, &made, &seen, &err));
+    source_recheck(there.source);
+}
+
+static void test_a_revoked_token_ends_its_lease_and_comes_no_more(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_base("replayed_1");
+    token_sign(&token, user, &bytes);
+    says(describe_says(30, bytes_span(&bytes)), ERR_OK, "");
+    assert_int_equal(source_leases(there.source), 1);
+    token_take_back(&token);
+    leases_end(); /* though its peer asks for nothing */
+    says(describe_says(30, bytes_span(&bytes)), ERR_DENIED, "was revoked by ALIYUN$root");
+    token = token_base("replayed_1");
+    token_sign(&token, user, &bytes);
+    token_take_back(&token); /* one that was never seen: a stolen one */
+    says(describe_says(31, bytes_span(&bytes)), ERR_DENIED, "was revoked by ALIYUN$root");
+    region_restart(&there, &here);
+    says(describe_says(31, bytes_span(&bytes)), ERR_DENIED, "was revoked");
+}
+
+/* Whichever comes first: refused, or granted and ended. */
+static void test_a_token_revoked_while_its_lease_is_granted_has_none(void **state)
+{
+    (void)state;
+    for (uint8_t round = 0; round < 100; round++) {
+        BYTES_CLEANUP struct bytes bytes = {0};
+        struct token token = token_base("replayed_1");
+        struct ask ask = {0};
+        token_sign(&token, user, &bytes);
+        describe_post(&ask, (uint8_t)(100 + round), bytes_span(&bytes));
+        token_take_back(&token);
+        (void)ask_wait(&ask);
+        leases_end();
+        bytes_deinit(&ask.body);
+    }
+}
+
+static void test_a_revocation_is_told_only_to_who_may_select(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_base("replayed_1");
+    token_sign(&token, user, &bytes);
+    token_take_back(&token);
+    principals_remove(there.principals, span_text(ROOT_ACCOUNT_NAME));
+    enum err_code code = source_says(bytes_span(&bytes), here.identity);
+    principals_put(there.principals, &(struct principal_spec){.name = span_text(ROOT_ACCOUNT_NAME),
+                                                              .account = {ROOT_ACCOUNT_ID},
+                                                              .number = ROOT_ACCOUNT_ID,
+                                                              .keys = identity_public(user),
+                                                              .key_count = 1});
+    says(code, ERR_NOT_FOUND, "or no right to it");
+}
+
+/* ---- standing tokens: a schedule's ---- */
+
+static struct token token_standing(const char *pattern, uint32_t runs)
+{
+    struct token token = token_base(pattern);
+    token.kind = TOKEN_STANDING;
+    token.schedule = span_text("nightly");
+    token.runs_a_day = runs;
+    token.not_after_s = token.issued_s + TOKEN_STANDING_LIFE_S;
+    return token;
+}
+
+static enum err_code describe_named_says(uint8_t task, struct span token, const char *snapshot)
+{
+    struct ask ask = {0};
+    describe_named_post(&ask, task, token, snapshot);
+    enum err_code code = ask_wait(&ask);
+    err = ask.err;
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+static void test_a_standing_token_is_for_names_behind_its_prefix(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    snapshot_of_rows("night", "night");
+    snapshot_of_rows("nightmare", "nightmare");
+    struct token token = token_standing("night_*", 100);
+    token_sign(&token, user, &bytes);
+    struct span signed_token = bytes_span(&bytes);
+    says(describe_says(50, signed_token), ERR_DENIED, "the token is for night_*");
+    says(describe_named_says(50, signed_token, "nightmare_1"), ERR_DENIED,
+         "the token is for night_*, not for snapshot nightmare_1");
+    says(describe_named_says(50, signed_token, "night_*"), ERR_NOT_FOUND,
+         "no snapshot demo.night_*");
+    says(describe_named_says(50, signed_token, "night_2"), ERR_NOT_FOUND,
+         "no snapshot demo.night_2, or no right to it");
+    struct ask ask = {0};
+    describe_named_post(&ask, 51, signed_token, "night_1");
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(root_ask(&ask), ERR_OK);
+    assert_int_equal(renew_ask(&ask), ERR_OK);
+    source_recheck(there.source); /* which asks by the name as well */
+    region_restart(&there, &here);
+    assert_int_equal(renew_ask(&ask), ERR_OK);
+    snapshot_make(table_make("night2"), "night_2");
+    says(describe_named_says(51, signed_token, "night_2"), ERR_PARAMETER, "other arguments");
+    assert_int_equal(end_ask(&ask), ERR_OK);
+    bytes_deinit(&ask.body);
+    leases_end();
+    token = token_standing("night_1", 1); /* without a star: that one alone */
+    token_sign(&token, user, &bytes);
+    says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED, "is for night_1");
+    says(describe_named_says(52, bytes_span(&bytes), "night_11"), ERR_DENIED, "is for night_1");
+    token = token_base("night_1"); /* and one of a single copy names no other */
+    token_sign(&token, user, &bytes);
+    says(describe_named_says(52, bytes_span(&bytes), "night_2"), ERR_DENIED, "is for night_1");
+}
+
+static void test_a_standing_token_has_its_runs_of_a_day(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_standing("night_*", 2);
+    token_sign(&token, user, &bytes);
+    uint64_t day = (uint64_t)time(NULL) / 86400;
+    says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_OK, "");
+    says(describe_named_says(61, bytes_span(&bytes), "night_2"), ERR_OK, "");
+    enum err_code third = describe_named_says(62, bytes_span(&bytes), "night_2");
+    if (day == (uint64_t)time(NULL) / 86400) /* else it was midnight */
+        says(third, ERR_DENIED, "the token of schedule nightly has had its 2 runs of today");
+    says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_OK, ""); /* goes on */
+    token_take_back(&token);
+    leases_end();
+    says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_DENIED, "was revoked");
+}
+
+/* ---- receipts ---- */
+
+static enum err_code receipt_ask(const struct ask *described, const struct receipt *receipt,
+                                 const struct identity *signer)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described answer;
+    BYTES_CLEANUP struct bytes encoded = {0};
+    BYTES_CLEANUP struct bytes header = {0};
+    struct signature signature;
+    struct ask ask = {0};
+    ok(peer_described_decode(bytes_span(&described->body), &arena, &answer, &err));
+    receipt_encode(receipt, &encoded);
+    identity_sign(signer, RECEIPT_DOMAIN, bytes_span(&encoded), &signature);
+    bytes_append(&encoded, signature.b, sizeof(signature.b));
+    const struct peer_lease lease = {.lease = answer.lease, .receipt = bytes_span(&encoded)};
+    peer_lease_encode(&lease, &header);
+    ask_post(&ask, PEER_RECEIPT, bytes_span(&header), span_of(NULL, 0));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+static void test_a_receipt_is_kept_only_of_the_leases_root_by_the_sessions_key(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct token token = token_base("replayed_1");
+    token_sign(&token, user, &bytes);
+    struct ask described = {0};
+    describe_post(&described, 40, bytes_span(&bytes));
+    assert_int_equal(ask_wait(&described), ERR_OK);
+    struct peer_described answer;
+    struct version_record version;
+    struct snapshot_record snapshot;
+    ok(peer_described_decode(bytes_span(&described.body), &arena, &answer, &err));
+    ok(version_decode(answer.version, &arena, &version, &err));
+    ok(snapshot_find(there.store, NULL, there.project, span_text("replayed_1"), &arena, &snapshot,
+                     &err));
+    const struct receipt right = {.lease = answer.lease,
+                                  .version = snapshot.version.version,
+                                  .root = version.root,
+                                  .signer = identity_public(here.identity)->sign,
+                                  .published_ms = 1};
+    struct receipt wrong = right;
+    wrong.root.b[0] ^= 1;
+    assert_int_equal(receipt_ask(&described, &wrong, here.identity), ERR_PARAMETER);
+    wrong = right;
+    wrong.version.b[0] ^= 1;
+    assert_int_equal(receipt_ask(&described, &wrong, here.identity), ERR_PARAMETER);
+    wrong = right;
+    wrong.lease.digest.b[0] ^= 1;
+    assert_int_equal(receipt_ask(&described, &wrong, here.identity), ERR_PARAMETER);
+    wrong = right;
+    wrong.signer = identity_public(stranger)->sign;
+    assert_int_equal(receipt_ask(&described, &wrong, stranger), ERR_PARAMETER);
+    assert_int_equal(receipt_ask(&described, &right, stranger), ERR_DENIED);
+    assert_int_equal(receipt_ask(&described, &right, here.identity), ERR_OK);
+    assert_int_equal(end_ask(&described), ERR_OK);
+    bytes_deinit(&described.body);
+    leases_end();
+}
+
+static int setup(void **state)
+{
+    stranger = identity_generate();
+    return group_setup(state);
+}
+
+static int teardown(void **state)
+{
+    identity_free(stranger);
+    return group_teardown(state);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_token_changed_in_any_byte_is_refused),
+        cmocka_unit_test(test_a_signature_of_another_domain_is_none),
+        cmocka_unit_test(test_a_token_is_for_one_region_one_node_and_one_snapshot),
+        cmocka_unit_test(test_a_token_of_fewer_rights_grants_no_copy),
+        cmocka_unit_test(test_clocks_an_hour_apart_are_both_told),
+        cmocka_unit_test(test_an_account_of_the_same_name_with_another_key_is_nobody),
+        cmocka_unit_test(test_the_destination_takes_a_token_only_from_its_signers_session),
+        cmocka_unit_test(test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else),
+        cmocka_unit_test(test_a_replayed_token_is_its_first_tasks),
+        cmocka_unit_test(test_a_revoked_token_ends_its_lease_and_comes_no_more),
+        cmocka_unit_test(test_a_token_revoked_while_its_lease_is_granted_has_none),
+        cmocka_unit_test(test_a_revocation_is_told_only_to_who_may_select),
+        cmocka_unit_test(test_a_standing_token_is_for_names_behind_its_prefix),
+        cmocka_unit_test(test_a_standing_token_has_its_runs_of_a_day),
+        cmocka_unit_test(test_a_receipt_is_kept_only_of_the_leases_root_by_the_sessions_key),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
