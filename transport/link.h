@@ -61,8 +61,10 @@ struct link_request {
      * what comes when it comes, up to reply_body_bytes. A longer body is ERR_PEER. */
     uint8_t *reply_body;
     uint32_t reply_body_bytes;
-    bool reply_exact;     /* a successful reply of any other length is ERR_PEER */
-    uint32_t deadline_ms; /* from now, at least 1: for queueing, the peer's work and the reply */
+    bool reply_exact; /* a successful reply of any other length is ERR_PEER */
+    /* From now, at least 1: for queueing, the peer's work and the reply; one that has begun to come
+     * has at least its bytes' time at LINK_REPLY_BYTES_PER_SECOND_MIN. */
+    uint32_t deadline_ms;
     link_callback *on_reply;
     void *context;
 };

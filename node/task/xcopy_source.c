@@ -803,7 +803,7 @@ bool source_find(void *context, const struct noise_key *key, struct session *ses
     session->identity = peer->keys.sign;
     session->entry = 1 + (uint64_t)(peer - peers_at(source->options.peers, 0));
     snprintf(session->name, sizeof(session->name), "%s", peer->region);
-    session->bucket = bucket_ref(peer->bucket);
+    session->bucket = bucket_ref(peer->send_bucket);
     return true;
 }
 
