@@ -24,6 +24,7 @@ struct peer {
     /* the loop's */
     struct window window; /* what its pulls ask for together, and over how many connections */
     size_t pulls;         /* that run */
+    uint64_t limit;       /* bytes a second that its channel may carry; 0: not known yet */
 };
 
 struct peers;

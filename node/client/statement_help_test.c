@@ -10,7 +10,7 @@
 static bool is_later(enum statement_kind kind)
 {
     return kind == STATEMENT_VERIFY_SNAPSHOT || kind == STATEMENT_DROP_PROJECT ||
-           kind == STATEMENT_ALTER_ACCOUNT_CHANNEL || kind == STATEMENT_ALTER_CHANNEL;
+           kind == STATEMENT_ALTER_ACCOUNT_CHANNEL;
 }
 
 static void every_statement_has_its_form(void **state)

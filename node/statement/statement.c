@@ -30,6 +30,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_DROP_USER] = statement_drop_user,
     [STATEMENT_CREATE_PROJECT] = statement_create_project,
     [STATEMENT_ALTER_PROJECT_XCOPY] = statement_alter_project,
+    [STATEMENT_ALTER_CHANNEL] = statement_alter_channel,
     [STATEMENT_SHOW] = statement_show,
     [STATEMENT_DESC] = statement_desc,
     [STATEMENT_USE] = statement_use,

@@ -24,6 +24,7 @@
 
 #define STATEMENT_CONFLICT_TRIES 8
 
+struct channels;
 struct cleanup;
 struct scrubber;
 struct tasks;
@@ -34,6 +35,7 @@ struct statement_services {
     struct principals *principals;
     struct peers *peers;
     struct tasks *tasks;
+    struct channels *channels;
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;
@@ -127,6 +129,8 @@ statement_function statement_select;
 statement_function statement_explain;
 statement_function statement_show;
 statement_function statement_show_tasks;
+statement_function statement_alter_channel;
+statement_function statement_show_channels;
 statement_function statement_show_create;
 statement_function statement_desc;
 statement_function statement_xcopy;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "node/task/xcopy_channel.h"
 #include "node/task/repair_grant.h"
 #include "node/task/xcopy_audit.h"
 #include "node/log.h"
@@ -774,8 +775,13 @@ static enum err_code leased_decode(struct serving *serving, struct err *err)
 
 void source_on_request(void *context, struct request *request)
 {
+    struct source *source = context;
+    if (request_method(request) == PEER_CHANNEL) {
+        channel_request(source->options.peers, request);
+        return;
+    }
     struct serving *serving = mem_calloc(1, sizeof(*serving));
-    serving->source = context;
+    serving->source = source;
     serving->request = request;
     serving->method = (enum peer_method)request_method(request);
     serving->peer = request_session(request)->identity;
