@@ -654,7 +654,8 @@ static void window_update(struct pull *pull)
                                        .received_bytes = status.received_bytes,
                                        .round_trip_us = status.round_trip_us,
                                        .reply_bytes = walk_reply_bytes(&pull->machine.walk),
-                                       .limited = walk_wants_window(&pull->machine.walk)};
+                                       .limited = walk_wants_window(&pull->machine.walk),
+                                       .limit = peer->limit};
     uint32_t connections = peer->window.connections;
     window_step(&peer->window, &event);
     if (peer->window.connections != connections)
