@@ -153,10 +153,11 @@
 #define WINDOW_CONNECTIONS_START 8
 #define WINDOW_CONNECTIONS_EARLY                                                                   \
     2 /* dialled with describe: as many requests for pages come first */
-#define WINDOW_REPLIES_BYTES        (64 * MIB(1))
-#define WINDOW_BATCH_BYTES_MIN      (512 * KIB(1))
-#define WINDOW_BATCH_BYTES_MAX      (4 * MIB(1))
-#define WINDOW_BATCH_BYTES_LIMITED  (128 * KIB(1)) /* least reply under a narrow channel: 1 s of 1 Mbit/s */
+#define WINDOW_REPLIES_BYTES   (64 * MIB(1))
+#define WINDOW_BATCH_BYTES_MIN (512 * KIB(1))
+#define WINDOW_BATCH_BYTES_MAX (4 * MIB(1))
+#define WINDOW_BATCH_BYTES_LIMITED                                                                 \
+    (128 * KIB(1)) /* least reply under a narrow channel: 1 s of 1 Mbit/s */
 #define WINDOW_REQUESTS_MIN         16
 #define WINDOW_DEADLINE_MS_MIN      120000 /* of a request for pages or files; see window_deadline_ms */
 #define WINDOW_BYTES_PER_SECOND_MIN 64000 /* reckoned with while nothing is known: 0.5 Mbit/s */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "transport/lane.h"
+#include "transport/turns.h"
 
 #define TIME_NEVER UINT64_MAX
 
@@ -22,7 +23,9 @@ struct link {
     pthread_cond_t closed;
     bool closing;
     bool over;
-    struct ask_queue queues[2]; /* control, bulk */
+    struct ask_queue queues[2]; /* control, bulk: by their turns */
+    struct turns turns;         /* of bulk */
+    uint32_t depth;             /* of a data connection; 0: what the peer takes */
     struct ask_queue refused;   /* only to be told so */
     uint32_t ask_count;         /* queued and outstanding */
     struct lane *lanes;
@@ -59,6 +62,21 @@ static void queue_push(struct ask_queue *queue, struct ask *ask)
     ask->next = NULL;
     *queue->last = ask;
     queue->last = &ask->next;
+    queue->count++;
+}
+
+/* Before those of a later turn. */
+static void queue_push_in_turn(struct ask_queue *queue, struct ask *ask)
+{
+    struct ask **at = &queue->first;
+    if (queue->count > 0 && ((struct ask *)queue->last)->turn <= ask->turn)
+        at = queue->last; /* which is the next of the last one. The common case: one flow */
+    while (*at != NULL && (*at)->turn <= ask->turn)
+        at = &(*at)->next;
+    ask->next = *at;
+    *at = ask;
+    if (ask->next == NULL)
+        queue->last = &ask->next;
     queue->count++;
 }
 
@@ -179,6 +197,14 @@ static bool lanes_come_locked(const struct link *link, const struct lane_census 
            (lane_wanted_locked(link, bulk) && pool_now_us() >= link->dial_after_us);
 }
 
+static bool lane_full_locked(const struct link *link, const struct lane *lane)
+{
+    uint32_t most = lane->welcome.requests_in_flight;
+    if (lane->bulk && link->depth > 0 && link->depth < most)
+        most = link->depth;
+    return lane->outstanding >= most;
+}
+
 static struct ask *on_take(void *context, struct lane *lane)
 {
     struct link *link = context;
@@ -186,11 +212,13 @@ static struct ask *on_take(void *context, struct lane *lane)
     struct connection *idler = NULL;
     pthread_mutex_lock(&link->lock);
     struct lane_census census = census_locked(link, lane->bulk);
-    if (lane->state == LANE_UP && lane->outstanding < lane->welcome.requests_in_flight &&
+    if (lane->state == LANE_UP && !lane_full_locked(link, lane) &&
         !lane_surplus_locked(link, lane, &census) &&
         lane->outstanding <= census.least->outstanding &&
         (lane->outstanding == 0 || !lanes_come_locked(link, &census, lane->bulk)))
         ask = queue_pop(&link->queues[lane->bulk]);
+    if (ask != NULL && lane->bulk)
+        turns_pass(&link->turns, ask->turn);
     if (ask != NULL)
         lane->outstanding++;
     else if (link->queues[lane->bulk].count > 0 && census.least != NULL &&
@@ -601,6 +629,7 @@ void link_close(struct link *link)
     pthread_mutex_destroy(&link->lock);
     pthread_cond_destroy(&link->closed);
     bucket_unref(link->options.bucket);
+    turns_deinit(&link->turns);
     for (size_t i = 0; i < link->options.address_count; i++)
         mem_free(link->addresses[i]);
     mem_free(link->addresses);
@@ -613,7 +642,13 @@ void link_post(struct link *link, const struct link_request *request)
     struct connection *connection = NULL;
     pthread_mutex_lock(&link->lock);
     bool taken = !link->closing && link->ask_count < LIMIT_LINK_QUEUE;
-    queue_push(taken ? &link->queues[request->bulk] : &link->refused, ask);
+    if (taken && request->bulk) {
+        ask->turn = turns_take(&link->turns, request->flow,
+                               ENVELOPE_HEAD_BYTES + (uint64_t)request->reply_body_bytes);
+        queue_push_in_turn(&link->queues[true], ask);
+    } else {
+        queue_push(taken ? &link->queues[false] : &link->refused, ask);
+    }
     link->ask_count++;
     struct lane_census census = census_locked(link, request->bulk);
     if (taken && census.least != NULL)
@@ -689,6 +724,16 @@ void link_set_data_connections(struct link *link, uint32_t data_connections_max)
     pthread_mutex_unlock(&link->lock);
     if (news)
         link_stir(link); /* what waits may go out over those that were too many */
+}
+
+void link_set_depth(struct link *link, uint32_t requests)
+{
+    pthread_mutex_lock(&link->lock);
+    bool deeper = link->depth != 0 && (requests == 0 || requests > link->depth);
+    link->depth = requests;
+    pthread_mutex_unlock(&link->lock);
+    if (deeper)
+        link_stir(link); /* what waits may go out */
 }
 
 void link_dial_early(struct link *link, uint32_t data_connections)

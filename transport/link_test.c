@@ -428,6 +428,53 @@ static void test_an_early_dial_that_fails_costs_no_request_its_addresses(void **
     testbed_close(&bed);
 }
 
+/* Twenty of one flow wait when one of another comes: it is the next but those that are out. */
+static void test_flows_take_turns_on_a_data_connection(void **state)
+{
+    (void)state;
+    enum { LARGE = 20, ALL = LARGE + 2, DEPTH = 2 };
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    link_set_depth(link, DEPTH);
+    struct asked asked[ALL];
+    for (unsigned i = 0; i < ALL; i++) {
+        const bool small = i >= LARGE;
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_HOLD,
+                                          .bulk = true,
+                                          .flow = small ? 2 : 1,
+                                          .header = span_text(small ? "small" : "large"),
+                                          .reply_body_bytes = small ? 1000 : 100000,
+                                          .deadline_ms = 60000});
+        if (i == 0)
+            testbed_wait_held(&bed, 1);
+    }
+    unsigned small_at[2], small_count = 0;
+    struct link_status status;
+    for (unsigned i = 0; i < ALL; i++) {
+        testbed_wait_held(&bed, 1);
+        pthread_mutex_lock(&bed.lock);
+        bool small = span_equal(request_header(bed.held[0]), span_text("small"));
+        pthread_mutex_unlock(&bed.lock);
+        if (small && small_count < 2)
+            small_at[small_count++] = i;
+        link_status(link, &status); /* a ping of 42 bytes, requests of 47 */
+        assert_true(status.sent_bytes <= (i + DEPTH + 1) * 47);
+        testbed_let_go(&bed);
+    }
+    assert_int_equal(small_count, 2);
+    assert_in_range(small_at[0], 1, DEPTH + 1);
+    assert_in_range(small_at[1], 2, DEPTH + 2);
+    for (unsigned i = 0; i < ALL; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    link_close(link);
+    testbed_close(&bed);
+}
+
 static void test_a_control_connection_hands_out_all_it_may(void **state)
 {
     (void)state;
@@ -790,6 +837,7 @@ int main(void)
         cmocka_unit_test(test_no_data_connection_stands_idle_while_a_request_waits),
         cmocka_unit_test(test_data_connections_are_dialled_early_once_and_carry_what_comes),
         cmocka_unit_test(test_an_early_dial_that_fails_costs_no_request_its_addresses),
+        cmocka_unit_test(test_flows_take_turns_on_a_data_connection),
         cmocka_unit_test(test_a_control_connection_hands_out_all_it_may),
         cmocka_unit_test(test_a_deadline_ends_a_request_and_its_late_reply_is_dropped),
         cmocka_unit_test(test_a_request_that_waited_past_its_deadline_is_not_handed_out),

@@ -6,9 +6,10 @@
 #define INTERVAL_US_MIN      100000          /* shorter ones measure single replies */
 #define INTERVAL_US_MAX      (2 * SECOND_US) /* longer ones hold a pause: they measure nothing */
 #define WINDOW_ROUND_TRIP_US (60 * SECOND_US)
-#define LONG_US              20000 /* a round trip at which slow starts are worth sharing */
-#define WINDOW_LIMITED_US    (2 * SECOND_US) /* asked ahead, of a channel's limit */
-#define LIMITED_BATCH_US     100000          /* a reply, of a channel's limit */
+#define LONG_US              20000  /* a round trip at which slow starts are worth sharing */
+#define LIMITED_BATCH_US     100000 /* a reply, of a channel's limit */
+#define DEPTH_US             250000 /* out on the connections, of a channel's limit */
+#define DEPTH_MIN            2      /* one is served, one waits for that */
 #define WORK_US              (2 * SECOND_US) /* what waits here is at most so much of the link */
 #define AHEAD_US             (5 * SECOND_US) /* asked ahead, at most so much of the link */
 #define ROUND_US_MIN         (2 * SECOND_US) /* of a trial: at least this and 10 round trips */
@@ -69,12 +70,14 @@ static uint64_t bandwidth_now(const struct window *window)
 static void follow_limit(struct window *window)
 {
     const struct window_limits *limits = &window->limits;
-    uint64_t ahead_us = WINDOW_LIMITED_US + 2 * window->round_trip_us;
+    uint64_t ahead_us = AHEAD_US + 2 * window->round_trip_us;
     uint64_t bytes = most(bytes_in(window->limit, ahead_us), limits->bytes_min);
     uint64_t batch_bytes =
         most(bytes_in(window->limit, LIMITED_BATCH_US), limits->batch_bytes_limited);
     window->bytes = (size_t)least(window->bytes, bytes);
     window->batch_bytes = (size_t)least(window->batch_bytes, batch_bytes);
+    uint64_t out = bytes_in(window->limit, DEPTH_US + 2 * window->round_trip_us);
+    window->depth = DEPTH_MIN + (uint32_t)(out / (window->connections * window->batch_bytes));
 }
 
 static void window_follow(struct window *window)
@@ -102,6 +105,7 @@ static void window_follow(struct window *window)
     window->batch_bytes =
         (size_t)most(limits->batch_bytes_min,
                      least(limits->replies_bytes / connections, limits->batch_bytes_max));
+    window->depth = 0;
     if (window->limit > 0)
         follow_limit(window);
 }

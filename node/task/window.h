@@ -10,7 +10,8 @@
  *                 they bring more
  *
  * The channel's limit bounds all of that from its moment on, whatever was measured before: what is
- * asked ahead is WINDOW_LIMITED_US of it, and a reply is short enough that others come soon.
+ * asked ahead is five seconds of it (a disk may take so long over a commit), and of that what is out on the connections, and so has no
+ * turns any more, is DEPTH_US of it and what is in flight: a small task is not behind seconds of a large one.
  *
  * While the window is what limits, each interval brings as much as it allows, so it doubles; once the
  * link limits, bandwidth stays and the window with it. Congestion itself is the kernel's business:
@@ -70,6 +71,7 @@ struct window {
     uint32_t connections;       /* to carry them */
     uint32_t connections_early; /* of these, worth dialling before there is anything to carry */
     size_t batch_bytes;         /* of one reply */
+    uint32_t depth;             /* requests on their way on each; 0: as many as the peer takes */
     /* what was found */
     uint64_t bandwidth;     /* bytes a second; 0: unknown */
     uint64_t round_trip_us; /* 0: unknown */

@@ -371,6 +371,7 @@ static void request_post(struct job *job, const struct outgoing *outgoing)
     const struct link_request request = {
         .method = (uint8_t)outgoing->method,
         .bulk = bulk,
+        .flow = load_u64(pull->record.id.b),
         .header = bytes_span(&outgoing->header),
         .body = span_of(body.data, outgoing->body.len),
         .reply_body_bytes = job->reply_capacity > 0 ? (uint32_t)job->reply_capacity
@@ -660,6 +661,7 @@ static void window_update(struct pull *pull)
     window_step(&peer->window, &event);
     if (peer->window.connections != connections)
         link_set_data_connections(peer->link, peer->window.connections);
+    link_set_depth(peer->link, peer->window.depth);
     window_share(pull);
 }
 
