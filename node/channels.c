@@ -9,7 +9,12 @@
 
 #define RECORD_FORM      1
 #define TELL_DEADLINE_MS 10000
-#define DAY_MS           (UINT64_C(24) * 3600 * 1000)
+/* Of the limit, what we read while the source keeps it: what lies in the kernel's buffers has come over
+ * the wire already, and read slowly it would leave the wire idle when the limit falls. */
+#define BACKSTOP       8
+#define OBEYED_PERCENT 110 /* of the limit, over CHANNELS_RATE_TICKS: a source that keeps it */
+#define OBEYED_TICKS   600 /* from a change on: until then buffers may be what is read */
+#define DAY_MS         (UINT64_C(24) * 3600 * 1000)
 
 struct channel {
     struct peer *peer;
@@ -28,9 +33,12 @@ struct channel {
     } samples[CHANNELS_RATE_TICKS]; /* a ring */
     size_t sample_count;
     uint64_t received_bytes; /* of the link, counted so far */
+    uint64_t bits;           /* a second, that hold */
     bool telling;            /* a request is out */
     uint64_t told_bits;      /* 0: nothing yet */
     uint8_t told_boot[16];   /* to whom */
+    bool obeys;              /* who was told keeps it, as far as is seen */
+    size_t steady_ticks;     /* since something of this changed */
 };
 
 struct channels {
@@ -144,6 +152,14 @@ static void bytes_keep(void *argument)
 
 /* ---- what holds ---- */
 
+/* Exactly the limit, until the source was told and says that it keeps it. */
+static void bucket_follow(struct channel *channel, uint64_t bits)
+{
+    bool keeps = channel->obeys && channel->told_bits == bits;
+    bucket_set_rate(channel->peer->bucket, keeps ? BACKSTOP * bits : bits, pool_now_us());
+    channel->steady_ticks = 0;
+}
+
 static void channel_apply(struct channels *channels, struct channel *channel, uint64_t now_ms)
 {
     pthread_mutex_lock(&channels->lock);
@@ -155,8 +171,9 @@ static void channel_apply(struct channels *channels, struct channel *channel, ui
     pthread_mutex_unlock(&channels->lock);
     if (bits == before)
         return;
-    bucket_set_rate(channel->peer->bucket, bits, pool_now_us());
+    channel->bits = bits;
     channel->peer->limit = bits / 8;
+    bucket_follow(channel, bits);
     if (before != 0 || bits != BUCKET_DEFAULT_BITS_PER_SECOND)
         log_event(LOG_INFO, "a channel's limit holds", LOG_TEXT("from", channel->peer->region),
                   LOG_NUMBER("bits_per_second", bits));
@@ -194,7 +211,16 @@ static void channel_count(struct channels *channels, struct channel *channel,
     status->tasks = channel->peer->pulls;
     status->connected = link->connected;
     status->last_error = link->last_error;
+    uint64_t bits = status->bits_per_second;
     pthread_mutex_unlock(&channels->lock);
+    channel->steady_ticks++;
+    bool above = rate > bits / 8 / 100 * OBEYED_PERCENT;
+    if (!channel->obeys || !above || channel->steady_ticks <= OBEYED_TICKS)
+        return;
+    channel->obeys = false;
+    bucket_follow(channel, bits);
+    log_event(LOG_WARN, "a source sends more than it was told to: it is read slowly",
+              LOG_TEXT("from", channel->peer->region), LOG_NUMBER("bytes_per_second", rate));
 }
 
 /* ---- what the source is told ---- */
@@ -204,7 +230,7 @@ struct telling {
     struct channel *channel;
     uint64_t bits;
     uint8_t boot[16];
-    bool answered;
+    bool answered, taken;
 };
 
 static void told(void *argument)
@@ -215,6 +241,8 @@ static void told(void *argument)
     if (telling->answered) {
         channel->told_bits = telling->bits;
         memcpy(channel->told_boot, telling->boot, sizeof(channel->told_boot));
+        channel->obeys = telling->taken;
+        bucket_follow(channel, channel->bits);
     }
     mem_free(telling);
 }
@@ -222,7 +250,8 @@ static void told(void *argument)
 static void on_told(void *context, const struct link_reply *reply)
 {
     struct telling *telling = context;
-    telling->answered = reply->err.code == ERR_OK || reply->from_peer;
+    telling->taken = reply->err.code == ERR_OK;
+    telling->answered = telling->taken || reply->from_peer;
     if (!loop_post(telling->channels->options.loop, told, telling))
         mem_free(telling);
 }
@@ -230,10 +259,13 @@ static void on_told(void *context, const struct link_reply *reply)
 static void channel_tell(struct channels *channels, struct channel *channel,
                          const struct link_status *link)
 {
-    uint64_t bits = bucket_rate(channel->peer->bucket);
-    bool knows = channel->told_bits == bits &&
-                 memcmp(channel->told_boot, link->boot_id, sizeof(link->boot_id)) == 0;
-    if (!link->connected || channel->telling || knows)
+    uint64_t bits = channel->bits;
+    bool same = memcmp(channel->told_boot, link->boot_id, sizeof(link->boot_id)) == 0;
+    if (!same && channel->obeys) { /* another process: it knows of nothing yet */
+        channel->obeys = false;
+        bucket_follow(channel, bits);
+    }
+    if (!link->connected || channel->telling || (same && channel->told_bits == bits))
         return;
     struct telling *telling = mem_calloc(1, sizeof(*telling));
     *telling = (struct telling){.channels = channels, .channel = channel, .bits = bits};

@@ -4,10 +4,11 @@
  *     statement ─► channels_alter ─► catalog ─┐
  *     timer ─► what holds now (channel_schedule.h) ─► peer->bucket, peer->limit ─► told to the source
  *
- * A limit is kept at both ends: here by reading later, at the source, which is told on its control
- * connection (PEER_CHANNEL), by sending later. What it is told it forgets when it ends: it is told
- * again when its boot id is another one. A source that does not know the request is limited from
- * here alone.
+ * A limit is kept at the source, which is told on its control connection (PEER_CHANNEL), by sending
+ * later; and here by reading later: exactly, until the source has said that it knows; then, while it
+ * is seen to keep it, at several times that, for what is in the kernel's buffers has crossed the wire.
+ * What a source is told it forgets when it ends: it is told again when its boot id is another one. One
+ * that does not know the request, or sends more, is limited from here alone.
  *
  * The clock may jump: what holds is looked up anew each CHANNELS_TICK_MS. "Today" is a day of UTC;
  * its bytes are kept in the store each CHANNELS_KEEP_MS and at the end, so that a crash loses that much.
@@ -23,9 +24,9 @@
 #include "node/workers.h"
 #include "store/project.h"
 
-#define CHANNELS_TICK_MS    500
+#define CHANNELS_TICK_MS    100
 #define CHANNELS_KEEP_MS    30000
-#define CHANNELS_RATE_TICKS 10 /* the current rate is that of so many */
+#define CHANNELS_RATE_TICKS 50 /* the current rate is that of so many */
 
 struct channels;
 

@@ -127,6 +127,7 @@
 #define LINK_DIAL_PAUSE_MIN_MS            100
 #define LINK_DIAL_PAUSE_MAX_MS            5000
 #define LINK_SILENT_CLOSES_MAX            3
+#define LINK_SMALL_REPLY_BYTES            KIB(256)
 #define LINK_DATA_IDLE_MS                 60000
 #define LINK_REPLY_BYTES_PER_SECOND_MIN   8000 /* 16 connections share 1 Mbit/s */
 #define ACCEPT_PAUSE_MS                   100

@@ -4,7 +4,8 @@
 
 #include "proto/bytes.h"
 
-#define BURST_US 20000 /* of the rate may go at once after a pause */
+#define BURST_US  20000  /* of the rate may go at once after a pause */
+#define CHANGE_US 250000 /* of a new rate: what was taken before it is paid for by then */
 
 struct bucket {
     pthread_mutex_t lock;
@@ -80,6 +81,8 @@ void bucket_set_rate(struct bucket *bucket, uint64_t bits_per_second, uint64_t n
     pthread_mutex_lock(&bucket->lock);
     bucket_settle_locked(bucket, now_us);
     bucket->bits_per_second = rate_clamp(bits_per_second);
+    if (bucket->owed_bytes > bytes_in(bucket, CHANGE_US))
+        bucket->owed_bytes = bytes_in(bucket, CHANGE_US);
     pthread_mutex_unlock(&bucket->lock);
 }
 

@@ -30,7 +30,8 @@ struct bucket;
 struct bucket *bucket_new(uint64_t bits_per_second);
 struct bucket *bucket_ref(struct bucket *bucket); /* NULL in, NULL out */
 void bucket_unref(struct bucket *bucket);         /* NULL is allowed */
-/* From now_us (monotonic) on, for what is taken already too. */
+/* From now_us (monotonic) on, for what is taken already too. What of that is more than a moment of the new rate goes at
+ * once: it was read, or begun, while the old one held, and would stop everything for seconds of a lower one. */
 void bucket_set_rate(struct bucket *bucket, uint64_t bits_per_second, uint64_t now_us);
 uint64_t bucket_rate(struct bucket *bucket);
 uint64_t bucket_bytes_total(struct bucket *bucket); /* taken since the start, without framing */

@@ -118,6 +118,7 @@ struct lane_census { /* of one kind, under the lock */
     uint32_t up;
     uint32_t dialling;
     uint32_t outstanding;
+    uint32_t idle;                  /* up, with nothing outstanding */
     struct lane *least;             /* up, with the fewest outstanding; NULL: none is up */
     const struct lane *surplus_end; /* those before it in the list are more than may be used */
 };
@@ -147,6 +148,7 @@ static struct lane_census census_locked(const struct link *link, bool bulk)
         census.dialling += lane->state == LANE_DIALLING;
         census.outstanding += lane->outstanding;
         census.up += lane->state == LANE_UP;
+        census.idle += lane->state == LANE_UP && lane->outstanding == 0;
     }
     census.surplus_end = surplus_end_locked(link, bulk, census.up);
     for (struct lane *lane = (struct lane *)census.surplus_end; lane != NULL; lane = lane->next) {
@@ -197,6 +199,26 @@ static bool lanes_come_locked(const struct link *link, const struct lane_census 
            (lane_wanted_locked(link, bulk) && pool_now_us() >= link->dial_after_us);
 }
 
+/* Where a connection carries one reply at a time because a limit makes each slow, the last idle one is
+ * for small replies: pages of a task that begins do not wait for files of one that goes on. */
+static struct ask *queue_take_locked(struct link *link, bool bulk, const struct lane_census *census)
+{
+    struct ask_queue *queue = &link->queues[bulk];
+    if (!bulk || link->depth != 1 || census->up < 2 || census->idle > 1)
+        return queue_pop(queue);
+    for (struct ask **at = &queue->first; *at != NULL; at = &(*at)->next) {
+        struct ask *ask = *at;
+        if (ask->request.reply_body_bytes > LINK_SMALL_REPLY_BYTES)
+            continue;
+        *at = ask->next;
+        if (queue->last == &ask->next)
+            queue->last = at;
+        queue->count--;
+        return ask;
+    }
+    return NULL;
+}
+
 static bool lane_full_locked(const struct link *link, const struct lane *lane)
 {
     uint32_t most = lane->welcome.requests_in_flight;
@@ -216,7 +238,7 @@ static struct ask *on_take(void *context, struct lane *lane)
         !lane_surplus_locked(link, lane, &census) &&
         lane->outstanding <= census.least->outstanding &&
         (lane->outstanding == 0 || !lanes_come_locked(link, &census, lane->bulk)))
-        ask = queue_pop(&link->queues[lane->bulk]);
+        ask = queue_take_locked(link, lane->bulk, &census);
     if (ask != NULL && lane->bulk)
         turns_pass(&link->turns, ask->turn);
     if (ask != NULL)

@@ -89,7 +89,8 @@ enum err_code link_call(struct link *link, const struct link_request *request,
                         struct bytes *ret_header, struct bytes *ret_body, struct err *err);
 
 void link_set_data_connections(struct link *link, uint32_t data_connections_max);
-/* At most so many requests out on each of them: what is out has no turns any more. 0: what the peer takes. */
+/* At most so many requests out on each of them: what is out has no turns any more. 0: what the peer takes. With 1 the
+ * last idle one of several takes only requests whose reply is at most LINK_SMALL_REPLY_BYTES. */
 void link_set_depth(struct link *link, uint32_t requests);
 /* Dials until so many data connections are up (within their maximum), though no request wants them
  * yet: one that comes later need not wait for a handshake. No promise: an early one that cannot be

@@ -475,6 +475,52 @@ static void test_flows_take_turns_on_a_data_connection(void **state)
     testbed_close(&bed);
 }
 
+/* Two connections that carry one reply at a time: one is kept for small ones. */
+static void test_the_last_idle_connection_is_for_small_replies(void **state)
+{
+    (void)state;
+    enum { LARGE = 3 };
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 2);
+    struct asked asked[LARGE + 1];
+    struct link_status status;
+    link_dial_early(link, 2);
+    do
+        link_status(link, &status);
+    while (status.data_connections < 2);
+    link_set_depth(link, 1);
+    for (unsigned i = 0; i < LARGE; i++)
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_HOLD,
+                                          .bulk = true,
+                                          .reply_body_bytes = LINK_SMALL_REPLY_BYTES + 1,
+                                          .deadline_ms = 60000});
+    testbed_wait_held(&bed, 1);
+    asked_post(&asked[LARGE], link,
+               &(struct link_request){.method = METHOD_ECHO,
+                                      .bulk = true,
+                                      .reply_body_bytes = LINK_SMALL_REPLY_BYTES,
+                                      .deadline_ms = 60000});
+    asked_wait(&asked[LARGE]);
+    assert_int_equal(asked[LARGE].err.code, ERR_OK);
+    for (unsigned i = 0; i < LARGE; i++) {
+        testbed_wait_held(&bed, 1);
+        pthread_mutex_lock(&bed.lock);
+        assert_int_equal(bed.held_count, 1);
+        pthread_mutex_unlock(&bed.lock);
+        testbed_let_go(&bed);
+    }
+    for (unsigned i = 0; i < LARGE; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    asked_deinit(&asked[LARGE]);
+    link_close(link);
+    testbed_close(&bed);
+}
+
 static void test_a_control_connection_hands_out_all_it_may(void **state)
 {
     (void)state;
@@ -838,6 +884,7 @@ int main(void)
         cmocka_unit_test(test_data_connections_are_dialled_early_once_and_carry_what_comes),
         cmocka_unit_test(test_an_early_dial_that_fails_costs_no_request_its_addresses),
         cmocka_unit_test(test_flows_take_turns_on_a_data_connection),
+        cmocka_unit_test(test_the_last_idle_connection_is_for_small_replies),
         cmocka_unit_test(test_a_control_connection_hands_out_all_it_may),
         cmocka_unit_test(test_a_deadline_ends_a_request_and_its_late_reply_is_dropped),
         cmocka_unit_test(test_a_request_that_waited_past_its_deadline_is_not_handed_out),

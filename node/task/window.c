@@ -9,7 +9,6 @@
 #define LONG_US              20000  /* a round trip at which slow starts are worth sharing */
 #define LIMITED_BATCH_US     100000 /* a reply, of a channel's limit */
 #define DEPTH_US             250000 /* out on the connections, of a channel's limit */
-#define DEPTH_MIN            2      /* one is served, one waits for that */
 #define WORK_US              (2 * SECOND_US) /* what waits here is at most so much of the link */
 #define AHEAD_US             (5 * SECOND_US) /* asked ahead, at most so much of the link */
 #define ROUND_US_MIN         (2 * SECOND_US) /* of a trial: at least this and 10 round trips */
@@ -77,7 +76,7 @@ static void follow_limit(struct window *window)
     window->bytes = (size_t)least(window->bytes, bytes);
     window->batch_bytes = (size_t)least(window->batch_bytes, batch_bytes);
     uint64_t out = bytes_in(window->limit, DEPTH_US + 2 * window->round_trip_us);
-    window->depth = DEPTH_MIN + (uint32_t)(out / (window->connections * window->batch_bytes));
+    window->depth = 1 + (uint32_t)(out / (window->connections * window->batch_bytes));
 }
 
 static void window_follow(struct window *window)

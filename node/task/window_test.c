@@ -259,7 +259,7 @@ static void test_a_channels_limit_is_followed_at_once(void **state)
                     window_deadline_ms(&model.window));
         double round = (double)(model.window.connections * model.window.batch_bytes);
         double out = model.window.depth * round;
-        assert_true(out >= limits[i] * 0.25 && out <= limits[i] * 0.45 + 2 * round);
+        assert_true(out >= limits[i] * 0.25 && out <= limits[i] * 0.45 + round);
         model.rate = limits[i];
         assert_true(share_of_rate(&model, 10) > 0.97);
         model.limit = 0;

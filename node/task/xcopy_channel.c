@@ -1,5 +1,6 @@
 #include "node/task/xcopy_channel.h"
 
+#include "node/log.h"
 #include "proto/peer.h"
 
 void channel_request(struct peers *peers, struct request *request)
@@ -14,5 +15,7 @@ void channel_request(struct peers *peers, struct request *request)
     }
     struct peer *peer = peers_at(peers, request_session(request)->entry - 1);
     bucket_set_rate(peer->send_bucket, channel.bits_per_second, pool_now_us());
+    log_event(LOG_INFO, "a peer said how fast it is to be sent to", LOG_TEXT("peer", peer->region),
+              LOG_NUMBER("bits_per_second", channel.bits_per_second));
     request_reply(request, &(struct reply){0});
 }

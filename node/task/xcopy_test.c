@@ -270,6 +270,26 @@ static void describe_post(struct ask *ask, uint8_t task, struct span token)
     ask_post(ask, PEER_DESCRIBE, bytes_span(&header), span_of(NULL, 0));
 }
 
+/* What a peer asks for is how fast it is sent to, no more: not what it sends, and nothing is none. */
+static void test_a_source_sends_as_fast_as_its_peer_says(void **state)
+{
+    (void)state;
+    const struct peer *to = peers_find_region(there.peers, span_text(here.name));
+    struct ask ask = {0}, nothing = {0}, nonsense = {0};
+    BYTES_CLEANUP struct bytes header = {0};
+    peer_channel_encode(&(struct peer_channel){.bits_per_second = 50000000}, &header);
+    ask_post(&ask, PEER_CHANNEL, bytes_span(&header), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(bucket_rate(to->send_bucket), 50000000);
+    assert_int_equal(bucket_rate(to->bucket), BUCKET_DEFAULT_BITS_PER_SECOND);
+    ask_post(&nothing, PEER_CHANNEL, span_of(NULL, 0), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&nothing), ERR_BAD_DATA);
+    ask_post(&nonsense, PEER_CHANNEL, span_text("nonsense"), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&nonsense), ERR_BAD_DATA);
+    assert_int_equal(bucket_rate(to->send_bucket), 50000000);
+    bucket_set_rate(to->send_bucket, 0, pool_now_us());
+}
+
 /* The root page under the lease that describe gave. */
 static enum err_code root_ask(const struct ask *described)
 {
@@ -443,6 +463,7 @@ int main(void)
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_source_sends_as_fast_as_its_peer_says),
         cmocka_unit_test(test_copies_all_then_nothing_then_what_changed),
         cmocka_unit_test(test_the_same_statement_again_joins_its_task),
         cmocka_unit_test(test_unknown_snapshot_fails_with_the_sources_words),
