@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "node/auditor.h"
+#include "node/channels.h"
 #include "node/cleanup.h"
 #include "node/expiry.h"
 #include "node/operator.h"
@@ -32,6 +33,7 @@ struct node {
     struct tasks *tasks;   /* XCOPY, this node as destination */
     struct source *source; /* the same as source */
     struct scrubber *scrubber;
+    struct channels *channels;
     struct runs *runs;
     struct loads *loads;
     struct watches *watches;
@@ -342,6 +344,11 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
 static enum err_code services_start(struct node *node, struct err *err)
 {
     TRY(peers_new(&node->config, node->links, node->identity, &node->peers, err));
+    const struct channels_options channels = {.store = node->store,
+                                              .loop = node->loop,
+                                              .workers = node->task_workers,
+                                              .peers = node->peers};
+    TRY(channels_open(&channels, &node->channels, err));
     TRY(tasks_start_all(node, err));
     const struct scrubber_options scrubber = {
         .store = node->store,
@@ -358,6 +365,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .peers = node->peers,
         .tasks = node->tasks,
         .source = node->source,
+        .channels = node->channels,
         .cleanup = node->cleanup,
         .scrubber = node->scrubber,
         .auditor = node->auditor,
@@ -481,6 +489,7 @@ void node_stop(struct node *node)
     scrubber_stop(node->scrubber);
     if (node->tasks != NULL) /* they go on after the next start */
         tasks_stop(node->tasks);
+    channels_stop(node->channels);
     if (node->peers != NULL) /* nobody waits for a peer any more */
         peers_close(node->peers);
     if (node->loop != NULL)
@@ -494,6 +503,7 @@ void node_stop(struct node *node)
     scrubber_free(node->scrubber);
     tasks_free(node->tasks);
     source_free(node->source);
+    channels_free(node->channels);
     peers_free(node->peers);
     workers_free(node->workers);
     workers_free(node->task_workers);

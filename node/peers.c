@@ -43,6 +43,7 @@ static enum err_code peer_init(struct peer *peer, const struct config_peer *conf
         TRY(key_parse(peer->region, config->former_keys.items[i], &peer->former_keys[i], err));
     }
     peer->bucket = bucket_new(0);
+    peer->send_bucket = bucket_new(0);
     const struct window_limits limits = window_limits_default();
     window_init(&peer->window, &limits);
     const struct link_options options = {
@@ -92,6 +93,7 @@ void peers_free(struct peers *peers)
     peers_close(peers);
     for (size_t i = 0; i < peers->count; i++) {
         bucket_unref(peers->items[i].bucket);
+        bucket_unref(peers->items[i].send_bucket);
         mem_free(peers->items[i].former_keys);
     }
     mem_free(peers->items);

@@ -17,12 +17,14 @@ struct peer {
     struct public_identity keys;
     struct public_identity *former_keys;
     size_t former_key_count;
-    struct link *link;     /* to its listener of peers */
-    struct bucket *bucket; /* of the channel from it to us */
+    struct link *link;          /* to its listener of peers */
+    struct bucket *bucket;      /* of the channel from it to us */
+    struct bucket *send_bucket; /* of the channel from us to it: what it asks us for */
     const struct config_peer *config;
     /* the loop's */
     struct window window; /* what its pulls ask for together, and over how many connections */
     size_t pulls;         /* that run */
+    uint64_t limit;       /* bytes a second that its channel may carry; 0: not known yet */
 };
 
 struct peers;

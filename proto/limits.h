@@ -129,7 +129,9 @@
 #define LINK_DIAL_PAUSE_MIN_MS            100
 #define LINK_DIAL_PAUSE_MAX_MS            5000
 #define LINK_SILENT_CLOSES_MAX            3
+#define LINK_SMALL_REPLY_BYTES            KIB(256)
 #define LINK_DATA_IDLE_MS                 60000
+#define LINK_REPLY_BYTES_PER_SECOND_MIN   8000 /* 16 connections share 1 Mbit/s */
 #define ACCEPT_PAUSE_MS                   100
 #define ACCEPT_BUSY_PAUSE_MS              10  /* while LIMIT_STREAMS_LEAVING are on their way out */
 #define LIMIT_STREAMS_LEAVING             128 /* of a pool: refused or evicted, not yet closed */
@@ -154,9 +156,11 @@
 #define WINDOW_CONNECTIONS_START 8
 #define WINDOW_CONNECTIONS_EARLY                                                                   \
     2 /* dialled with describe: as many requests for pages come first */
-#define WINDOW_REPLIES_BYTES        (64 * MIB(1))
-#define WINDOW_BATCH_BYTES_MIN      (512 * KIB(1))
-#define WINDOW_BATCH_BYTES_MAX      (4 * MIB(1))
+#define WINDOW_REPLIES_BYTES   (64 * MIB(1))
+#define WINDOW_BATCH_BYTES_MIN (512 * KIB(1))
+#define WINDOW_BATCH_BYTES_MAX (4 * MIB(1))
+#define WINDOW_BATCH_BYTES_LIMITED                                                                 \
+    (128 * KIB(1)) /* least reply under a narrow channel: 1 s of 1 Mbit/s */
 #define WINDOW_REQUESTS_MIN         16
 #define WINDOW_DEADLINE_MS_MIN      120000 /* of a request for pages or files; see window_deadline_ms */
 #define WINDOW_BYTES_PER_SECOND_MIN 64000 /* reckoned with while nothing is known: 0.5 Mbit/s */

@@ -16,8 +16,9 @@ const char *peer_method_name(enum peer_method method)
         [PEER_WATCH] = "watch",
         [PEER_REPAIR] = "repair",
         [PEER_SETTLE] = "settle",
+        [PEER_CHANNEL] = "channel",
     };
-    return method >= PEER_DESCRIBE && method <= PEER_SETTLE ? names[method] : "?";
+    return method >= PEER_DESCRIBE && method <= PEER_CHANNEL ? names[method] : "?";
 }
 
 /* ---- parts ---- */
@@ -324,5 +325,27 @@ enum err_code peer_watch_decode(struct span encoded, struct arena *arena,
         TRY(take_digest(record->names[i]->version, true, &watch.names[i].version, err));
     }
     *ret_watch = watch;
+    return ERR_OK;
+}
+
+/* ---- channel ---- */
+
+void peer_channel_encode(const struct peer_channel *channel, struct bytes *out)
+{
+    Strait__PeerChannel record = STRAIT__PEER_CHANNEL__INIT;
+    record.bits_per_second = channel->bits_per_second;
+    message_pack(&record.base, out);
+}
+
+enum err_code peer_channel_decode(struct span encoded, struct arena *arena,
+                                  struct peer_channel *ret_channel, struct err *err)
+{
+    ProtobufCMessage *message;
+    TRY(message_unpack(&strait__peer_channel__descriptor, encoded, LIMIT_HEADER_BYTES, arena,
+                       &message, err));
+    const Strait__PeerChannel *record = (const Strait__PeerChannel *)message;
+    if (record->bits_per_second == 0)
+        return err_set(err, ERR_BAD_DATA, "a channel's bandwidth of nothing");
+    *ret_channel = (struct peer_channel){.bits_per_second = record->bits_per_second};
     return ERR_OK;
 }

@@ -9,6 +9,7 @@
  *     watch          -                watch             -               watch
  *     repair         describe         -                 -               described
  *     settle         settle           -                 settle          -
+ *     channel        channel          -                 -               -
  *
  * An item is asked for by its place: the key to go down by from the lease's root, and the digest
  * that must stand there. A reply serves a prefix of the items, at least one, and as many as
@@ -35,6 +36,7 @@ enum peer_method {
     PEER_WATCH = 7,
     PEER_REPAIR = 8,
     PEER_SETTLE = 9,
+    PEER_CHANNEL = 10,
 };
 
 const char *peer_method_name(enum peer_method method); /* "get_pages"; "?" for others */
@@ -116,6 +118,17 @@ void peer_lengths_encode(const uint32_t *lengths, size_t count, struct bytes *ou
 enum err_code peer_lengths_decode(struct span encoded, size_t count_max, uint32_t length_max,
                                   size_t body_bytes, struct arena *arena, uint32_t **ret_lengths,
                                   size_t *ret_count, struct err *err) MUST_USE;
+
+/* How fast the asker wants to be sent to, on all its data connections together. It holds until it is
+ * told anew, or the node that was told ends. */
+struct peer_channel {
+    uint64_t bits_per_second;
+};
+
+void peer_channel_encode(const struct peer_channel *channel, struct bytes *out);
+/* ERR_BAD_DATA also for 0. */
+enum err_code peer_channel_decode(struct span encoded, struct arena *arena,
+                                  struct peer_channel *ret_channel, struct err *err) MUST_USE;
 
 struct peer_watch_name {
     struct span name;      /* of a snapshot of the token's project */

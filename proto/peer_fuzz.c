@@ -51,9 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct peer_described described;
     struct peer_lease lease;
     struct peer_watch watch;
+    struct peer_channel channel;
     struct receipt receipt;
     enum err_code ignored = ERR_OK;
-    switch (data[0] % 8) {
+    switch (data[0] % 9) {
     case 0:
         ignored = peer_describe_decode(input, &arena, &describe, NULL);
         break;
@@ -74,6 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 6:
         fuzz_token(input);
+        break;
+    case 8:
+        ignored = peer_channel_decode(input, &arena, &channel, NULL);
         break;
     default:
         ignored = receipt_decode(input, &receipt, NULL);

@@ -183,6 +183,21 @@ static void test_watch_comes_back_and_is_bounded(void **state)
     assert_int_equal(peer_watch_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_LIMIT);
 }
 
+static void test_a_bandwidth_comes_back_and_is_not_nothing(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, KIB(4));
+    BYTES_CLEANUP struct bytes encoded = {0};
+    struct peer_channel got;
+    peer_channel_encode(&(struct peer_channel){UINT64_MAX}, &encoded);
+    assert_int_equal(peer_channel_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_OK);
+    assert_int_equal(got.bits_per_second, UINT64_MAX);
+    assert_int_equal(peer_channel_decode(span_of(NULL, 0), &arena, &got, NULL), ERR_BAD_DATA);
+    bytes_append_u8(&encoded, 0);
+    assert_int_equal(peer_channel_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_BAD_DATA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_item_counts_and_key_lengths_are_bounded),
         cmocka_unit_test(test_lengths_must_add_up_to_the_body),
         cmocka_unit_test(test_watch_comes_back_and_is_bounded),
+        cmocka_unit_test(test_a_bandwidth_comes_back_and_is_not_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,16 +4,18 @@
 
 #include "proto/bytes.h"
 
-#define BURST_US 20000 /* of the rate may go at once after a pause */
+#define BURST_US  20000  /* of the rate may go at once after a pause */
+#define CHANGE_US 250000 /* of a new rate: what was taken before it is paid for by then */
 
 struct bucket {
     pthread_mutex_t lock;
     uint64_t bits_per_second;
-    /* When what was reserved will have gone at the present rate; below now - BURST_US it is now -
-     * BURST_US: unused time is not saved up. In nanoseconds, for rates where a record takes less
-     * than a microsecond. */
-    uint64_t busy_until_ns;
     uint64_t bytes_total;
+    uint64_t tickets; /* bytes taken so far, framing included: the next ticket */
+    /* Of these, what has not gone at at_us. Down to minus what BURST_US bring: unused time is not
+     * saved up beyond that. */
+    double owed_bytes;
+    uint64_t at_us;
     unsigned refs;
 };
 
@@ -58,10 +60,29 @@ void bucket_unref(struct bucket *bucket)
     }
 }
 
-void bucket_set_rate(struct bucket *bucket, uint64_t bits_per_second)
+static double bytes_in(const struct bucket *bucket, uint64_t us)
+{
+    return (double)bucket->bits_per_second * (double)us / 8e6;
+}
+
+/* Lets go what has gone by now. Clocks of two threads may be read in one order and come in another. */
+static void bucket_settle_locked(struct bucket *bucket, uint64_t now_us)
+{
+    if (now_us <= bucket->at_us)
+        return;
+    bucket->owed_bytes -= bytes_in(bucket, now_us - bucket->at_us);
+    bucket->at_us = now_us;
+    if (bucket->owed_bytes < -bytes_in(bucket, BURST_US))
+        bucket->owed_bytes = -bytes_in(bucket, BURST_US);
+}
+
+void bucket_set_rate(struct bucket *bucket, uint64_t bits_per_second, uint64_t now_us)
 {
     pthread_mutex_lock(&bucket->lock);
+    bucket_settle_locked(bucket, now_us);
     bucket->bits_per_second = rate_clamp(bits_per_second);
+    if (bucket->owed_bytes > bytes_in(bucket, CHANGE_US))
+        bucket->owed_bytes = bytes_in(bucket, CHANGE_US);
     pthread_mutex_unlock(&bucket->lock);
 }
 
@@ -81,18 +102,31 @@ uint64_t bucket_bytes_total(struct bucket *bucket)
     return total;
 }
 
-uint64_t bucket_reserve(struct bucket *bucket, uint64_t bytes, uint64_t now_us)
+uint64_t bucket_take(struct bucket *bucket, uint64_t bytes, uint64_t now_us)
 {
     if (bucket == NULL)
         return 0;
-    uint64_t now_ns = now_us * 1000;
-    uint64_t floor_ns = now_ns > BURST_US * UINT64_C(1000) ? now_ns - BURST_US * UINT64_C(1000) : 0;
+    uint64_t framed = bytes + bytes * BUCKET_FRAMING_PERCENT / 100;
     pthread_mutex_lock(&bucket->lock);
-    uint64_t start_ns = bucket->busy_until_ns < floor_ns ? floor_ns : bucket->busy_until_ns;
-    double duration_ns = (double)bytes * 8e9 / (double)bucket->bits_per_second;
-    bucket->busy_until_ns = start_ns + (uint64_t)duration_ns;
+    bucket_settle_locked(bucket, now_us);
+    uint64_t ticket = bucket->tickets;
+    bucket->tickets += framed;
+    bucket->owed_bytes += (double)framed;
     bucket->bytes_total += bytes;
-    uint64_t wait_us = start_ns > now_ns ? (start_ns - now_ns) / 1000 : 0;
     pthread_mutex_unlock(&bucket->lock);
-    return wait_us;
+    return ticket;
+}
+
+uint64_t bucket_wait_us(struct bucket *bucket, uint64_t ticket, uint64_t now_us)
+{
+    if (bucket == NULL)
+        return 0;
+    pthread_mutex_lock(&bucket->lock);
+    bucket_settle_locked(bucket, now_us);
+    double ahead_bytes = bucket->owed_bytes - (double)(bucket->tickets - ticket);
+    double wait_us = ahead_bytes * 8e6 / (double)bucket->bits_per_second;
+    pthread_mutex_unlock(&bucket->lock);
+    if (wait_us <= 0)
+        return 0;
+    return wait_us < (double)BUCKET_LOOK_US ? 1 + (uint64_t)wait_us : BUCKET_LOOK_US;
 }

@@ -8,10 +8,11 @@
 #define IN_BYTES    KIB(512)
 #define OUT_RECORDS 8
 #define OUT_BYTES   (OUT_RECORDS * (size_t)RECORD_BYTES_MAX)
-/* Under a bandwidth limit what is sent, or received, at once takes at most this long; or it is a
- * record. What all connections of the limit have received, each waits for before it reads on. */
-#define SLICE_US   50000
-#define TIME_NEVER UINT64_MAX
+/* Under a bandwidth limit what is sent, or received, at once takes at most this long; or, sent, it is
+ * a record. What all connections of the limit have received, each waits for before it reads on. */
+#define SEND_SLICE_US    50000
+#define RECEIVE_SLICE_US 20000
+#define TIME_NEVER       UINT64_MAX
 _Static_assert(HEADROOM >= RECORD_BYTES_MAX, "a partial record fits before the next bytes");
 
 struct inbox {
@@ -24,8 +25,9 @@ struct inbox {
 struct outbox {
     uint8_t *data; /* OUT_BYTES, from its first use */
     size_t bytes;
-    uint64_t ready_us; /* not to be sent before */
+    uint64_t ticket; /* of the bandwidth that it takes */
     bool ready;
+    bool granted; /* the ticket's turn has come */
 };
 
 struct connection {
@@ -46,7 +48,7 @@ struct connection {
     bool receiving;
     bool receive_paused;
     enum err_code receive_code;
-    struct outbox out[2]; /* ready, and all of one that is */
+    struct outbox out[2]; /* ready and granted, and all of one that is both */
     unsigned out_send;    /* sent next */
     bool sending;
     enum err_code send_code;
@@ -59,7 +61,8 @@ struct connection {
     uint64_t opened_us;
     uint64_t received_us; /* when something last came, or could not because of us */
     uint64_t sent_us;     /* when something was last sealed */
-    uint64_t resume_us;   /* receive_paused until */
+    uint64_t resume_us;   /* receive_paused until then at least */
+    uint64_t receive_ticket;
     uint64_t carried_bytes;
     bool proved;
     bool held; /* whole records wait because the role may not receive */
@@ -88,7 +91,7 @@ static size_t receive_bytes_max(const struct connection *c)
 {
     if (c->options.receive_bucket == NULL)
         return IN_BYTES;
-    uint64_t bytes = bucket_rate(c->options.receive_bucket) / 8 * SLICE_US / 1000000;
+    uint64_t bytes = bucket_rate(c->options.receive_bucket) / 8 * RECEIVE_SLICE_US / 1000000;
     return bytes < IN_BYTES ? (size_t)bytes : IN_BYTES;
 }
 
@@ -116,10 +119,10 @@ static void on_received(void *context, enum err_code code, size_t bytes)
 }
 
 /* The box to send now, marked as being sent, or NULL. */
-static struct outbox *send_next_locked(struct connection *c, uint64_t now_us)
+static struct outbox *send_next_locked(struct connection *c)
 {
     struct outbox *box = &c->out[c->out_send];
-    if (c->sending || !box->ready || box->ready_us > now_us || c->send_code != ERR_OK)
+    if (c->sending || !box->ready || !box->granted || c->send_code != ERR_OK)
         return NULL;
     c->sending = true;
     return box;
@@ -128,13 +131,12 @@ static struct outbox *send_next_locked(struct connection *c, uint64_t now_us)
 static void on_sent(void *context, enum err_code code)
 {
     struct connection *c = context;
-    uint64_t now_us = pool_now_us();
     pthread_mutex_lock(&c->lock);
     c->sending = false;
     c->send_code = code;
     c->out[c->out_send].ready = false;
     c->out_send ^= 1;
-    struct outbox *next = send_next_locked(c, now_us);
+    struct outbox *next = send_next_locked(c);
     pthread_mutex_unlock(&c->lock);
     if (next != NULL)
         stream_send(c->stream, span_of(next->data, next->bytes), c->silence_ms);
@@ -268,12 +270,19 @@ static enum err_code inbox_take(struct connection *c, struct inbox *box, struct 
     return ERR_OK;
 }
 
+/* Whether it is not yet time to read on; says when to look again. */
+static bool receive_waits(struct connection *c)
+{
+    uint64_t wait_us = bucket_wait_us(c->options.receive_bucket, c->receive_ticket, c->now_us);
+    c->resume_us = c->now_us + wait_us;
+    return wait_us > 0;
+}
+
 static void receive_pause(struct connection *c, size_t bytes)
 {
-    uint64_t wait_us = bucket_reserve(c->options.receive_bucket, bytes, c->now_us);
-    if (wait_us == 0)
+    c->receive_ticket = bucket_take(c->options.receive_bucket, bytes, c->now_us);
+    if (!receive_waits(c))
         return;
-    c->resume_us = c->now_us + wait_us;
     pthread_mutex_lock(&c->lock);
     c->receive_paused = true;
     pthread_mutex_unlock(&c->lock);
@@ -281,8 +290,10 @@ static void receive_pause(struct connection *c, size_t bytes)
 
 static void receive_arm(struct connection *c)
 {
+    bool look = c->now_us >= c->resume_us;
+    bool waits = look && receive_waits(c);
     pthread_mutex_lock(&c->lock);
-    if (c->receive_paused && c->now_us >= c->resume_us)
+    if (look && !waits)
         c->receive_paused = false;
     struct inbox *box = &c->in[c->in_arm];
     bool arm = !c->receiving && !c->receive_paused && !box->filled && c->receive_code == ERR_OK;
@@ -402,7 +413,7 @@ static size_t batch_bytes_max(const struct connection *c)
 {
     if (c->options.send_bucket == NULL)
         return OUT_BYTES;
-    uint64_t bytes = bucket_rate(c->options.send_bucket) / 8 * SLICE_US / 1000000;
+    uint64_t bytes = bucket_rate(c->options.send_bucket) / 8 * SEND_SLICE_US / 1000000;
     if (bytes < RECORD_BYTES_MAX)
         return RECORD_BYTES_MAX;
     return bytes < OUT_BYTES ? (size_t)bytes : OUT_BYTES;
@@ -428,19 +439,35 @@ static size_t batch_fill(struct connection *c, uint8_t *data)
     }
 }
 
-/* Hands what is ready to the stream; when it is not yet time, says when. */
+/* Looks whether a box's turn has come; when to look again, at the latest. */
+static uint64_t box_look(struct connection *c, struct outbox *box)
+{
+    pthread_mutex_lock(&c->lock);
+    bool waits = box->ready && !box->granted;
+    pthread_mutex_unlock(&c->lock);
+    if (!waits)
+        return TIME_NEVER;
+    uint64_t wait_us = bucket_wait_us(c->options.send_bucket, box->ticket, c->now_us);
+    if (wait_us > 0)
+        return c->now_us + wait_us;
+    pthread_mutex_lock(&c->lock);
+    box->granted = true;
+    pthread_mutex_unlock(&c->lock);
+    return TIME_NEVER;
+}
+
+/* Hands what is ready to the stream; when it is not yet time, comes again. */
 static void send_start(struct connection *c)
 {
-    uint64_t due_us = TIME_NEVER;
+    uint64_t due_us[2] = {box_look(c, &c->out[0]), box_look(c, &c->out[1])};
     pthread_mutex_lock(&c->lock);
-    struct outbox *box = send_next_locked(c, c->now_us);
-    if (box == NULL && !c->sending && c->out[c->out_send].ready)
-        due_us = c->out[c->out_send].ready_us;
+    struct outbox *box = send_next_locked(c);
     pthread_mutex_unlock(&c->lock);
     if (box != NULL)
         stream_send(c->stream, span_of(box->data, box->bytes), c->silence_ms);
-    else if (due_us != TIME_NEVER)
-        actor_wake_at(&c->actor, due_us);
+    for (int i = 0; i < 2; i++)
+        if (due_us[i] != TIME_NEVER)
+            actor_wake_at(&c->actor, due_us[i]);
 }
 
 static enum err_code send_step(struct connection *c, struct err *err)
@@ -465,10 +492,10 @@ static enum err_code send_step(struct connection *c, struct err *err)
         c->sent_us = c->now_us;
         c->carried_bytes += bytes;
         atomic_fetch_add_explicit(&c->options.traffic->sent_bytes, bytes, memory_order_relaxed);
-        uint64_t wait_us = bucket_reserve(c->options.send_bucket, bytes, c->now_us);
+        box->ticket = bucket_take(c->options.send_bucket, bytes, c->now_us);
         pthread_mutex_lock(&c->lock);
         box->bytes = bytes;
-        box->ready_us = c->now_us + wait_us;
+        box->granted = false;
         box->ready = true;
         pthread_mutex_unlock(&c->lock);
         c->out_fill ^= 1;

@@ -180,6 +180,16 @@ static uint8_t *ask_body(const struct ask *ask)
     return ask->reply_body != NULL ? ask->reply_body->data : ask->request.reply_body;
 }
 
+/* What has begun to come has time for its bytes: a limit that fell meanwhile must not end it, to be
+ * sent once more. */
+static void ask_prolong(struct ask *ask)
+{
+    uint64_t bytes_us = (uint64_t)ask->reply.body_bytes * 1000000 / LINK_REPLY_BYTES_PER_SECOND_MIN;
+    uint64_t until_us = pool_now_us() + bytes_us;
+    if (until_us > ask->deadline_us)
+        ask->deadline_us = until_us;
+}
+
 static enum err_code on_head(void *context, const struct head *head, struct sink *ret_sink,
                              struct err *err)
 {
@@ -191,6 +201,7 @@ static enum err_code on_head(void *context, const struct head *head, struct sink
         return err_set(err, ERR_PEER, "a reply to nothing that was asked");
     lane->receiving = ask;
     ask->reply = *head;
+    ask_prolong(ask);
     if (ask->ghost)
         return ERR_OK;
     TRY(reply_check(ask, head, err));

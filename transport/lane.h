@@ -21,6 +21,7 @@ struct ask {
     struct span parts[2];
     struct outgoing outgoing;
     uint64_t deadline_us;
+    uint64_t turn; /* link's: turns.h */
     uint64_t id;
     bool sealed;
     bool expired; /* completes as soon as it is sealed */

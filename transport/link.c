@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "transport/lane.h"
+#include "transport/turns.h"
 
 #define TIME_NEVER UINT64_MAX
 
@@ -22,7 +23,9 @@ struct link {
     pthread_cond_t closed;
     bool closing;
     bool over;
-    struct ask_queue queues[2]; /* control, bulk */
+    struct ask_queue queues[2]; /* control, bulk: by their turns */
+    struct turns turns;         /* of bulk */
+    uint32_t depth;             /* of a data connection; 0: what the peer takes */
     struct ask_queue refused;   /* only to be told so */
     uint32_t ask_count;         /* queued and outstanding */
     struct lane *lanes;
@@ -59,6 +62,21 @@ static void queue_push(struct ask_queue *queue, struct ask *ask)
     ask->next = NULL;
     *queue->last = ask;
     queue->last = &ask->next;
+    queue->count++;
+}
+
+/* Before those of a later turn. */
+static void queue_push_in_turn(struct ask_queue *queue, struct ask *ask)
+{
+    struct ask **at = &queue->first;
+    if (queue->count > 0 && ((struct ask *)queue->last)->turn <= ask->turn)
+        at = queue->last; /* which is the next of the last one. The common case: one flow */
+    while (*at != NULL && (*at)->turn <= ask->turn)
+        at = &(*at)->next;
+    ask->next = *at;
+    *at = ask;
+    if (ask->next == NULL)
+        queue->last = &ask->next;
     queue->count++;
 }
 
@@ -100,6 +118,7 @@ struct lane_census { /* of one kind, under the lock */
     uint32_t up;
     uint32_t dialling;
     uint32_t outstanding;
+    uint32_t idle;                  /* up, with nothing outstanding */
     struct lane *least;             /* up, with the fewest outstanding; NULL: none is up */
     const struct lane *surplus_end; /* those before it in the list are more than may be used */
 };
@@ -129,6 +148,7 @@ static struct lane_census census_locked(const struct link *link, bool bulk)
         census.dialling += lane->state == LANE_DIALLING;
         census.outstanding += lane->outstanding;
         census.up += lane->state == LANE_UP;
+        census.idle += lane->state == LANE_UP && lane->outstanding == 0;
     }
     census.surplus_end = surplus_end_locked(link, bulk, census.up);
     for (struct lane *lane = (struct lane *)census.surplus_end; lane != NULL; lane = lane->next) {
@@ -179,6 +199,34 @@ static bool lanes_come_locked(const struct link *link, const struct lane_census 
            (lane_wanted_locked(link, bulk) && pool_now_us() >= link->dial_after_us);
 }
 
+/* Where a connection carries one reply at a time because a limit makes each slow, the last idle one is
+ * for small replies: pages of a task that begins do not wait for files of one that goes on. */
+static struct ask *queue_take_locked(struct link *link, bool bulk, const struct lane_census *census)
+{
+    struct ask_queue *queue = &link->queues[bulk];
+    if (!bulk || link->depth != 1 || census->up < 2 || census->idle > 1)
+        return queue_pop(queue);
+    for (struct ask **at = &queue->first; *at != NULL; at = &(*at)->next) {
+        struct ask *ask = *at;
+        if (ask->request.reply_body_bytes > LINK_SMALL_REPLY_BYTES)
+            continue;
+        *at = ask->next;
+        if (queue->last == &ask->next)
+            queue->last = at;
+        queue->count--;
+        return ask;
+    }
+    return NULL;
+}
+
+static bool lane_full_locked(const struct link *link, const struct lane *lane)
+{
+    uint32_t most = lane->welcome.requests_in_flight;
+    if (lane->bulk && link->depth > 0 && link->depth < most)
+        most = link->depth;
+    return lane->outstanding >= most;
+}
+
 static struct ask *on_take(void *context, struct lane *lane)
 {
     struct link *link = context;
@@ -186,11 +234,13 @@ static struct ask *on_take(void *context, struct lane *lane)
     struct connection *idler = NULL;
     pthread_mutex_lock(&link->lock);
     struct lane_census census = census_locked(link, lane->bulk);
-    if (lane->state == LANE_UP && lane->outstanding < lane->welcome.requests_in_flight &&
+    if (lane->state == LANE_UP && !lane_full_locked(link, lane) &&
         !lane_surplus_locked(link, lane, &census) &&
         lane->outstanding <= census.least->outstanding &&
         (lane->outstanding == 0 || !lanes_come_locked(link, &census, lane->bulk)))
-        ask = queue_pop(&link->queues[lane->bulk]);
+        ask = queue_take_locked(link, lane->bulk, &census);
+    if (ask != NULL && lane->bulk)
+        turns_pass(&link->turns, ask->turn);
     if (ask != NULL)
         lane->outstanding++;
     else if (link->queues[lane->bulk].count > 0 && census.least != NULL &&
@@ -601,6 +651,7 @@ void link_close(struct link *link)
     pthread_mutex_destroy(&link->lock);
     pthread_cond_destroy(&link->closed);
     bucket_unref(link->options.bucket);
+    turns_deinit(&link->turns);
     for (size_t i = 0; i < link->options.address_count; i++)
         mem_free(link->addresses[i]);
     mem_free(link->addresses);
@@ -613,7 +664,13 @@ void link_post(struct link *link, const struct link_request *request)
     struct connection *connection = NULL;
     pthread_mutex_lock(&link->lock);
     bool taken = !link->closing && link->ask_count < LIMIT_LINK_QUEUE;
-    queue_push(taken ? &link->queues[request->bulk] : &link->refused, ask);
+    if (taken && request->bulk) {
+        ask->turn = turns_take(&link->turns, request->flow,
+                               ENVELOPE_HEAD_BYTES + (uint64_t)request->reply_body_bytes);
+        queue_push_in_turn(&link->queues[true], ask);
+    } else {
+        queue_push(taken ? &link->queues[false] : &link->refused, ask);
+    }
     link->ask_count++;
     struct lane_census census = census_locked(link, request->bulk);
     if (taken && census.least != NULL)
@@ -689,6 +746,16 @@ void link_set_data_connections(struct link *link, uint32_t data_connections_max)
     pthread_mutex_unlock(&link->lock);
     if (news)
         link_stir(link); /* what waits may go out over those that were too many */
+}
+
+void link_set_depth(struct link *link, uint32_t requests)
+{
+    pthread_mutex_lock(&link->lock);
+    bool deeper = link->depth != 0 && (requests == 0 || requests > link->depth);
+    link->depth = requests;
+    pthread_mutex_unlock(&link->lock);
+    if (deeper)
+        link_stir(link); /* what waits may go out */
 }
 
 void link_dial_early(struct link *link, uint32_t data_connections)

@@ -54,15 +54,18 @@ typedef void link_callback(void *context, const struct link_reply *reply);
 
 struct link_request {
     uint8_t method;
-    bool bulk;          /* over a data connection; else over the control connection */
+    bool bulk;     /* over a data connection; else over the control connection */
+    uint64_t flow; /* bulk: flows take turns by reply_body_bytes (turns.h); within one, in order */
     struct span header; /* copied */
     struct span body;   /* borrowed until on_reply */
     /* Memory for the reply's body, in use until on_reply. With reply_body NULL the link allocates
      * what comes when it comes, up to reply_body_bytes. A longer body is ERR_PEER. */
     uint8_t *reply_body;
     uint32_t reply_body_bytes;
-    bool reply_exact;     /* a successful reply of any other length is ERR_PEER */
-    uint32_t deadline_ms; /* from now, at least 1: for queueing, the peer's work and the reply */
+    bool reply_exact; /* a successful reply of any other length is ERR_PEER */
+    /* From now, at least 1: for queueing, the peer's work and the reply; one that has begun to come
+     * has at least its bytes' time at LINK_REPLY_BYTES_PER_SECOND_MIN. */
+    uint32_t deadline_ms;
     link_callback *on_reply;
     void *context;
 };
@@ -75,7 +78,7 @@ enum err_code link_open(struct pool *pool, const struct link_options *options,
 void link_close(struct link *link);
 
 /* on_reply is called exactly once, possibly before this returns, on another thread. Requests beyond
- * what the connections take wait in order; beyond LIMIT_LINK_QUEUE of them: ERR_BUSY (by callback).
+ * what the connections take wait for their turn; beyond LIMIT_LINK_QUEUE of them: ERR_BUSY (by callback).
  */
 void link_post(struct link *link, const struct link_request *request);
 
@@ -86,6 +89,9 @@ enum err_code link_call(struct link *link, const struct link_request *request,
                         struct bytes *ret_header, struct bytes *ret_body, struct err *err);
 
 void link_set_data_connections(struct link *link, uint32_t data_connections_max);
+/* At most so many requests out on each of them: what is out has no turns any more. 0: what the peer takes. With 1 the
+ * last idle one of several takes only requests whose reply is at most LINK_SMALL_REPLY_BYTES. */
+void link_set_depth(struct link *link, uint32_t requests);
 /* Dials until so many data connections are up (within their maximum), though no request wants them
  * yet: one that comes later need not wait for a handshake. No promise: an early one that cannot be
  * dialled is not tried again, tells no request and lets none wait. Idle ones end as all do. */

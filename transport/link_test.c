@@ -428,6 +428,99 @@ static void test_an_early_dial_that_fails_costs_no_request_its_addresses(void **
     testbed_close(&bed);
 }
 
+/* Twenty of one flow wait when one of another comes: it is the next but those that are out. */
+static void test_flows_take_turns_on_a_data_connection(void **state)
+{
+    (void)state;
+    enum { LARGE = 20, ALL = LARGE + 2, DEPTH = 2 };
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    link_set_depth(link, DEPTH);
+    struct asked asked[ALL];
+    for (unsigned i = 0; i < ALL; i++) {
+        const bool small = i >= LARGE;
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_HOLD,
+                                          .bulk = true,
+                                          .flow = small ? 2 : 1,
+                                          .header = span_text(small ? "small" : "large"),
+                                          .reply_body_bytes = small ? 1000 : 100000,
+                                          .deadline_ms = 60000});
+        if (i == 0)
+            testbed_wait_held(&bed, 1);
+    }
+    unsigned small_at[2], small_count = 0;
+    struct link_status status;
+    for (unsigned i = 0; i < ALL; i++) {
+        testbed_wait_held(&bed, 1);
+        pthread_mutex_lock(&bed.lock);
+        bool small = span_equal(request_header(bed.held[0]), span_text("small"));
+        pthread_mutex_unlock(&bed.lock);
+        if (small && small_count < 2)
+            small_at[small_count++] = i;
+        link_status(link, &status); /* a ping of 42 bytes, requests of 47 */
+        assert_true(status.sent_bytes <= (i + DEPTH + 1) * 47);
+        testbed_let_go(&bed);
+    }
+    assert_int_equal(small_count, 2);
+    assert_in_range(small_at[0], 1, DEPTH + 1);
+    assert_in_range(small_at[1], 2, DEPTH + 2);
+    for (unsigned i = 0; i < ALL; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    link_close(link);
+    testbed_close(&bed);
+}
+
+/* Two connections that carry one reply at a time: one is kept for small ones. */
+static void test_the_last_idle_connection_is_for_small_replies(void **state)
+{
+    (void)state;
+    enum { LARGE = 3 };
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 2);
+    struct asked asked[LARGE + 1];
+    struct link_status status;
+    link_dial_early(link, 2);
+    do
+        link_status(link, &status);
+    while (status.data_connections < 2);
+    link_set_depth(link, 1);
+    for (unsigned i = 0; i < LARGE; i++)
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_HOLD,
+                                          .bulk = true,
+                                          .reply_body_bytes = LINK_SMALL_REPLY_BYTES + 1,
+                                          .deadline_ms = 60000});
+    testbed_wait_held(&bed, 1);
+    asked_post(&asked[LARGE], link,
+               &(struct link_request){.method = METHOD_ECHO,
+                                      .bulk = true,
+                                      .reply_body_bytes = LINK_SMALL_REPLY_BYTES,
+                                      .deadline_ms = 60000});
+    asked_wait(&asked[LARGE]);
+    assert_int_equal(asked[LARGE].err.code, ERR_OK);
+    for (unsigned i = 0; i < LARGE; i++) {
+        testbed_wait_held(&bed, 1);
+        pthread_mutex_lock(&bed.lock);
+        assert_int_equal(bed.held_count, 1);
+        pthread_mutex_unlock(&bed.lock);
+        testbed_let_go(&bed);
+    }
+    for (unsigned i = 0; i < LARGE; i++) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+        asked_deinit(&asked[i]);
+    }
+    asked_deinit(&asked[LARGE]);
+    link_close(link);
+    testbed_close(&bed);
+}
+
 static void test_a_control_connection_hands_out_all_it_may(void **state)
 {
     (void)state;
@@ -746,142 +839,6 @@ static void test_a_worn_connection_is_replaced_without_a_loss(void **state)
     testbed_close(&bed);
 }
 
-static void check_bandwidth(bool at_source)
-{
-    struct testbed bed;
-    testbed_open(&bed, NULL, NULL);
-    struct bucket *bucket = bucket_new(80000000); /* 10 MB/s */
-    bed.bucket = at_source ? bucket_ref(bucket) : NULL;
-    const char *addresses[] = {bed.address};
-    struct link_options options = {.kind = LISTENER_PEERS,
-                                   .addresses = addresses,
-                                   .address_count = 1,
-                                   .identity = bed.asker,
-                                   .peer_key = identity_public(bed.node)->noise,
-                                   .data_connections_max = 2,
-                                   .bucket = at_source ? NULL : bucket};
-    struct link *link;
-    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
-    BYTES_CLEANUP struct bytes header = {0};
-    append_sizes(&header, 1000000, 1);
-    struct link_request request = {.method = METHOD_BYTES,
-                                   .bulk = true,
-                                   .header = bytes_span(&header),
-                                   .reply_body_bytes = 1000000};
-    struct asked asked[8];
-    uint64_t started_ms = pool_now_ms();
-    for (int i = 0; i < 8; i++)
-        asked_post(&asked[i], link, &request);
-    for (int i = 0; i < 8; i++) {
-        asked_wait(&asked[i]);
-        assert_int_equal(asked[i].err.code, ERR_OK);
-        assert_pattern(bytes_span(&asked[i].body));
-        asked_deinit(&asked[i]);
-    }
-    /* 800 ms at that rate, less a burst and what the receiver's buffers hold before it waits */
-    assert_true(pool_now_ms() - started_ms >= 300);
-    assert_true(bucket_bytes_total(bucket) >= 7000000);
-    link_close(link);
-    bucket_unref(bucket);
-    testbed_close(&bed);
-}
-
-static void test_bandwidth_is_limited_at_the_source(void **state)
-{
-    (void)state;
-    check_bandwidth(true);
-}
-
-static void test_bandwidth_is_limited_at_the_destination(void **state)
-{
-    (void)state;
-    check_bandwidth(false);
-}
-
-/* Many connections of a narrow limit: each waits for what all have received before it reads on. */
-static void test_a_narrow_limit_makes_no_connection_look_silent(void **state)
-{
-    (void)state;
-    enum { COUNT = 12, BODY = 130000 };
-    struct testbed bed;
-    testbed_open(&bed, &(struct pool_options){.ping_after_ms = 300, .silence_max_ms = 1500}, NULL);
-    struct bucket *bucket = bucket_new(5000000); /* 2.5 s of all that is asked for */
-    const char *addresses[] = {bed.address};
-    struct link_options options = {.kind = LISTENER_PEERS,
-                                   .addresses = addresses,
-                                   .address_count = 1,
-                                   .identity = bed.asker,
-                                   .peer_key = identity_public(bed.node)->noise,
-                                   .data_connections_max = COUNT,
-                                   .bucket = bucket};
-    struct link *link;
-    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
-    BYTES_CLEANUP struct bytes header = {0};
-    append_sizes(&header, BODY, 1);
-    struct link_request request = {.method = METHOD_BYTES,
-                                   .bulk = true,
-                                   .header = bytes_span(&header),
-                                   .reply_body_bytes = BODY,
-                                   .deadline_ms = 60000};
-    struct asked asked[COUNT];
-    for (int i = 0; i < COUNT; i++)
-        asked_post(&asked[i], link, &request);
-    for (int i = 0; i < COUNT; i++) {
-        asked_wait(&asked[i]);
-        assert_int_equal(asked[i].err.code, ERR_OK);
-        asked_deinit(&asked[i]);
-    }
-    struct link_status status;
-    link_status(link, &status);
-    assert_int_equal(status.lost_connections, 0);
-    link_close(link);
-    bucket_unref(bucket);
-    testbed_close(&bed);
-}
-
-/* A connection reads little at once, so it never stops reading for long. */
-static void test_a_narrow_limit_is_kept_at_every_moment(void **state)
-{
-    (void)state;
-    enum { BODY = 200000, RATE = 125000, SLACK = 50000 };
-    struct testbed bed;
-    testbed_open(&bed, NULL, NULL);
-    struct bucket *bucket = bucket_new(8 * RATE);
-    const char *addresses[] = {bed.address};
-    struct link_options options = {.kind = LISTENER_PEERS,
-                                   .addresses = addresses,
-                                   .address_count = 1,
-                                   .identity = bed.asker,
-                                   .peer_key = identity_public(bed.node)->noise,
-                                   .data_connections_max = 1,
-                                   .bucket = bucket};
-    struct link *link;
-    assert_int_equal(link_open(bed.pool, &options, &link, NULL), ERR_OK);
-    BYTES_CLEANUP struct bytes header = {0};
-    append_sizes(&header, BODY, 1);
-    struct asked asked;
-    uint64_t started_us = pool_now_us();
-    asked_post(&asked, link,
-               &(struct link_request){.method = METHOD_BYTES,
-                                      .bulk = true,
-                                      .header = bytes_span(&header),
-                                      .reply_body_bytes = BODY,
-                                      .deadline_ms = 60000});
-    struct link_status status;
-    do {
-        link_status(link, &status);
-        uint64_t allowed = SLACK + RATE * (pool_now_us() - started_us) / 1000000;
-        assert_true(status.received_bytes <= allowed);
-        sched_yield();
-    } while (status.received_bytes < BODY);
-    asked_wait(&asked);
-    assert_int_equal(asked.err.code, ERR_OK);
-    asked_deinit(&asked);
-    link_close(link);
-    bucket_unref(bucket);
-    testbed_close(&bed);
-}
-
 static void test_hundreds_of_links_leave_no_descriptor_behind(void **state)
 {
     (void)state;
@@ -926,6 +883,8 @@ int main(void)
         cmocka_unit_test(test_no_data_connection_stands_idle_while_a_request_waits),
         cmocka_unit_test(test_data_connections_are_dialled_early_once_and_carry_what_comes),
         cmocka_unit_test(test_an_early_dial_that_fails_costs_no_request_its_addresses),
+        cmocka_unit_test(test_flows_take_turns_on_a_data_connection),
+        cmocka_unit_test(test_the_last_idle_connection_is_for_small_replies),
         cmocka_unit_test(test_a_control_connection_hands_out_all_it_may),
         cmocka_unit_test(test_a_deadline_ends_a_request_and_its_late_reply_is_dropped),
         cmocka_unit_test(test_a_request_that_waited_past_its_deadline_is_not_handed_out),
@@ -939,10 +898,6 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_vanishes_in_mid_reply_loses_it_and_the_next_arrives),
         cmocka_unit_test(test_a_silent_peer_is_given_up_and_pings_keep_a_quiet_one),
         cmocka_unit_test(test_a_worn_connection_is_replaced_without_a_loss),
-        cmocka_unit_test(test_bandwidth_is_limited_at_the_source),
-        cmocka_unit_test(test_bandwidth_is_limited_at_the_destination),
-        cmocka_unit_test(test_a_narrow_limit_makes_no_connection_look_silent),
-        cmocka_unit_test(test_a_narrow_limit_is_kept_at_every_moment),
         cmocka_unit_test(test_hundreds_of_links_leave_no_descriptor_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,9 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
          "(of one's own account)"),
     [STATEMENT_REVOKE_TOKEN] =
         "REVOKE XCOPY TOKEN 'id'     (one's own, at the source; of SHOW XCOPY TOKENS)",
+    [STATEMENT_ALTER_CHANNEL] = ("ALTER CHANNEL FROM 'region' SET BANDWIDTH '2 Gbit/s' | DEFAULT\n"
+                                 "      [BETWEEN '22:00' AND '06:00']     (each day, UTC; DEFAULT "
+                                 "BETWEEN removes a window)"),
     [STATEMENT_ADD_USER] = "ADD USER x     (to the project; x is ALIYUN$a or RAM$a:u)",
     [STATEMENT_REMOVE_USER] = "REMOVE USER x     (and what was granted to it)",
     [STATEMENT_GRANT] = ("GRANT action, ... ON PROJECT p | [TABLE] t TO [USER] x | ROLE r\n"
@@ -71,7 +74,7 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_REMOVE_TRUSTED] = "REMOVE TRUSTEDPROJECT p | 'region.p'",
     [STATEMENT_LIST_TRUSTED] = "LIST TRUSTEDPROJECTS",
     [STATEMENT_SHOW] =
-        ("SHOW TABLES | SNAPSHOT TABLES [IN p] [LIKE 'a*']; SHOW PROJECTS | TASKS\n"
+        ("SHOW TABLES | SNAPSHOT TABLES [IN p] [LIKE 'a*']; SHOW PROJECTS | TASKS | CHANNELS\n"
          "  SHOW PARTITIONS t [PARTITION(...)]; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
          "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
          "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x] |\n"

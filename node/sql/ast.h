@@ -479,7 +479,11 @@ struct alter_switch {    /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
 
 struct alter_channel {
     struct span region;
-    struct span bandwidth; /* as written: 2 Gbit/s */
+    bool is_default;
+    struct span bandwidth; /* as written: 2 Gbit/s; DEFAULT: empty */
+    bool in_window;        /* BETWEEN */
+    struct span from, to;  /* as written: 22:00 */
+    struct span timezone;  /* as written; or empty */
 };
 
 enum grant_object {

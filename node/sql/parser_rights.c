@@ -107,7 +107,20 @@ void parse_alter_channel(struct parser *parser, struct statement *statement, int
     alter->region = parser_string(parser, "the source region as a string");
     parser_expect(parser, KEYWORD_SET);
     parser_expect(parser, KEYWORD_BANDWIDTH);
-    alter->bandwidth = parser_string(parser, "the bandwidth as a string, such as '2 Gbit/s'");
+    alter->is_default = parser_accept(parser, KEYWORD_DEFAULT);
+    if (!alter->is_default)
+        alter->bandwidth =
+            parser_string(parser, "DEFAULT, or the bandwidth as a string, such as '2 Gbit/s'");
+    alter->in_window = parser_accept(parser, KEYWORD_BETWEEN);
+    if (!alter->in_window)
+        return;
+    alter->from = parser_string(parser, "the window's begin as a string, such as '22:00'");
+    parser_expect(parser, KEYWORD_AND);
+    alter->to = parser_string(parser, "the window's end as a string, such as '06:00'");
+    if (!parser_is_word(parser, "TIMEZONE"))
+        return;
+    parser_advance(parser);
+    alter->timezone = parser_string(parser, "the time zone as a string; 'UTC' is the one there is");
 }
 
 /* ---- users and rights ---- */

@@ -447,6 +447,14 @@ static void test_operators_statements(void **state)
     assert_int_equal(parse("SHOW XCOPY CHANNEL")->show.kind, SHOW_XCOPY_CHANNEL);
     s = parse("ALTER CHANNEL FROM 'r' SET BANDWIDTH '2 Gbit/s'");
     span_is(s->alter_channel.bandwidth, "2 Gbit/s");
+    assert_false(s->alter_channel.in_window || s->alter_channel.is_default);
+    s = parse("ALTER CHANNEL FROM 'r' SET BANDWIDTH DEFAULT BETWEEN '22:00' AND '06:00'");
+    assert_true(s->alter_channel.in_window && s->alter_channel.is_default);
+    span_is(s->alter_channel.from, "22:00");
+    span_is(s->alter_channel.to, "06:00");
+    s = parse("ALTER CHANNEL FROM 'r' SET BANDWIDTH '' BETWEEN '' AND '' TIMEZONE 'UTC'");
+    assert_false(s->alter_channel.is_default);
+    span_is(s->alter_channel.timezone, "UTC");
     span_is(parse("REMOVE USER `RAM$acc:role/x`")->user, "RAM$acc:role/x");
     assert_int_equal(parse("REVOKE All ON t FROM USER RAM$a:u")->kind, STATEMENT_REVOKE);
 }

@@ -9,7 +9,7 @@ enum names {
     NAMES_NONE,
     NAMES_OBJECT,    /* struct name: a table or snapshot */
     NAMES_PROJECT,   /* struct span */
-    NAMES_PRINCIPAL, /* struct span: an account, a user */
+    NAMES_PRINCIPAL, /* struct span: an account, a user; or a region */
     NAMES_SELF,      /* the principal itself */
     NAMES_GRANT,     /* struct grant */
     NAMES_HERE,      /* of the current project: what the statement says stands in its text */
@@ -53,7 +53,7 @@ static const struct kind kinds[STATEMENT_KIND_COUNT] = {
     [STATEMENT_DROP_PROJECT] = RIGHTS(NAMES_PROJECT, AT(project), 0),
     [STATEMENT_ALTER_PROJECT_XCOPY] = RIGHTS(NAMES_PROJECT, AT(alter_switch.project), 0),
     [STATEMENT_ALTER_ACCOUNT_CHANNEL] = RIGHTS(NAMES_SELF, 0, 0),
-    [STATEMENT_ALTER_CHANNEL] = AUDITED(NAMES_NONE, 0, 0),
+    [STATEMENT_ALTER_CHANNEL] = AUDITED(NAMES_PRINCIPAL, AT(alter_channel.region), 0),
     [STATEMENT_REVOKE_TOKEN] = RIGHTS(NAMES_SELF, 0, 0),
     [STATEMENT_ADD_USER] = RIGHTS(NAMES_HERE, 0, 0),
     [STATEMENT_REMOVE_USER] = RIGHTS(NAMES_HERE, 0, 0),

@@ -291,6 +291,7 @@ static statement_function *const functions[] = {
     [SHOW_PARTITIONS] = show_partitions,
     [SHOW_PROJECTS] = show_projects,
     [SHOW_TASKS] = statement_show_tasks,
+    [SHOW_CHANNELS] = statement_show_channels,
     [SHOW_CREATE_TABLE] = statement_show_create,
     [SHOW_HISTORY] = show_history,
     [SHOW_XCOPY_TOKENS] = statement_show_tokens,

@@ -34,6 +34,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_ALTER_PROJECT_XCOPY] = statement_alter_project,
     [STATEMENT_ALTER_ACCOUNT_CHANNEL] = statement_alter_account_channel,
     [STATEMENT_REVOKE_TOKEN] = statement_revoke_token,
+    [STATEMENT_ALTER_CHANNEL] = statement_alter_channel,
     [STATEMENT_SHOW] = statement_show,
     [STATEMENT_DESC] = statement_desc,
     [STATEMENT_USE] = statement_use,

@@ -24,6 +24,7 @@
 
 #define STATEMENT_CONFLICT_TRIES 8
 
+struct channels;
 struct cleanup;
 struct scrubber;
 struct source;
@@ -36,6 +37,7 @@ struct statement_services {
     struct peers *peers;
     struct tasks *tasks;
     struct source *source; /* NULL: nobody copies from here */
+    struct channels *channels;
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;
@@ -131,6 +133,8 @@ statement_function statement_select;
 statement_function statement_explain;
 statement_function statement_show;
 statement_function statement_show_tasks;
+statement_function statement_alter_channel;
+statement_function statement_show_channels;
 statement_function statement_show_create;
 statement_function statement_desc;
 statement_function statement_xcopy;

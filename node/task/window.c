@@ -6,7 +6,9 @@
 #define INTERVAL_US_MIN      100000          /* shorter ones measure single replies */
 #define INTERVAL_US_MAX      (2 * SECOND_US) /* longer ones hold a pause: they measure nothing */
 #define WINDOW_ROUND_TRIP_US (60 * SECOND_US)
-#define LONG_US              20000 /* a round trip at which slow starts are worth sharing */
+#define LONG_US              20000  /* a round trip at which slow starts are worth sharing */
+#define LIMITED_BATCH_US     100000 /* a reply, of a channel's limit */
+#define DEPTH_US             250000 /* out on the connections, of a channel's limit */
 #define WORK_US              (2 * SECOND_US) /* what waits here is at most so much of the link */
 #define AHEAD_US             (5 * SECOND_US) /* asked ahead, at most so much of the link */
 #define ROUND_US_MIN         (2 * SECOND_US) /* of a trial: at least this and 10 round trips */
@@ -14,6 +16,7 @@
 #define REST_US_MIN          (30 * SECOND_US)
 #define REST_US_MAX          (480 * SECOND_US)
 #define GREW_PERCENT         110 /* of the bandwidth a round ago: it is still being found */
+#define LIMITED_PERCENT      85  /* of the channel's limit: it is that */
 #define STARVED_DIVISOR      4
 #define TRIAL_PERCENT        125 /* of the rate before, to be worth it */
 
@@ -29,6 +32,7 @@ struct window_limits window_limits_default(void)
         .connections_start = WINDOW_CONNECTIONS_START,
         .connections_max = LIMIT_CONNECTIONS_PER_PEER - 2, /* control, and one that takes over */
         .replies_bytes = WINDOW_REPLIES_BYTES,
+        .batch_bytes_limited = WINDOW_BATCH_BYTES_LIMITED,
         .batch_bytes_min = WINDOW_BATCH_BYTES_MIN,
         .batch_bytes_max = WINDOW_BATCH_BYTES_MAX,
     };
@@ -56,11 +60,31 @@ static uint64_t bytes_in(uint64_t rate, uint64_t us)
 
 /* ---- what follows from bandwidth and round trip ---- */
 
+/* What was measured, or what may be measured from now on. */
+static uint64_t bandwidth_now(const struct window *window)
+{
+    return window->limit == 0 ? window->bandwidth : least(window->bandwidth, window->limit);
+}
+
+static void follow_limit(struct window *window)
+{
+    const struct window_limits *limits = &window->limits;
+    uint64_t ahead_us = AHEAD_US + 2 * window->round_trip_us;
+    uint64_t bytes = most(bytes_in(window->limit, ahead_us), limits->bytes_min);
+    uint64_t batch_bytes =
+        most(bytes_in(window->limit, LIMITED_BATCH_US), limits->batch_bytes_limited);
+    window->bytes = (size_t)least(window->bytes, bytes);
+    window->batch_bytes = (size_t)least(window->batch_bytes, batch_bytes);
+    uint64_t out = bytes_in(window->limit, DEPTH_US + 2 * window->round_trip_us);
+    window->depth = 1 + (uint32_t)(out / (window->connections * window->batch_bytes));
+}
+
 static void window_follow(struct window *window)
 {
     const struct window_limits *limits = &window->limits;
-    uint64_t flight = 2 * bytes_in(window->bandwidth, window->round_trip_us);
-    uint64_t work = least(limits->work_bytes, bytes_in(window->bandwidth, WORK_US));
+    uint64_t bandwidth = bandwidth_now(window);
+    uint64_t flight = 2 * bytes_in(bandwidth, window->round_trip_us);
+    uint64_t work = least(limits->work_bytes, bytes_in(bandwidth, WORK_US));
     uint64_t connections = flight / limits->connection_bytes + 1;
     connections = most(connections, window->connections_wanted);
     bool slow_start = !window->settled && window->round_trip_us >= LONG_US;
@@ -69,8 +93,7 @@ static void window_follow(struct window *window)
     if (window->trial == WINDOW_TRIAL_SETTLES || window->trial == WINDOW_TRIAL_MEASURES)
         connections *= 2;
     connections = least(connections, limits->connections_max);
-    uint64_t ahead =
-        least(2 * connections * window->reply_bytes, bytes_in(window->bandwidth, AHEAD_US));
+    uint64_t ahead = least(2 * connections * window->reply_bytes, bytes_in(bandwidth, AHEAD_US));
     uint64_t bytes = most(most(flight + work, ahead), limits->bytes_min);
     if (!window->settled) /* pages and slow starts are no measure */
         bytes = most(bytes, limits->bytes_start);
@@ -81,6 +104,9 @@ static void window_follow(struct window *window)
     window->batch_bytes =
         (size_t)most(limits->batch_bytes_min,
                      least(limits->replies_bytes / connections, limits->batch_bytes_max));
+    window->depth = 0;
+    if (window->limit > 0)
+        follow_limit(window);
 }
 
 void window_init(struct window *window, const struct window_limits *limits)
@@ -183,6 +209,8 @@ static void trial_decide(struct window *window, const struct window_event *event
 static bool connections_starve(const struct window *window)
 {
     uint64_t each = bytes_in(window->bandwidth, window->round_trip_us) / window->connections;
+    if (window->limit > 0 && window->bandwidth * 100 >= window->limit * LIMITED_PERCENT)
+        return false; /* invariant 4 */
     return window->connections < window->limits.connections_max &&
            each < window->limits.connection_bytes / STARVED_DIVISOR;
 }
@@ -246,6 +274,7 @@ void window_step(struct window *window, const struct window_event *event)
     }
     if (event->reply_bytes > 0)
         window->reply_bytes = event->reply_bytes;
+    window->limit = event->limit;
     round_trip_step(window, event);
     interval_step(window, event);
     trial_step(window, event);

@@ -9,13 +9,18 @@
  *                 less (a lossy link holds each back by itself), twice as many are tried and kept if
  *                 they bring more
  *
+ * The channel's limit bounds all of that from its moment on, whatever was measured before: what is
+ * asked ahead is five seconds of it (a disk may take so long over a commit), and of that what is out on the connections, and so has no
+ * turns any more, is DEPTH_US of it and what is in flight: a small task is not behind seconds of a large one.
+ *
  * While the window is what limits, each interval brings as much as it allows, so it doubles; once the
  * link limits, bandwidth stays and the window with it. Congestion itself is the kernel's business:
  * a request more than needed waits at the source and costs nothing here until its bytes come.
  *
  * Invariants: 1. window_bytes and connections lie within the limits. 2. An interval in which nothing
  * was left to ask for (`limited` false) never lowers the bandwidth. 3. A trial of more connections
- * ends within 4 rounds, and trials that bring nothing grow rare.
+ * ends within 4 rounds, and trials that bring nothing grow rare. 4. More connections are not tried
+ * while the channel's limit is what limits.
  *
  * Pure: no clock, no chance, no I/O, no threads.
  */
@@ -37,6 +42,7 @@ struct window_limits {
     uint32_t connections_start; /* at least, over a long way, until the bandwidth is known */
     size_t replies_bytes;       /* of the replies that all connections are amid */
     size_t batch_bytes_min, batch_bytes_max;
+    size_t batch_bytes_limited; /* at least, under a channel's limit */
 };
 
 struct window_limits window_limits_default(void);
@@ -55,6 +61,7 @@ struct window_event {
     uint32_t round_trip_us;  /* the latest ping's; 0: none yet */
     size_t reply_bytes;      /* of a reply, as those in flight are; 0: unknown */
     bool limited;            /* more would have been asked for since the last event */
+    uint64_t limit;          /* bytes a second that the channel may carry; 0: not known */
 };
 
 struct window {
@@ -64,10 +71,12 @@ struct window {
     uint32_t connections;       /* to carry them */
     uint32_t connections_early; /* of these, worth dialling before there is anything to carry */
     size_t batch_bytes;         /* of one reply */
+    uint32_t depth;             /* requests on their way on each; 0: as many as the peer takes */
     /* what was found */
     uint64_t bandwidth;     /* bytes a second; 0: unknown */
     uint64_t round_trip_us; /* 0: unknown */
     size_t reply_bytes;     /* the latest; 0: unknown */
+    uint64_t limit;         /* the latest; 0: unknown */
     /* how */
     bool begun;
     bool settled; /* the bandwidth was measured with more to ask for all along, and did not grow */

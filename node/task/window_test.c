@@ -18,7 +18,8 @@ struct model {
     double rate;            /* bytes a second */
     double connection_rate; /* of one; 0: what a connection_bytes of 4 MiB a round trip gives */
     uint64_t round_trip_us;
-    double want; /* bytes a second that there are to ask for; 0: no end */
+    double limit; /* bytes a second that the channel may carry; 0: no limit */
+    double want;  /* bytes a second that there are to ask for; 0: no end */
     /* the run */
     uint64_t now_us;
     double received;
@@ -42,6 +43,8 @@ static void model_run(struct model *model, double seconds)
         double one = model->connection_rate > 0 ? model->connection_rate : 4 * MIB(1) / round_trip;
         double rate = model->rate;
         bool limited = true;
+        if (model->limit > 0 && rate > model->limit)
+            rate = model->limit;
         if (rate > one * model->window.connections)
             rate = one * model->window.connections;
         if (rate > (double)model->window.bytes / round_trip)
@@ -56,7 +59,8 @@ static void model_run(struct model *model, double seconds)
                                            .received_bytes = (uint64_t)model->received,
                                            .round_trip_us = (uint32_t)model->round_trip_us,
                                            .reply_bytes = 2 * MIB(1),
-                                           .limited = limited};
+                                           .limited = limited,
+                                           .limit = (uint64_t)model->limit};
         window_step(&model->window, &event);
     }
 }
@@ -230,6 +234,55 @@ static void test_the_limits_hold_for_any_events(void **state)
     }
 }
 
+/* A limit that falls while gigabits flow is followed at once, not when the measurements are forgotten:
+ * what is asked ahead is five seconds of it, replies are short, deadlines long enough. */
+static void test_a_channels_limit_is_followed_at_once(void **state)
+{
+    (void)state;
+    static const double limits[] = {125000, 6250000, 250000000};
+    for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
+        struct model model = model_of(1250000000, 100000);
+        model.connection_rate = 1e9;
+        model_run(&model, 20);
+        assert_true(model.window.bytes >= 125000000);
+        assert_true(model.window.connections > 2 * LINK_DATA_CONNECTIONS_DEFAULT);
+        model.limit = limits[i];
+        model_run(&model, 0.02);
+        assert_true(i == 2 || model.window.connections == LINK_DATA_CONNECTIONS_DEFAULT);
+        size_t most = limits[i] * 5.2 > WINDOW_BYTES_MIN ? (size_t)(limits[i] * 5.2) + 1
+                                                         : (size_t)WINDOW_BYTES_MIN;
+        assert_in_range(model.window.bytes, WINDOW_BYTES_MIN, most);
+        assert_in_range(model.window.batch_bytes, WINDOW_BATCH_BYTES_LIMITED,
+                        limits[i] / 10 > WINDOW_BATCH_BYTES_LIMITED ? (uint64_t)(limits[i] / 10)
+                                                                    : WINDOW_BATCH_BYTES_LIMITED);
+        assert_true((double)model.window.bytes / limits[i] * 1000 <=
+                    window_deadline_ms(&model.window));
+        double round = (double)(model.window.connections * model.window.batch_bytes);
+        double out = model.window.depth * round;
+        assert_true(out >= limits[i] * 0.25 && out <= limits[i] * 0.45 + round);
+        model.rate = limits[i];
+        assert_true(share_of_rate(&model, 10) > 0.97);
+        model.limit = 0;
+        model.rate = 1250000000;
+        model_run(&model, 20);
+        assert_true(share_of_rate(&model, 5) > 0.9);
+    }
+}
+
+/* Each connection carries far less than it could: the limit is why, and more of them would not help. */
+static void test_a_channels_limit_is_no_reason_for_more_connections(void **state)
+{
+    (void)state;
+    struct model model = model_of(1250000000, 100000);
+    model.limit = 6250000;
+    for (int i = 0; i < 300; i++) {
+        model_run(&model, 1);
+        if (i > 10) /* beyond the slow start */
+            assert_true(model.window.connections <= WINDOW_CONNECTIONS_START);
+    }
+    assert_true(model.window.connections <= WINDOW_CONNECTIONS_START);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +295,8 @@ int main(void)
         cmocka_unit_test(test_connections_that_are_well_filled_are_left_alone),
         cmocka_unit_test(test_a_pause_of_the_link_is_no_measurement),
         cmocka_unit_test(test_a_long_way_is_worth_dialling_early_and_a_short_one_is_not),
+        cmocka_unit_test(test_a_channels_limit_is_followed_at_once),
+        cmocka_unit_test(test_a_channels_limit_is_no_reason_for_more_connections),
         cmocka_unit_test(test_what_is_asked_for_comes_before_its_deadline_on_slow_links),
         cmocka_unit_test(test_the_limits_hold_for_any_events),
     };

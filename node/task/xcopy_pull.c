@@ -391,6 +391,7 @@ static void request_post(struct job *job, const struct outgoing *outgoing)
     const struct link_request request = {
         .method = (uint8_t)outgoing->method,
         .bulk = bulk,
+        .flow = load_u64(pull->record.id.b),
         .header = bytes_span(&outgoing->header),
         .body = span_of(body.data, outgoing->body.len),
         .reply_body_bytes = job->reply_capacity > 0 ? (uint32_t)job->reply_capacity
@@ -695,11 +696,13 @@ static void window_update(struct pull *pull)
                                        .received_bytes = status.received_bytes,
                                        .round_trip_us = status.round_trip_us,
                                        .reply_bytes = walk_reply_bytes(&pull->machine.walk),
-                                       .limited = walk_wants_window(&pull->machine.walk)};
+                                       .limited = walk_wants_window(&pull->machine.walk),
+                                       .limit = peer->limit};
     uint32_t connections = peer->window.connections;
     window_step(&peer->window, &event);
     if (peer->window.connections != connections)
         link_set_data_connections(peer->link, peer->window.connections);
+    link_set_depth(peer->link, peer->window.depth);
     window_share(pull);
 }
 

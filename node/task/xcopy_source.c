@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "node/task/meters.h"
+#include "node/task/xcopy_channel.h"
 #include "node/task/repair_grant.h"
 #include "node/task/token_use.h"
 #include "node/task/xcopy_audit.h"
@@ -841,8 +842,13 @@ static enum err_code leased_decode(struct serving *serving, struct err *err)
 
 void source_on_request(void *context, struct request *request)
 {
+    struct source *source = context;
+    if (request_method(request) == PEER_CHANNEL) {
+        channel_request(source->options.peers, request);
+        return;
+    }
     struct serving *serving = mem_calloc(1, sizeof(*serving));
-    serving->source = context;
+    serving->source = source;
     serving->request = request;
     serving->method = (enum peer_method)request_method(request);
     serving->peer = request_session(request)->identity;
@@ -871,7 +877,7 @@ bool source_find(void *context, const struct noise_key *key, struct session *ses
     session->identity = peer->keys.sign;
     session->entry = 1 + (uint64_t)(peer - peers_at(source->options.peers, 0));
     snprintf(session->name, sizeof(session->name), "%s", peer->region);
-    session->bucket = bucket_ref(peer->bucket);
+    session->bucket = bucket_ref(peer->send_bucket);
     return true;
 }
 

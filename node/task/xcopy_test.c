@@ -297,6 +297,26 @@ static void test_cancelled_task_ends_though_its_peer_is_away(void **state)
 
 /* ---- a destination that keeps to no order ---- */
 
+/* What a peer asks for is how fast it is sent to, no more: not what it sends, and nothing is none. */
+static void test_a_source_sends_as_fast_as_its_peer_says(void **state)
+{
+    (void)state;
+    const struct peer *to = peers_find_region(there.peers, span_text(here.name));
+    struct ask ask = {0}, nothing = {0}, nonsense = {0};
+    BYTES_CLEANUP struct bytes header = {0};
+    peer_channel_encode(&(struct peer_channel){.bits_per_second = 50000000}, &header);
+    ask_post(&ask, PEER_CHANNEL, bytes_span(&header), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(bucket_rate(to->send_bucket), 50000000);
+    assert_int_equal(bucket_rate(to->bucket), BUCKET_DEFAULT_BITS_PER_SECOND);
+    ask_post(&nothing, PEER_CHANNEL, span_of(NULL, 0), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&nothing), ERR_BAD_DATA);
+    ask_post(&nonsense, PEER_CHANNEL, span_text("nonsense"), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&nonsense), ERR_BAD_DATA);
+    assert_int_equal(bucket_rate(to->send_bucket), 50000000);
+    bucket_set_rate(to->send_bucket, 0, pool_now_us());
+}
+
 static void test_a_lease_ends_with_the_gate_though_it_is_not_renewed(void **state)
 {
     (void)state;
@@ -432,6 +452,7 @@ int main(void)
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_source_sends_as_fast_as_its_peer_says),
         cmocka_unit_test(test_copies_all_then_nothing_then_what_changed),
         cmocka_unit_test(test_the_same_statement_again_joins_its_task),
         cmocka_unit_test(test_unknown_snapshot_fails_with_the_sources_words),

@@ -1,0 +1,167 @@
+"""ALTER CHANNEL and SHOW CHANNELS with bytes on a wire: counted at an interface, from outside of both nodes.
+
+A busy machine makes a transfer slower, never faster: what bounds from above is exact, what bounds from below leaves room.
+"""
+import time
+
+import pytest
+
+from cable import Cable, Meter
+from conftest import DESTINATION, SOURCE
+from emulator import LinkedCluster
+
+MBIT = 1_000_000
+END_SECONDS = 120
+SETTLE_SECONDS = 1  # a change works within
+SLACK_BYTES = 1 << 20  # of a window: what is on its way when it begins
+
+
+@pytest.fixture
+def wired(tmp_path):
+    """(cable, source, destination): two nodes with nothing but a cable between them."""
+    try:
+        cable = Cable()
+    except (OSError, AssertionError) as reason:
+        pytest.skip(str(reason))
+    with cable:
+        cluster = LinkedCluster(tmp_path / "cluster", cable)
+        source, destination = cluster.up()
+        yield cable, source, destination
+        cluster.end()
+
+
+def limit(destination, bandwidth):
+    destination.sql(f"ALTER CHANNEL FROM '{SOURCE}' SET BANDWIDTH {bandwidth};")
+    return time.monotonic()
+
+
+def channel(destination):
+    return destination.one("SHOW CHANNELS;")
+
+
+def load(source, rng, table, megabytes):
+    """A table whose text cannot be compressed, and a snapshot of it."""
+    path = source.home / f"{table}.csv"
+    with open(path, "w", encoding="ascii") as file:
+        for row in range(megabytes * 1024):
+            file.write(f"{row},{rng.randbytes(512).hex()}\n")
+    source.sql(f"CREATE TABLE {table} (id BIGINT, text STRING);")
+    source.upload(path, table)
+    source.sql(f"CREATE SNAPSHOT TABLE {table}_1 CLONE {table};")
+
+
+def start(destination, table):
+    """The task's id."""
+    return destination.one(f'XCOPY SNAPSHOT demo.{table}_1 TO SNAPSHOT {table}_1 '
+                           f'OPTIONS(src_region="{SOURCE}", wait=false);')["task_id"]
+
+
+def wait_for(destination, task, wanted, what):
+    deadline = time.monotonic() + END_SECONDS
+    row = None
+    while time.monotonic() < deadline:
+        row = next(row for row in destination.sql("SHOW TASKS;") if row["task_id"] == task)
+        if wanted(row):
+            return row
+        assert row["state"] in ("QUEUED", "RUNNING"), row
+        time.sleep(0.05)
+    pytest.fail(f"not seen: {what}; last: {row}\n{destination.log[-3000:]}")
+
+
+def while_running(seconds, until):
+    """Seconds from `until` on: real time is what these tests are about."""
+    time.sleep(max(0, until + seconds - time.monotonic()))
+    return time.monotonic()
+
+
+def never_above(meter, mbit, begin, end):
+    for seconds in (1, 4):
+        rates = meter.windows(seconds, begin, end)
+        most = 1.05 * mbit + SLACK_BYTES * 8 / MBIT / seconds
+        assert rates and max(rates) <= most, (mbit, seconds, max(rates))
+
+
+def test_a_change_works_on_a_running_transfer_within_a_second(wired, rng):
+    cable, source, destination = wired
+    load(source, rng, "t", 440)
+    limit(destination, "'50 Mbit/s'")
+    with Meter(cable) as meter:
+        task = start(destination, "t")
+        wait_for(destination, task, lambda row: int(row["bytes_done"]) > 0, "the first bytes")
+        spans = []
+        for mbit, seconds in ((50, 6), (150, 5), (5, 6), (50, 5)):
+            changed = limit(destination, f"'{mbit} Mbit/s'")
+            spans.append((mbit, changed + SETTLE_SECONDS, while_running(seconds + SETTLE_SECONDS, changed)))
+        row = channel(destination)
+        assert wait_for(destination, task, lambda row: True, "the task")["state"] == "RUNNING"
+    for mbit, begin, end in spans:
+        never_above(meter, mbit, begin, end)
+        assert max(meter.windows(2, begin, end)) >= 0.8 * mbit, (mbit, meter.windows(2, begin, end))
+    assert (row["source_region"], row["destination_region"]) == (SOURCE, DESTINATION)
+    assert (row["limit_bits_per_second"], row["bandwidth"], row["windows"]) == (50 * MBIT, "50 Mbit/s", "")
+    assert 0 < int(row["bytes_per_second"]) <= 1.1 * 50 * MBIT / 8 and row["tasks"] == 1
+    assert row["connected"] and row["last_error"] is None
+    carried = meter.samples[-1][1] - meter.samples[0][1]
+    assert 0.8 * carried <= int(row["bytes_today"]) <= carried
+    destination.sql(f"CANCEL TASK '{task}';")
+    assert "lost" not in destination.log and "lost" not in source.log
+
+
+def test_a_limit_outlives_both_nodes_and_is_told_anew(wired, rng):
+    """What it says, what was counted, and the source's end of it."""
+    cable, source, destination = wired
+    load(source, rng, "t", 80)
+    limit(destination, "'40 Mbit/s'")
+    limit(destination, "'40 Mbit/s' BETWEEN '22:00' AND '06:00'")
+    limit(destination, "'40 Mbit/s' BETWEEN '06:00' AND '22:00'")
+    task = start(destination, "t")
+    wait_for(destination, task, lambda row: int(row["bytes_done"]) > 8 << 20, "8 MiB")
+    cluster = destination.cluster
+    cluster.dev("stop-one", destination.name)
+    cluster.kill(source.name)
+    cluster.start(source.name)
+    cluster.start(destination.name)
+    row = channel(destination)
+    assert (row["limit_bits_per_second"], row["bandwidth"]) == (40 * MBIT, "40 Mbit/s")
+    assert row["windows"] == "06:00-22:00 40 Mbit/s, 22:00-06:00 40 Mbit/s"
+    assert int(row["bytes_today"]) > 8 << 20
+    with Meter(cable) as meter:
+        begin = time.monotonic()
+        wait_for(destination, task, lambda row: row["state"] == "DONE", "the end")
+    never_above(meter, 40, begin + 2 * SETTLE_SECONDS, time.monotonic())
+    told = [line for line in source.log.splitlines() if "how fast it is to be sent to" in line]
+    assert len(told) >= 2 and "bits_per_second=40000000" in told[-1], told
+
+
+def test_a_small_task_beside_a_large_one_is_not_starved(wired, rng):
+    """Both ask all the time: while the small one runs, the large one brings about as much as it, and what was out before."""
+    cable, source, destination = wired
+    load(source, rng, "large", 160)
+    load(source, rng, "small", 4)
+    limit(destination, "'50 Mbit/s'")
+    large = start(destination, "large")
+    before = wait_for(destination, large, lambda row: int(row["bytes_done"]) > 16 << 20, "16 MiB")
+    small = start(destination, "small")
+    ended = wait_for(destination, small, lambda row: row["state"] == "DONE", "the small one's end")
+    after = wait_for(destination, large, lambda row: True, "the large one")
+    assert after["state"] == "RUNNING"
+    beside = int(after["bytes_done"]) - int(before["bytes_done"])
+    print(f"large: {beside} bytes while the small one brought {ended['bytes_done']}")
+    assert beside <= int(ended["bytes_done"]) + ROUNDS_BYTES
+    destination.sql(f"CANCEL TASK '{large}';")
+
+
+# Its pages wait for nothing; before its one file is what is out: a file of 4 MiB on each of three connections. And two seconds
+# for what it does without the wire (commits, on a busy disk).
+ROUNDS_BYTES = (3 * 4 << 20) + 2 * 50 * MBIT // 8
+
+
+def test_what_cannot_be_is_refused(pair):
+    _, destination = pair
+    alter = f"ALTER CHANNEL FROM '{SOURCE}' SET BANDWIDTH "
+    assert f"is none of the peers configured here ({SOURCE})" in destination.refused(
+        "ALTER CHANNEL FROM 'nowhere' SET BANDWIDTH '1 Gbit/s';")
+    assert "'fast' is no bandwidth: write a number and kbit/s" in destination.refused(alter + "'fast';")
+    assert "expected DEFAULT, or the bandwidth as a string" in destination.refused(alter + "2;")
+    assert "UTC" in destination.refused(alter + "'1 Gbit/s' BETWEEN '1:00' AND '2:00' TIMEZONE 'CET';")
+    assert channel(destination)["bandwidth"] == "10 Gbit/s"

@@ -1,0 +1,433 @@
+#include "node/channels.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "node/log.h"
+#include "proto/peer.h"
+#include "store/catalog_commit.h"
+
+#define RECORD_FORM      1
+#define TELL_DEADLINE_MS 10000
+/* Of the limit, what we read while the source keeps it: what lies in the kernel's buffers has come over
+ * the wire already, and read slowly it would leave the wire idle when the limit falls. */
+#define BACKSTOP       8
+#define OBEYED_PERCENT 110 /* of the limit, over CHANNELS_RATE_TICKS: a source that keeps it */
+#define OBEYED_TICKS   600 /* from a change on: until then buffers may be what is read */
+#define DAY_MS         (UINT64_C(24) * 3600 * 1000)
+
+struct channel {
+    struct peer *peer;
+
+    /* the lock's */
+    uint64_t sequence; /* of the record; 0: none yet */
+    bool damaged;      /* there is one that cannot be read */
+    struct channel_schedule schedule;
+    struct channel_status status; /* but region and schedule */
+    uint64_t day;                 /* since 1970 */
+    bool kept;                    /* status.bytes_today is in the store */
+
+    /* the loop's */
+    struct sample {
+        uint64_t at_ms, bytes;
+    } samples[CHANNELS_RATE_TICKS]; /* a ring */
+    size_t sample_count;
+    uint64_t received_bytes; /* of the link, counted so far */
+    uint64_t bits;           /* a second, that hold */
+    bool telling;            /* a request is out */
+    uint64_t told_bits;      /* 0: nothing yet */
+    uint8_t told_boot[16];   /* to whom */
+    bool obeys;              /* who was told keeps it, as far as is seen */
+    size_t steady_ticks;     /* since something of this changed */
+};
+
+struct channels {
+    struct channels_options options;
+    pthread_mutex_t lock;
+    struct loop_timer timer;
+    bool stopped; /* the loop's */
+    uint64_t kept_ms;
+    struct channel *items;
+    size_t count;
+};
+
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- records: 'c' region, in the catalog what was set, in the meter the bytes of a day ---- */
+
+static void key_make(const struct channel *channel, struct bytes *out)
+{
+    bytes_clear(out);
+    bytes_append_u8(out, 'c');
+    bytes_append_span(out, span_text(channel->peer->region));
+}
+
+static enum err_code record_decode(struct span encoded, uint64_t *ret_sequence,
+                                   struct channel_schedule *ret_schedule, struct err *err)
+{
+    struct reader reader = reader_of(encoded);
+    uint8_t form = reader_u8(&reader);
+    uint64_t sequence = reader_u64(&reader);
+    if (!reader_ok(&reader) || form != RECORD_FORM || sequence == 0)
+        return err_set(err, ERR_CORRUPT, "the record of a channel is damaged");
+    TRY(schedule_decode(reader.left, ret_schedule, err));
+    *ret_sequence = sequence;
+    return ERR_OK;
+}
+
+static void record_encode(uint64_t sequence, const struct channel_schedule *schedule,
+                          struct bytes *out)
+{
+    bytes_append_u8(out, RECORD_FORM);
+    bytes_append_u64(out, sequence);
+    schedule_encode(schedule, out);
+}
+
+static enum err_code schedule_load(struct channels *channels, struct channel *channel,
+                                   struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    bool found;
+    struct err reason;
+    key_make(channel, &key);
+    TRY(catalog_find(channels->options.store, NULL, FAMILY_CATALOG, bytes_span(&key), &value,
+                     &found, err));
+    channel->damaged = found && record_decode(bytes_span(&value), &channel->sequence,
+                                              &channel->schedule, &reason) != ERR_OK;
+    if (channel->damaged)
+        log_event(LOG_ERROR, "a channel's limit cannot be read: it has the default until it is set",
+                  LOG_TEXT("region", channel->peer->region), LOG_TEXT("error", reason.message));
+    return ERR_OK;
+}
+
+static enum err_code bytes_load(struct channels *channels, struct channel *channel, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    bool found;
+    key_make(channel, &key);
+    TRY(catalog_find(channels->options.store, NULL, FAMILY_METER, bytes_span(&key), &value, &found,
+                     err));
+    channel->day = wall_ms() / DAY_MS;
+    channel->kept = true;
+    struct reader reader = reader_of(bytes_span(&value));
+    uint64_t day = reader_u64(&reader);
+    uint64_t bytes = reader_u64(&reader);
+    if (found && reader_end(&reader) && day == channel->day)
+        channel->status.bytes_today = bytes;
+    return ERR_OK;
+}
+
+/* On a worker, or where no thread is left. */
+static void bytes_keep(void *argument)
+{
+    struct channels *channels = argument;
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes value = {0};
+    struct err err;
+    for (size_t i = 0; i < channels->count; i++) {
+        struct channel *channel = &channels->items[i];
+        bytes_clear(&value);
+        pthread_mutex_lock(&channels->lock);
+        bool kept = channel->kept;
+        channel->kept = true;
+        bytes_append_u64(&value, channel->day);
+        bytes_append_u64(&value, channel->status.bytes_today);
+        pthread_mutex_unlock(&channels->lock);
+        key_make(channel, &key);
+        if (!kept)
+            catalog_put(&change, FAMILY_METER, bytes_span(&key), bytes_span(&value));
+    }
+    if (change.bytes > 0 &&
+        catalog_commit(channels->options.store, &change, CATALOG_KEEP_RESERVE, &err) != ERR_OK)
+        log_error("the channels' bytes of today were not kept", &err);
+}
+
+/* ---- what holds ---- */
+
+/* Exactly the limit, until the source was told and says that it keeps it. */
+static void bucket_follow(struct channel *channel, uint64_t bits)
+{
+    bool keeps = channel->obeys && channel->told_bits == bits;
+    bucket_set_rate(channel->peer->bucket, keeps ? BACKSTOP * bits : bits, pool_now_us());
+    channel->steady_ticks = 0;
+}
+
+static void channel_apply(struct channels *channels, struct channel *channel, uint64_t now_ms)
+{
+    pthread_mutex_lock(&channels->lock);
+    uint64_t bits = schedule_rate(&channel->schedule, now_ms);
+    if (bits == 0)
+        bits = BUCKET_DEFAULT_BITS_PER_SECOND;
+    uint64_t before = channel->status.bits_per_second;
+    channel->status.bits_per_second = bits;
+    pthread_mutex_unlock(&channels->lock);
+    if (bits == before)
+        return;
+    channel->bits = bits;
+    channel->peer->limit = bits / 8;
+    bucket_follow(channel, bits);
+    if (before != 0 || bits != BUCKET_DEFAULT_BITS_PER_SECOND)
+        log_event(LOG_INFO, "a channel's limit holds", LOG_TEXT("from", channel->peer->region),
+                  LOG_NUMBER("bits_per_second", bits));
+}
+
+/* ---- what comes ---- */
+
+static uint64_t rate_measure(struct channel *channel, uint64_t bytes)
+{
+    const uint64_t now_ms = loop_now_ms();
+    size_t next = channel->sample_count % CHANNELS_RATE_TICKS;
+    const struct sample oldest =
+        channel->samples[channel->sample_count < CHANNELS_RATE_TICKS ? 0 : next];
+    channel->samples[next] = (struct sample){now_ms, bytes};
+    channel->sample_count++;
+    bool measured = channel->sample_count > 1 && now_ms > oldest.at_ms;
+    return measured ? (bytes - oldest.bytes) * 1000 / (now_ms - oldest.at_ms) : 0;
+}
+
+static void channel_count(struct channels *channels, struct channel *channel,
+                          const struct link_status *link, uint64_t now_ms)
+{
+    uint64_t news = link->received_bytes - channel->received_bytes;
+    channel->received_bytes = link->received_bytes;
+    uint64_t rate = rate_measure(channel, link->received_bytes);
+    uint64_t day = now_ms / DAY_MS;
+    pthread_mutex_lock(&channels->lock);
+    struct channel_status *status = &channel->status;
+    if (day != channel->day)
+        status->bytes_today = 0;
+    channel->kept = channel->kept && news == 0 && day == channel->day;
+    channel->day = day;
+    status->bytes_today += news;
+    status->bytes_per_second = rate;
+    status->tasks = channel->peer->pulls;
+    status->connected = link->connected;
+    status->last_error = link->last_error;
+    uint64_t bits = status->bits_per_second;
+    pthread_mutex_unlock(&channels->lock);
+    channel->steady_ticks++;
+    bool above = rate > bits / 8 / 100 * OBEYED_PERCENT;
+    if (!channel->obeys || !above || channel->steady_ticks <= OBEYED_TICKS)
+        return;
+    channel->obeys = false;
+    bucket_follow(channel, bits);
+    log_event(LOG_WARN, "a source sends more than it was told to: it is read slowly",
+              LOG_TEXT("from", channel->peer->region), LOG_NUMBER("bytes_per_second", rate));
+}
+
+/* ---- what the source is told ---- */
+
+struct telling {
+    struct channels *channels;
+    struct channel *channel;
+    uint64_t bits;
+    uint8_t boot[16];
+    bool answered, taken;
+};
+
+static void told(void *argument)
+{
+    struct telling *telling = argument;
+    struct channel *channel = telling->channel;
+    channel->telling = false;
+    if (telling->answered) {
+        channel->told_bits = telling->bits;
+        memcpy(channel->told_boot, telling->boot, sizeof(channel->told_boot));
+        channel->obeys = telling->taken;
+        bucket_follow(channel, channel->bits);
+    }
+    mem_free(telling);
+}
+
+static void on_told(void *context, const struct link_reply *reply)
+{
+    struct telling *telling = context;
+    telling->taken = reply->err.code == ERR_OK;
+    telling->answered = telling->taken || reply->from_peer;
+    if (!loop_post(telling->channels->options.loop, told, telling))
+        mem_free(telling);
+}
+
+static void channel_tell(struct channels *channels, struct channel *channel,
+                         const struct link_status *link)
+{
+    uint64_t bits = channel->bits;
+    bool same = memcmp(channel->told_boot, link->boot_id, sizeof(link->boot_id)) == 0;
+    if (!same && channel->obeys) { /* another process: it knows of nothing yet */
+        channel->obeys = false;
+        bucket_follow(channel, bits);
+    }
+    if (!link->connected || channel->telling || (same && channel->told_bits == bits))
+        return;
+    struct telling *telling = mem_calloc(1, sizeof(*telling));
+    *telling = (struct telling){.channels = channels, .channel = channel, .bits = bits};
+    memcpy(telling->boot, link->boot_id, sizeof(telling->boot));
+    channel->telling = true;
+    BYTES_CLEANUP struct bytes header = {0};
+    peer_channel_encode(&(struct peer_channel){.bits_per_second = bits}, &header);
+    link_post(channel->peer->link, &(struct link_request){.method = PEER_CHANNEL,
+                                                          .header = bytes_span(&header),
+                                                          .deadline_ms = TELL_DEADLINE_MS,
+                                                          .on_reply = on_told,
+                                                          .context = telling});
+}
+
+/* ---- the timer ---- */
+
+static void channels_look(void *argument)
+{
+    struct channels *channels = argument;
+    if (channels->stopped)
+        return;
+    uint64_t now_ms = wall_ms();
+    for (size_t i = 0; i < channels->count; i++) {
+        struct channel *channel = &channels->items[i];
+        struct link_status link;
+        link_status(channel->peer->link, &link);
+        channel_apply(channels, channel, now_ms);
+        channel_count(channels, channel, &link, now_ms);
+        channel_tell(channels, channel, &link);
+    }
+}
+
+static void on_timer(void *argument)
+{
+    struct channels *channels = argument;
+    channels_look(channels);
+    if (loop_now_ms() - channels->kept_ms >= CHANNELS_KEEP_MS) {
+        channels->kept_ms = loop_now_ms();
+        workers_post(channels->options.workers, bytes_keep, channels, NULL);
+    }
+    loop_timer_start(channels->options.loop, &channels->timer, CHANNELS_TICK_MS);
+}
+
+static void on_stop(void *argument)
+{
+    struct channels *channels = argument;
+    channels->stopped = true;
+    loop_timer_cancel(channels->options.loop, &channels->timer);
+}
+
+/* ---- life ---- */
+
+enum err_code channels_open(const struct channels_options *options, struct channels **ret_channels,
+                            struct err *err)
+{
+    struct channels *channels = mem_calloc(1, sizeof(*channels));
+    channels->options = *options;
+    channels->count = peers_count(options->peers);
+    channels->items = mem_calloc(channels->count + 1, sizeof(*channels->items));
+    channels->timer = (struct loop_timer){.run = on_timer, .argument = channels};
+    channels->kept_ms = loop_now_ms();
+    pthread_mutex_init(&channels->lock, NULL);
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < channels->count && code == ERR_OK; i++) {
+        channels->items[i].peer = peers_at(options->peers, i);
+        code = schedule_load(channels, &channels->items[i], err);
+        if (code == ERR_OK)
+            code = bytes_load(channels, &channels->items[i], err);
+    }
+    if (code != ERR_OK) {
+        channels->count = 0;
+        channels_free(channels);
+        return code;
+    }
+    loop_call(options->loop, on_timer, channels);
+    *ret_channels = channels;
+    return ERR_OK;
+}
+
+void channels_stop(struct channels *channels)
+{
+    if (channels != NULL)
+        loop_call(channels->options.loop, on_stop, channels);
+}
+
+void channels_free(struct channels *channels)
+{
+    if (channels == NULL)
+        return;
+    bytes_keep(channels);
+    pthread_mutex_destroy(&channels->lock);
+    mem_free(channels->items);
+    mem_free(channels);
+}
+
+/* ---- statements ---- */
+
+static struct channel *channel_find(struct channels *channels, struct span region)
+{
+    for (size_t i = 0; i < channels->count; i++)
+        if (span_equal(span_text(channels->items[i].peer->region), region))
+            return &channels->items[i];
+    return NULL;
+}
+
+static enum err_code record_replace(struct channels *channels, const struct channel *channel,
+                                    uint64_t sequence, const struct channel_schedule *old,
+                                    const struct channel_schedule *schedule,
+                                    const struct change_note *note, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    BYTES_CLEANUP struct bytes before = {0};
+    BYTES_CLEANUP struct bytes after = {0};
+    struct change_note with = *note;
+    key_make(channel, &key);
+    record_encode(sequence, old, &before);
+    record_encode(sequence + 1, schedule, &after);
+    if (sequence > 0)
+        catalog_expect(&change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&before));
+    else if (!channel->damaged)
+        catalog_expect_absent(&change, FAMILY_CATALOG, bytes_span(&key));
+    catalog_put(&change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&after));
+    with.also = &change;
+    return outcome_remember(channels->options.store, &with, err);
+}
+
+enum err_code channels_alter(struct channels *channels, struct span region, channel_edit *edit,
+                             void *context, const struct change_note *note, struct err *err)
+{
+    struct channel *channel = channel_find(channels, region);
+    if (channel == NULL)
+        return peers_unknown(channels->options.peers, region, err);
+    pthread_mutex_lock(&channels->lock);
+    uint64_t sequence = channel->sequence;
+    const struct channel_schedule old = channel->schedule;
+    pthread_mutex_unlock(&channels->lock);
+    struct channel_schedule schedule = old;
+    TRY(edit(context, &schedule, err));
+    TRY(record_replace(channels, channel, sequence, &old, &schedule, note, err));
+    pthread_mutex_lock(&channels->lock);
+    if (channel->sequence < sequence + 1) { /* a later change may have come past this one */
+        channel->sequence = sequence + 1;
+        channel->schedule = schedule;
+    }
+    pthread_mutex_unlock(&channels->lock);
+    loop_call(channels->options.loop, channels_look, channels);
+    return ERR_OK;
+}
+
+size_t channels_count(const struct channels *channels)
+{
+    return channels->count;
+}
+
+void channels_status(struct channels *channels, size_t i, struct channel_status *ret_status)
+{
+    ASSERT(i < channels->count);
+    struct channel *channel = &channels->items[i];
+    pthread_mutex_lock(&channels->lock);
+    *ret_status = channel->status;
+    ret_status->schedule = channel->schedule;
+    pthread_mutex_unlock(&channels->lock);
+    ret_status->region = channel->peer->region;
+}
