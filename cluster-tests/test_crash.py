@@ -12,7 +12,7 @@ PASSED = ["pack.reserved", "pack.appended", "pack.synced", "pack.ingested", "pac
           "staged.written", "task.recorded", "task.begun", "task.described", "task.checkpoint", "task.published",
           "task.finished",
           *(f"catalog.{step}:{nth}" for step in ("checked", "written") for nth in (1, 2, 3))]
-SOURCE_PASSED = ["lease.granted", "lease.served", "lease.settled", "lease.receipt", "lease.ended", "catalog.checked:1", "catalog.written:1", "catalog.checked:2"]
+SOURCE_PASSED = ["lease.granted", "lease.served", "lease.receipt", "lease.ended", "catalog.checked:1", "catalog.written:1", "catalog.checked:2"]
 TABLE = "CREATE TABLE t (id BIGINT, amount DECIMAL(12,2), region STRING, note STRING) PARTITIONED BY (order_date DATE);"
 END_SECONDS = 90
 

@@ -59,7 +59,7 @@ def test_both_ends_count_and_agree(pair, tmp_path):
 
 @pytest.mark.parametrize("victim, point", [(DESTINATION, "task.checkpoint"), (DESTINATION, "task.published"),
                                            (DESTINATION, "pack.ingested"), (SOURCE, "lease.served"),
-                                           (SOURCE, "lease.settled"), (SOURCE, "lease.receipt")])
+                                           (SOURCE, "lease.receipt"), (SOURCE, "lease.ended")])
 def test_a_crash_neither_loses_nor_doubles(pair, tmp_path, victim, point):
     source, destination = pair
     load_source(source, tmp_path, 40)

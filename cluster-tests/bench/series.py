@@ -1,5 +1,6 @@
 """Many small XCOPYs: a thousand snapshots of one table in order, and 128 tasks at once beside one large."""
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -8,7 +9,7 @@ import time
 from nodes import SOURCE, Peak, cluster, command, cpu_seconds, down, random_csv, restart_empty, say
 
 PARTITIONS, CHANGED = 10_000, 5
-TASKS = 128
+TASKS = int(os.environ.get("STRAIT_BENCH_TASKS", "128"))
 USAGE = "SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_USAGE"
 
 

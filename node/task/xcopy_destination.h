@@ -24,8 +24,8 @@
 /* Each task that runs may have a window of replies in memory, and more of them from one source share
  * its bandwidth without being done sooner. From one source, because tasks that wait for a peer go on
  * waiting for hours and must not keep back those of another. */
-#define TASKS_RUNNING_PER_SOURCE 4
-#define TASKS_RUNNING_MAX        16
+#define TASKS_RUNNING_PER_SOURCE 16
+#define TASKS_RUNNING_MAX        32
 #define TASKS_ACTIVE_MAX         LIMIT_LISTED_TASKS
 #define TASKS_KEPT_MAX           4096 /* with ended ones that are still shown; the oldest of these go */
 

@@ -380,6 +380,7 @@ static enum err_code finish(struct job *job, struct err *err)
     uint8_t key[XCOPY_KEY_BYTES];
     xcopy_record_put(&change, &record);
     settle_put(job, job->outcome, &change);
+    settle_put_newest(job, &change);
     catalog_delete(&change, FAMILY_TASKS, xcopy_key('c', &record.id, key));
     if (job->outcome != TASK_DONE) { /* else publishing has its entry */
         struct xcopy_entry entry;

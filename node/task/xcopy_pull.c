@@ -229,8 +229,6 @@ static void meter_write(struct pull *pull)
     pull->meter_told = false;
     struct job *job = job_new(pull, job_meter, TASK_ON_TICK, 0);
     described_copy(&pull->described, &job->described);
-    job->newest_ms = pull->newest_ms;
-    job->newest_told_ms = pull->newest_told_ms;
     job_post(job);
 }
 
@@ -281,6 +279,8 @@ static void job_post(struct job *job)
     job->meter = job->pull->meter;
     job->meter.kept_bytes = job->pull->machine.counters.bytes_moved;
     job->meter_lost = job->pull->meter_lost;
+    job->newest_ms = job->pull->newest_ms;
+    job->newest_told_ms = job->pull->newest_told_ms;
     job->pull->jobs++;
     if (workers_post(job->pull->options->workers, job_on_worker, job, &job->err) != ERR_OK)
         loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
@@ -658,6 +658,7 @@ static void finish_begin(struct pull *pull)
     job->outcome_err = pull->machine.err;
     described_copy(&pull->described, &job->described);
     job->counters = pull->machine.counters;
+    pull->meter_told = false; /* it goes with this record */
     if (pull->epoch != NULL && pull->epoch->commit == NULL)
         epoch_enter(job); /* what has arrived is kept: the next try need not fetch it */
     job_post(job);

@@ -200,6 +200,7 @@ void settle_encode(const struct pull *pull, struct bytes *out); /* what the sour
 bool settle_take(struct pull *pull, struct job *job);           /* true: it counted more */
 /* On workers; the task's counts, unless nothing was carried yet. */
 void settle_put(const struct job *job, enum task_state state, struct catalog_change *change);
+void settle_put_newest(struct job *job, struct catalog_change *change);
 void job_meter(struct job *job);
 /* After a restart. */
 enum err_code settle_load(struct pull *pull, struct err *err) MUST_USE;

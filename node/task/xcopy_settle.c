@@ -95,8 +95,8 @@ void settle_encode(const struct pull *pull, struct bytes *out)
     struct meter_counts counts = pull->meter;
     counts.kept_bytes = done || ends ? machine->counters.bytes_moved : 0;
     counts.saved_bytes = done ? machine->counters.bytes_skipped : 0;
-    const struct meter_record record =
-        record_make(pull, ends ? machine->outcome : TASK_RUNNING, &counts, 0);
+    enum task_state state = done ? TASK_DONE : ends ? machine->outcome : TASK_RUNNING;
+    const struct meter_record record = record_make(pull, state, &counts, 0);
     const struct peer_settle settle = meter_told(&record);
     peer_settle_encode(&settle, out);
 }
@@ -118,7 +118,7 @@ bool settle_take(struct pull *pull, struct job *job)
 }
 
 /* Of the table that the snapshot is of, as its maker says, if the maker is the source. */
-static void newest_put(struct job *job, struct catalog_change *change)
+void settle_put_newest(struct job *job, struct catalog_change *change)
 {
     const struct pull *pull = job->pull;
     struct snapshot_claim claim;
@@ -146,7 +146,7 @@ static enum err_code write_late(struct job *job, struct err *err)
         return ERR_OK;
     meter_counts_raise(&record.counts, &job->meter);
     meter_put(&change, &record);
-    newest_put(job, &change);
+    settle_put_newest(job, &change);
     return catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
 }
 

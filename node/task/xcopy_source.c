@@ -545,6 +545,9 @@ static enum err_code settle_answer(struct serving *serving, const struct lease_s
         return err_set(err, ERR_PARAMETER, "nothing is counted under this lease");
     settle.newest_ms = newest_told(serving, subject);
     peer_settle_encode(&settle, header);
+    if (serving->settle.state !=
+        TASK_RUNNING) /* a commit follows: of the receipt, or of the lease's end */
+        return ERR_OK;
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     meters_put(source->meters, &serving->lease, TASK_RUNNING, &change);
     TRY(catalog_commit(source->options.store, &change, CATALOG_USE_RESERVE, err));
