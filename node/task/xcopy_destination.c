@@ -423,6 +423,8 @@ static enum err_code order_check(struct tasks *tasks, const struct tasks_order *
                 task_name_equal(token.destination.snapshot, order->destination_snapshot);
     if (!fits)
         return err_set(err, ERR_PARAMETER, "the token is for another XCOPY than the statement");
+    if ((token.rights & TOKEN_FILES) == 0)
+        return err_set(err, ERR_DENIED, "the token grants no files: it is for EXPLAIN XCOPY");
     if (!identity_key_equal(&token.signer, &order->principal->keys.sign))
         return err_set(err, ERR_DENIED, "the token was signed by another key than the session's");
     if (span_equal(order->source_region, span_text(tasks->options.region)))

@@ -16,6 +16,7 @@ const char *statement_text = "XCOPY ...";
 bool queues;
 uint64_t expires_ms;
 size_t tasks_per_project;
+uint16_t token_rights = TOKEN_RIGHTS_ALL;
 
 struct change_note note(void)
 {
@@ -419,7 +420,7 @@ void token_make(const char *source, const char *destination, struct bytes *ret_t
 {
     struct token token = {
         .kind = TOKEN_ONCE,
-        .rights = TOKEN_RIGHTS_ALL,
+        .rights = token_rights,
         .signer = identity_public(user)->sign,
         .issued_s = (uint64_t)time(NULL),
         .not_after_s = (uint64_t)time(NULL) + 3600,
