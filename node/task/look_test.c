@@ -13,7 +13,7 @@
 #define PARTITIONS_MAX 1500
 #define GROUPS_MAX     700 /* of one wide partition: several leaves */
 #define FILES          4000
-#define ROUNDS         60
+#define ROUNDS         40
 
 static struct err err;
 static uint64_t chance;

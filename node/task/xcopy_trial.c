@@ -43,20 +43,23 @@ static void reply_tampered(struct request *request, size_t count)
     request_reply_bytes(request, bytes_span(&header), &body);
 }
 
-/* The first request for files waits until the test's thread hands it on; the others do not, or they
- * would take all connections. */
+/* The first request for files (or pages) waits until the test's thread hands it on; the others do not,
+ * or they would take all connections. */
 _Atomic(struct request *) held;
 
 static bool request_hold(struct region *region, struct request *request)
 {
     struct request *none = NULL;
-    return request_method(request) == PEER_GET_FILES && atomic_load(&region->holds_files) &&
-           atomic_compare_exchange_strong(&held, &none, request);
+    uint8_t method = request_method(request);
+    bool holds = (method == PEER_GET_FILES && atomic_load(&region->holds_files)) ||
+                 (method == PEER_GET_PAGES && atomic_load(&region->holds_pages));
+    return holds && atomic_compare_exchange_strong(&held, &none, request);
 }
 
 void request_let_go(struct region *region)
 {
     atomic_store(&region->holds_files, false);
+    atomic_store(&region->holds_pages, false);
     source_on_request(region->source, atomic_exchange(&held, NULL));
 }
 
@@ -176,7 +179,8 @@ static void region_start(struct region *region)
                                         .principals = region->principals,
                                         .identity = region->identity,
                                         .region = region->name,
-                                        .per_project = tasks_per_project};
+                                        .per_project = tasks_per_project,
+                                        .look_retry_ms = 500};
     struct source *opened;
     ok(source_open(&source, &opened, &err));
     region->source = opened;

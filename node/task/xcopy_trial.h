@@ -39,6 +39,7 @@ struct region {
     struct project_id project;
     _Atomic enum tamper tamper;
     atomic_bool holds_files; /* a request for files waits until it is false */
+    atomic_bool holds_pages; /* the same for pages */
 };
 
 extern struct region here, there;
