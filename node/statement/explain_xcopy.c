@@ -65,7 +65,8 @@ static void rate_say(const struct explain_wait *wait, const struct look_result *
     if (result->bytes_per_second == 0)
         bytes_append_text(out, "no estimate: no bandwidth is known");
     else if (result->is_measured)
-        bytes_printf(out, "estimated at %.1f Mbit/s, as measured from %s lately", megabits,
+        bytes_printf(out, "estimated at %.1f Mbit/s, %s from %s", megabits,
+                     result->is_settled ? "as measured" : "the most that came so far",
                      wait->region);
     else
         bytes_printf(out, "estimated at %.1f Mbit/s, the limit of the channel from %s", megabits,

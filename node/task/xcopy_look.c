@@ -264,12 +264,14 @@ static void work_end(struct xcopy_look *look, enum err_code code, const struct e
 struct rate_question {
     const struct peer *peer;
     uint64_t bandwidth;
+    bool is_settled;
 };
 
 static void on_rate_question(void *argument)
 {
     struct rate_question *question = argument;
     question->bandwidth = question->peer->window.bandwidth;
+    question->is_settled = question->peer->window.settled;
 }
 
 /* What was measured lately, but no more than the channel is allowed now. */
@@ -279,6 +281,7 @@ static void rate_find(const struct xcopy_look *look, struct look_result *result)
     uint64_t limit = look->peer->bucket == NULL ? 0 : bucket_rate(look->peer->bucket) / 8;
     loop_call(look->looks->options->loop, on_rate_question, &question);
     result->is_measured = question.bandwidth > 0 && (limit == 0 || question.bandwidth < limit);
+    result->is_settled = question.is_settled;
     result->bytes_per_second = result->is_measured ? question.bandwidth : limit;
 }
 

@@ -34,6 +34,7 @@ struct look_result {
     bool has_base;             /* a snapshot of the same table is in the project */
     uint64_t bytes_per_second; /* 0: unknown */
     bool is_measured;          /* by what came from the peer; else the channel's limit */
+    bool is_settled;           /* measured over long enough to know that no more comes */
     double seconds;            /* for what moves and its pages, at that rate */
 };
 

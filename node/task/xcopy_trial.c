@@ -43,6 +43,22 @@ static void reply_tampered(struct request *request, size_t count)
     request_reply_bytes(request, bytes_span(&header), &body);
 }
 
+/* The root of a table without rows, whatever page was asked for. */
+static void reply_other_page(struct request *request)
+{
+    BYTES_CLEANUP struct bytes header = {0};
+    struct bytes body = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(4));
+    struct peer_item *items = NULL;
+    size_t count;
+    (void)!peer_items_decode(request_body(request), &arena, &items, &count, NULL);
+    page_begin(items != NULL ? (enum tree_kind)items[0].tree : TREE_MANIFEST, 0, &body);
+    const uint32_t length = (uint32_t)body.len;
+    peer_lengths_encode(&length, 1, &header);
+    request_reply_bytes(request, bytes_span(&header), &body);
+}
+
 /* The first request for files (or pages) waits until the test's thread hands it on; the others do not,
  * or they would take all connections. */
 _Atomic(struct request *) held;
@@ -71,9 +87,14 @@ static void on_request(void *context, struct request *request)
         return;
     if (region->tamper == TAMPER_OLDER) /* handlers see it as constant; it is not */
         ((struct session *)(uintptr_t)request_session(request))->version = 1;
+    enum tamper once = TAMPER_PAGES_ONCE;
     if ((region->tamper == TAMPER_PAGES && method == PEER_GET_PAGES) ||
-        (region->tamper == TAMPER_FILES && method == PEER_GET_FILES))
+        (region->tamper == TAMPER_FILES && method == PEER_GET_FILES) ||
+        (method == PEER_GET_PAGES &&
+         atomic_compare_exchange_strong(&region->tamper, &once, TAMPER_NONE)))
         reply_tampered(request, 7);
+    else if (region->tamper == TAMPER_OTHER_PAGE && method == PEER_GET_PAGES)
+        reply_other_page(request);
     else
         source_on_request(region->source, request);
 }

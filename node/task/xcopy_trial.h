@@ -15,9 +15,11 @@
 
 enum tamper {
     TAMPER_NONE,
-    TAMPER_PAGES, /* bytes that are no page */
-    TAMPER_FILES, /* files with a flipped bit */
-    TAMPER_OLDER, /* nothing, but the asker's program seems to be the first version's */
+    TAMPER_PAGES,      /* bytes that are no page */
+    TAMPER_FILES,      /* files with a flipped bit */
+    TAMPER_PAGES_ONCE, /* the first reply only */
+    TAMPER_OTHER_PAGE, /* a page, but another one */
+    TAMPER_OLDER,      /* nothing, but the asker's program seems to be the first version's */
 };
 
 /* One node, as far as XCOPY needs it. */
