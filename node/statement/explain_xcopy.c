@@ -10,6 +10,8 @@
  * new and changed add up to the total, which is what XCOPY's row says afterwards: partitions_moved,
  * files_moved, bytes_moved; held's bytes are its bytes_skipped. The rows are always these.
  */
+#include <math.h>
+
 #include "node/statement/lookup.h"
 #include "node/task/xcopy_look.h"
 
@@ -36,7 +38,7 @@ static void row_add(struct answer *answer, const char *item, const uint64_t *con
     answer_add_text(answer, span_text(item));
     numbers_add(answer, numbers);
     if (seconds != NULL)
-        answer_add_real(answer, *seconds);
+        answer_add_real(answer, round(1000 * *seconds) / 1000);
     else
         answer_add_null(answer);
     answer_add_text(answer, span_text(reason));

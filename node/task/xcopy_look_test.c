@@ -258,7 +258,7 @@ static bool is_over(const struct task_status *status)
 /* Looks, then copies: both say the same; the look writes nothing and keeps no lease. */
 static struct look_result look_then_copy(const char *source, const char *destination)
 {
-    struct look_result result;
+    struct look_result result = {0};
     struct digest before = content_of_store();
     ok(look_at(source, destination, &result));
     struct digest after = content_of_store();
@@ -378,7 +378,7 @@ static void refused(enum err_code code, enum err_code wanted, const char *words)
 static void test_rights_and_gates_are_those_of_xcopy(void **state)
 {
     (void)state;
-    struct look_result result;
+    struct look_result result = {0};
     struct change_note made = note();
     refused(look_at("nowhere", "n", &result), ERR_NOT_FOUND,
             "peer ap-southeast-1: no snapshot demo.nowhere, or no right to it");
@@ -411,7 +411,7 @@ static struct xcopy_look *look_held(const char *source)
 static void test_rights_are_asked_again_before_the_answer(void **state)
 {
     (void)state;
-    struct look_result result;
+    struct look_result result = {0};
     struct table_id table = table_make("late");
     overwrite(table, 1, 3, "late");
     snapshot_make(table, "late_1");
@@ -425,6 +425,22 @@ static void test_rights_are_asked_again_before_the_answer(void **state)
                                                              .number = ROOT_ACCOUNT_ID,
                                                              .keys = identity_public(user),
                                                              .key_count = 1});
+    leases_end();
+}
+
+static void test_a_gate_that_closes_at_the_source_ends_it_with_that_reason(void **state)
+{
+    (void)state;
+    struct look_result result = {0};
+    struct xcopy_look *look = look_held("late_1");
+    struct change_note made = note();
+    ok(project_xcopy_set(there.store, there.project, false, &made, &err));
+    request_let_go(&there); /* the lease ends, and is not granted again */
+    refused(look_wait(look, &result), ERR_GATE,
+            "peer ap-southeast-1: project demo is not on its region's allow-list");
+    look_close(look);
+    made = note();
+    ok(project_xcopy_set(there.store, there.project, true, &made, &err));
     leases_end();
 }
 
@@ -444,7 +460,7 @@ static void test_who_closes_ends_the_look_and_its_lease(void **state)
 static void test_a_lease_that_went_is_asked_for_again(void **state)
 {
     (void)state;
-    struct look_result result;
+    struct look_result result = {0};
     BYTES_CLEANUP struct bytes bytes = {0};
     struct task_id task; /* the look's: of its token */
     struct xcopy_look *look;
@@ -476,7 +492,7 @@ static void test_a_lease_that_went_is_asked_for_again(void **state)
 static void test_wrong_pages_end_it_naming_peer_and_page(void **state)
 {
     (void)state;
-    struct look_result result;
+    struct look_result result = {0};
     struct digest before = content_of_store();
     const enum tamper tampers[] = {TAMPER_PAGES, TAMPER_OTHER_PAGE};
     for (size_t i = 0; i < ARRAY_COUNT(tampers); i++) {
@@ -497,7 +513,7 @@ static void test_wrong_pages_end_it_naming_peer_and_page(void **state)
 static void test_a_peer_that_is_not_there_ends_it_soon_with_the_reason(void **state)
 {
     (void)state;
-    struct look_result result;
+    struct look_result result = {0};
     source_region = "eu-nowhere";
     enum err_code code = look_at("late_1", "n", &result);
     source_region = "ap-southeast-1";
@@ -508,7 +524,7 @@ static void test_so_many_at_once_and_then_no_more(void **state)
 {
     (void)state;
     struct xcopy_look *looks[LOOKS_MAX], *more;
-    struct look_result result;
+    struct look_result result = {0};
     source_region = "eu-nowhere";
     for (size_t i = 0; i < LOOKS_MAX; i++)
         ok(look_begin_at("late_1", "n", &looks[i]));
@@ -525,7 +541,7 @@ static void test_a_node_that_stops_ends_its_looks(void **state)
 {
     (void)state;
     struct xcopy_look *paused, *waiting = look_held("late_1");
-    struct look_result result;
+    struct look_result result = {0};
     source_region = "eu-nowhere";
     ok(look_begin_at("late_1", "n", &paused));
     source_region = "ap-southeast-1";
@@ -555,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_what_a_stranger_holds_here_is_not_held),
         cmocka_unit_test(test_rights_and_gates_are_those_of_xcopy),
         cmocka_unit_test(test_rights_are_asked_again_before_the_answer),
+        cmocka_unit_test(test_a_gate_that_closes_at_the_source_ends_it_with_that_reason),
         cmocka_unit_test(test_who_closes_ends_the_look_and_its_lease),
         cmocka_unit_test(test_a_lease_that_went_is_asked_for_again),
         cmocka_unit_test(test_wrong_pages_end_it_naming_peer_and_page),
