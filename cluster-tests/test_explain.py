@@ -11,6 +11,7 @@ import pytest
 from conftest import BIN, SOURCE, Failed, command
 from test_audit import entries, waited
 from test_daily import DAYS, MOVED, SALES, TABLE, twin_files
+from test_usage import agreed
 
 ITEMS = ["new", "changed", "held", "total", "charged bytes"]
 
@@ -81,12 +82,18 @@ def test_columns_that_change_and_rows_that_come_are_told_apart(pair, tmp_path):
     (tmp_path / "t.csv").write_text(command(BIN / "strait-sales", "--days", 20, "--rows", 2000))
     source.upload(tmp_path / "t.csv", "t", "-acp=true", "-h=true")
     source.sql("CREATE SNAPSHOT TABLE s1 CLONE t;")
-    assert int(copied_as_explained(destination, "s1")["new"]["partitions"]) == 20
+    first_rows = copied_as_explained(destination, "s1")
+    assert int(first_rows["new"]["partitions"]) == 20
     first = source.sql("SHOW PARTITIONS t;")[0]["partition"].split("=")[1]
     source.sql(f"INSERT INTO t PARTITION(order_date='{first}') VALUES (1, 2.50, 'x', 'more');"
                "INSERT INTO t PARTITION(order_date='2031-01-01') VALUES (2, 3.50, 'y', 'new'); CREATE SNAPSHOT TABLE s2 CLONE t;")
     rows = copied_as_explained(destination, "s2")
     assert [int(rows[item]["partitions"]) for item in ("new", "changed", "held")] == [1, 1, 19]
+    # both ends count what was said to be charged, of the copies alone
+    (row,) = agreed(source, destination, 2)
+    charged = sum(int(said["charged bytes"]["bytes"]) for said in (first_rows, rows))
+    assert int(row["payload_bytes"]) + int(row["page_bytes"]) == charged
+    assert int(row["saved_bytes"]) == int(rows["held"]["bytes"]) + int(first_rows["held"]["bytes"])
     # the forms
     plain = destination.strait("sql", "--quiet", "--format", "csv", "-e", statement("s2", "s3"))
     table = list(csv.reader(io.StringIO(plain)))
