@@ -62,7 +62,7 @@ def test_the_copy_moves_what_was_explained(pair, tmp_path):
             assert rows["new"]["reason"] == "no snapshot of the table is here" and int(rows["changed"]["partitions"]) == 0
             assert float(rows["total"]["seconds"]) >= 0 and "estimated at " in rows["total"]["reason"]
         else:
-            assert rows["new"]["reason"] == "not in the nearest snapshot of the table here"
+            assert rows["new"]["reason"] == "not in the newest snapshot of the table here"
     assert int(rows["changed"]["partitions"]) > 300  # of the last day: most of the past was revised
     unchanged = copied_as_explained(destination, "covid_5", to="again")
     assert int(unchanged["total"]["partitions"]) == 0 == int(unchanged["charged bytes"]["bytes"])

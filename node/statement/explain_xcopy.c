@@ -1,8 +1,8 @@
 /* EXPLAIN XCOPY: what an XCOPY would move now, and why; nothing is written.
  *
  *     item          | partitions | files | pages | bytes | seconds | reason
- *     new           |          3 |    12 |  NULL |  9000 |    NULL | not in the nearest snapshot of the ...
- *     changed       |          1 |     4 |  NULL |  3000 |    NULL | other content than in the nearest ...
+ *     new           |          3 |    12 |  NULL |  9000 |    NULL | not in the newest snapshot of the ...
+ *     changed       |          1 |     4 |  NULL |  3000 |    NULL | other content than in the newest ...
  *     held          |         96 |   384 |  NULL | 70000 |    NULL | nothing of it is pulled
  *     total         |          4 |    16 |     5 | 12000 |    0.01 | estimated at ...
  *     charged bytes |       NULL |  NULL |  NULL | 19000 |    NULL | column files and pages ...
@@ -92,10 +92,10 @@ static void result_add(const struct explain_wait *wait, const struct look_result
                                               &total.bytes};
     const uint64_t *const charged_numbers[4] = {NULL, NULL, NULL, &charged};
     tally_add(answer, "new", fresh,
-              result->has_base ? "not in the nearest snapshot of the table here"
+              result->has_base ? "not in the newest snapshot of the table here"
                                : "no snapshot of the table is here");
     tally_add(answer, "changed", changed,
-              "other content than in the nearest snapshot of the table here");
+              "other content than in the newest snapshot of the table here");
     held_add(answer, counts);
     rate_say(wait, result, &rate);
     bytes_append_u8(&rate, 0);
