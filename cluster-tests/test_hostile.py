@@ -140,6 +140,24 @@ def test_wrong_answers_end_the_task(pair, hostile, tmp_path, mode, size):
     destination.fsck()
 
 
+OF_PAGES = ["huge-described", "huge-entry", "huge-rows", "wrong-counts", "unsorted-page", "non-canonical", "wrong-page", "unsigned"]
+
+
+@pytest.mark.parametrize("mode, size", [(mode, ONE_PAGE) for mode in OF_PAGES] + [("wrong-counts", MANY_PAGES), ("unsorted-page", MANY_PAGES)],
+                         ids=lambda value: value if isinstance(value, str) else str(value[0]))
+def test_wrong_answers_end_an_explain(pair, hostile, tmp_path, mode, size):
+    """In the words that end a task, within its three tries."""
+    source, destination = pair
+    load_source(source, tmp_path, *size)
+    idle = destination.anonymous_bytes
+    hostile(mode)
+    text = destination.refused(f'EXPLAIN XCOPY SNAPSHOT demo.s TO SNAPSHOT s OPTIONS(src_region="{SOURCE}");')
+    for words in [f"peer {SOURCE}: ", *REASONS[mode]]:
+        assert words in text, text
+    assert destination.anonymous_bytes - idle < OVER_IDLE_BYTES
+    assert destination.sql("SHOW TASKS;") == []
+
+
 @pytest.mark.parametrize("mode", ["nothing", "closes"])
 def test_no_answer_is_waited_for(pair, hostile, tmp_path, mode):
     source, destination = pair

@@ -62,6 +62,12 @@ def explained(principal, name):
     return [{key: value for key, value in row.items() if key != "table"} for row in rows]
 
 
+def looked(people, name):
+    """EXPLAIN XCOPY's rows, but for the time."""
+    rows = people[name][1].sql(f'EXPLAIN XCOPY SNAPSHOT p{name}.s TO SNAPSHOT p{name}.s OPTIONS(src_region="{SOURCE}");')
+    return [{key: value for key, value in row.items() if key != "seconds" and row["item"] != "total" or key == "files"} for row in rows]
+
+
 def worked(pair):
     """Bytes that copies had served and received, so far."""
     rows = [{row["name"]: row["value"] for row in status(root)} for root in pair]
@@ -99,11 +105,13 @@ def test_a_load_is_answered_the_same_whatever_strangers_hold(people):
 
 
 def test_a_copy_counts_the_same_whatever_strangers_hold(pair, people):
+    foreseen = looked(people, "a")
     begun, disk = worked(pair), written(pair[1])
     alone = copy(people, "a")  # nobody has it here
     first, disk_alone = worked(pair), written(pair[1]) - disk
     assert alone["files_moved"] > 0 and alone["partitions_moved"] == 3 and alone["bytes_skipped"] == 0
     plain = explained(people["a"][1], "a")
+    assert looked(people, "b") == foreseen and looked(people, "a") != foreseen  # b: as if a were not there
     disk = written(pair[1])
     beside = copy(people, "b")  # a has every byte of it
     assert abs(written(pair[1]) - disk - disk_alone) < alone["bytes_moved"] // 4 < disk_alone // 4

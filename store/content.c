@@ -3,6 +3,7 @@
 #include "proto/limits.h"
 #include "store/crash.h"
 #include "store/damage.h"
+#include "store/held.h"
 #include "store/mark.h"
 #include "store/pages.h"
 #include "store/parts.h"
@@ -404,12 +405,9 @@ enum err_code content_rely_file(struct content *content, const struct digest *di
     index_lock(index);
     pin_map_add(&index->pins, digest, PIN_FILE);
     index_unlock(index);
-    struct file_record record;
     bool held = false;
-    enum err_code code = account_holds(content, digest, &held, err);
-    if (code == ERR_OK && held)
-        code = index_find_file(index, digest, &record, &held, err);
-    held = held && !damage_has(content->store, digest);
+    enum err_code code =
+        held_find_file(content->store, digest, content->holder.account, &held, err);
     if (code != ERR_OK || !held) {
         content_unpin(content, digest);
         *ret_held = false;
@@ -473,18 +471,14 @@ static enum err_code page_pin(struct content *content, const struct digest *dige
 enum err_code content_rely_page(struct content *content, const struct digest *digest,
                                 bool *ret_held, struct err *err)
 {
-    bool pinned, held = false, damaged = false;
+    bool pinned, held = false;
     TRY(page_pin(content, digest, &pinned, err));
     if (!pinned) {
         *ret_held = false;
         return ERR_OK;
     }
-    enum err_code code = account_holds(content, digest, &held, err);
-    if (code == ERR_OK && held)
-        code = page_find(content->store, digest, &held, err);
-    if (code == ERR_OK && held)
-        code = damage_below(content->store, digest, &damaged, err);
-    held = held && !damaged;
+    enum err_code code =
+        held_find_page(content->store, digest, content->holder.account, &held, err);
     if (code == ERR_OK && held)
         content_note_pin(content, digest);
     else

@@ -1,5 +1,6 @@
 #include "store/held.h"
 
+#include "store/damage.h"
 #include "store/pages.h"
 #include "store/parts.h"
 #include "store/tree_path.h"
@@ -46,6 +47,35 @@ enum err_code held_since(struct store *store, const struct digest *digest,
                          struct err *err)
 {
     return held_read(store->db, digest, account, ret_held, ret_period, err);
+}
+
+/* ---- what is here for an account ---- */
+
+enum err_code held_find_page(struct store *store, const struct digest *digest,
+                             struct account_id account, bool *ret_held, struct err *err)
+{
+    bool held, damaged = false;
+    uint64_t period;
+    TRY(held_read(store->db, digest, account, &held, &period, err));
+    if (held)
+        TRY(page_find(store, digest, &held, err));
+    if (held)
+        TRY(damage_below(store, digest, &damaged, err));
+    *ret_held = held && !damaged;
+    return ERR_OK;
+}
+
+enum err_code held_find_file(struct store *store, const struct digest *digest,
+                             struct account_id account, bool *ret_held, struct err *err)
+{
+    struct file_record record;
+    bool held;
+    uint64_t period;
+    TRY(held_read(store->db, digest, account, &held, &period, err));
+    if (held)
+        TRY(index_find_file(&store->index, digest, &record, &held, err));
+    *ret_held = held && !damage_has(store, digest);
+    return ERR_OK;
 }
 
 /* ---- partitions ---- */

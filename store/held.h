@@ -26,6 +26,14 @@ enum err_code held_since(struct store *store, const struct digest *digest,
                          struct account_id account, bool *ret_held, uint64_t *ret_period,
                          struct err *err);
 
+/* Whether a page with all below it, or a column file, is here for the account, and nothing of it is
+ * listed as damaged: what content_rely_page and content_rely_file decide by. Pins nothing, so it may
+ * be gone a moment later. */
+enum err_code held_find_page(struct store *store, const struct digest *digest,
+                             struct account_id account, bool *ret_held, struct err *err) MUST_USE;
+enum err_code held_find_file(struct store *store, const struct digest *digest,
+                             struct account_id account, bool *ret_held, struct err *err) MUST_USE;
+
 /* How many partitions of a manifest tree name a file that the account did not hold before the
  * period began. Subtrees that it held whole then are not read. */
 enum err_code partitions_held_since(struct store *store, struct account_id account,

@@ -8,7 +8,7 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_SELECT] =
         ("[WITH ...] SELECT ... [FROM ...] [WHERE ...] [GROUP BY ...] [HAVING ...] "
          "[ORDER BY ...] [LIMIT n]"),
-    [STATEMENT_EXPLAIN] = "EXPLAIN statement",
+    [STATEMENT_EXPLAIN] = "EXPLAIN SELECT ... | INSERT ... SELECT ... | XCOPY SNAPSHOT ...",
     [STATEMENT_INSERT] =
         "INSERT INTO | OVERWRITE TABLE t [PARTITION(a='x', b)] VALUES ... | SELECT ...",
     [STATEMENT_CREATE_TABLE] =

@@ -147,6 +147,8 @@ static const struct test_case cases[] = {
     /* The rest of XCOPY: node/task/xcopy_rights_test.c, cluster-tests/test_rights.py. */
     {STATEMENT_XCOPY, "XCOPY SNAPSHOT there.s TO SNAPSHOT @.n OPTIONS(src_region=\"there\")",
      {ON_PROJECT("CreateTable", "@")}, "without a delegation signed by its principal"},
+    {STATEMENT_EXPLAIN, "EXPLAIN XCOPY SNAPSHOT there.s TO SNAPSHOT @.n OPTIONS(src_region=\"there\")",
+     {ON_PROJECT("CreateTable", "@")}, "without a delegation signed by its principal"},
     {STATEMENT_VERIFY_SNAPSHOT, "VERIFY SNAPSHOT @.s", {{NEED_NOTHING, NULL, NULL, NULL, false}}, "not supported yet"},
     {STATEMENT_SCRUB, "SCRUB ALL", {OPERATOR}, NOT_HERE},
     {STATEMENT_SCRUB, "SCRUB TABLE @.t", {ON_TABLE("Select", "@.t")}, NOT_HERE},

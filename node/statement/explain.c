@@ -326,8 +326,8 @@ static enum err_code explained_check(const struct statement_call *call,
         return ERR_OK;
     if (explained->kind != STATEMENT_INSERT)
         return err_set(err, ERR_SEMANTIC,
-                       "EXPLAIN %s is not supported yet; EXPLAIN SELECT and EXPLAIN INSERT ... "
-                       "SELECT are",
+                       "EXPLAIN %s is not supported yet; EXPLAIN SELECT, EXPLAIN INSERT ... "
+                       "SELECT and EXPLAIN XCOPY are",
                        statement_kind_text(explained->kind));
     if (explained->insert.query == NULL)
         return err_set(err, ERR_SEMANTIC,
@@ -346,6 +346,8 @@ enum err_code statement_explain(const struct statement_call *call, struct answer
         {"bytes", TYPE_BIGINT, false},
     };
     const struct statement *explained = call->statement->explained;
+    if (explained->kind == STATEMENT_XCOPY)
+        return xcopy_explain(call, &explained->xcopy, answer, err);
     TRY(explained_check(call, explained, err));
     const struct select *select =
         explained->kind == STATEMENT_SELECT ? &explained->select : explained->insert.query;

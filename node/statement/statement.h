@@ -29,6 +29,7 @@ struct cleanup;
 struct scrubber;
 struct source;
 struct tasks;
+struct tasks_order;
 
 /* What statements work on; borrowed, constant. */
 struct statement_services {
@@ -90,6 +91,13 @@ enum err_code statement_copy(const struct statement_call *call, struct span cont
 /* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; ERR_SEMANTIC. snapshot.c */
 enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
                                         struct err *err);
+
+/* What XCOPY, or EXPLAIN of it, asks node/task for; borrows from both. Asks for the right to make the
+ * snapshot. xcopy.c */
+enum err_code xcopy_order_make(const struct statement_call *call, const struct xcopy *xcopy,
+                               struct tasks_order *ret_order, struct err *err);
+enum err_code xcopy_explain(const struct statement_call *call, const struct xcopy *xcopy,
+                            struct answer *answer, struct err *err); /* explain_xcopy.c */
 
 /* The call's settings: the node's limits, lowered, and how strict it is. ERR_SEMANTIC: a limit is no number or above the
  * node's. select.c */

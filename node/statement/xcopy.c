@@ -97,10 +97,9 @@ static enum err_code expiration_get(const struct option_list *options, uint64_t 
     return option == NULL ? ERR_OK : snapshot_expiration_parse(option, ret_expires_ms, err);
 }
 
-static enum err_code order_make(const struct statement_call *call, struct tasks_order *ret_order,
-                                struct err *err)
+enum err_code xcopy_order_make(const struct statement_call *call, const struct xcopy *xcopy,
+                               struct tasks_order *ret_order, struct err *err)
 {
-    const struct xcopy *xcopy = &call->statement->xcopy;
     const struct option *region = option_find(&xcopy->options, "src_region");
     struct project_record project;
     TRY(lookup_new(call, &xcopy->destination, &project, err));
@@ -134,7 +133,7 @@ enum err_code statement_xcopy(const struct statement_call *call, struct answer *
     struct tasks_order order;
     bool wait = true;
     struct task_id id;
-    TRY(order_make(call, &order, err));
+    TRY(xcopy_order_make(call, &call->statement->xcopy, &order, err));
     TRY(option_boolean(&call->statement->xcopy.options, "wait", &wait, err));
     TRY(tasks_start(tasks, &order, &id, err));
     columns_set(answer);

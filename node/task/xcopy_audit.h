@@ -3,6 +3,7 @@
  *     destination   XCOPY SNAPSHOT     the statement (its own), published, failed, cancelled
  *     source        XCOPY DESCRIBE     a lease is granted, or refused: with the reason that the peer is
  *                                      not told
+ *                   EXPLAIN XCOPY      as describe, under a token without the right to files
  *                   XCOPY RECEIPT      the peer has it all; count and head of the peer's own log
  *                   XCOPY REPAIR       as describe, under a receipt
  *

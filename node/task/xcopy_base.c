@@ -72,22 +72,21 @@ static enum err_code base_manifest(struct base *base, struct digest *ret_manifes
     return ERR_OK;
 }
 
-void xcopy_base_find(const struct pull *pull, struct described *described)
+void xcopy_base_find(struct store *store, struct project_id project, struct described *described)
 {
     struct snapshot_claim claim;
-    struct base base = {.store = pull->options->store, .wanted = &described->version};
+    struct base base = {.store = store, .wanted = &described->version};
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, JOB_ARENA_BYTES);
     arena_init(&base.arena, JOB_ARENA_BYTES);
     described->base = (struct xcopy_base){0};
-    if (!pull->repair.is_one &&
-        snapshot_claim_decode(bytes_span(&described->claim), &arena, &claim, NULL) == ERR_OK) {
+    if (snapshot_claim_decode(bytes_span(&described->claim), &arena, &claim, NULL) == ERR_OK) {
         base.region = claim.region;
         base.table = claim.base_table.n;
         base.created_ms = claim.created_ms;
-        base_newest(&base, pull->project);
+        base_newest(&base, project);
         if (!base.is_found)
-            (void)!name_each(base.store, NULL, pull->project, base_consider, &base, NULL);
+            (void)!name_each(base.store, NULL, project, base_consider, &base, NULL);
     }
     if (base.is_found && base_manifest(&base, &described->base.manifest, NULL) == ERR_OK) {
         described->base.attributes = base.version.attribute_root;

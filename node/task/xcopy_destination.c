@@ -5,6 +5,7 @@
 #include "node/task/repair.h"
 #include "node/log.h"
 #include "node/task/xcopy_list.h"
+#include "node/task/xcopy_look.h"
 #include "store/crash.h"
 #include "store/held.h"
 #include "store/pages.h"
@@ -17,6 +18,7 @@ struct tasks {
     bool stopped;                            /* the loop's */
     struct claims claims;                    /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
+    struct looks *looks;
 };
 
 bool tasks_stopped(const struct tasks *tasks)
@@ -369,6 +371,7 @@ enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret
     struct tasks *tasks = mem_calloc(1, sizeof(*tasks));
     tasks->options = *options;
     pull_list_init(&tasks->list, options->per_project);
+    tasks->looks = looks_new(&tasks->options);
     struct err reason = {0};
     if (records_load(tasks, &reason) != ERR_OK) {
         tasks_free(tasks);
@@ -381,8 +384,10 @@ enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret
 
 void tasks_stop(struct tasks *tasks)
 {
-    if (tasks != NULL)
-        loop_call(tasks->options.loop, on_stop, tasks);
+    if (tasks == NULL)
+        return;
+    looks_stop(tasks->looks);
+    loop_call(tasks->options.loop, on_stop, tasks);
 }
 
 void tasks_free(struct tasks *tasks)
@@ -391,6 +396,7 @@ void tasks_free(struct tasks *tasks)
         return;
     pull_list_deinit(&tasks->list);
     claims_deinit(&tasks->claims);
+    looks_free(tasks->looks);
     mem_free(tasks);
 }
 
@@ -433,6 +439,38 @@ static enum err_code order_check(struct tasks *tasks, const struct tasks_order *
     if (peers_find_region(tasks->options.peers, order->source_region) == NULL)
         return peers_unknown(tasks->options.peers, order->source_region, err);
     return ERR_OK;
+}
+
+/* What the order is checked for at its start. An EXPLAIN's token does not grant files. */
+static enum err_code order_allowed(struct tasks *tasks, const struct tasks_order *order,
+                                   struct arena *arena, struct xcopy_target *ret_target,
+                                   struct err *err)
+{
+    const struct xcopy_rights rights = {.store = tasks->options.store,
+                                        .principals = tasks->options.principals,
+                                        .node = identity_public(tasks->options.identity)->sign,
+                                        .region = tasks->options.region};
+    TRY(order_check(tasks, order, err));
+    return xcopy_rights_destination(&rights, order->token, arena, ret_target, err);
+}
+
+static enum err_code order_copies(const struct tasks_order *order, struct err *err)
+{
+    struct token token;
+    TRY(token_decode(order->token, &token, err));
+    return (token.rights & TOKEN_FILES) != 0
+               ? ERR_OK
+               : err_set(err, ERR_DENIED, "the token grants no files: it is for EXPLAIN XCOPY");
+}
+
+enum err_code tasks_look(struct tasks *tasks, const struct tasks_order *order,
+                         struct xcopy_look **ret_look, struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct xcopy_target target;
+    TRY(order_allowed(tasks, order, &arena, &target, err));
+    return look_start(tasks->looks, order, ret_look, err);
 }
 
 static struct xcopy_record record_new(const struct tasks_order *order, const struct task_id *id,
@@ -602,15 +640,11 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
     bool known;
     TRY(known_find(tasks, &id, &known, err));
     if (!known) {
-        TRY(order_check(tasks, order, err));
         ARENA_CLEANUP struct arena arena;
         arena_init(&arena, MIB(8));
-        const struct xcopy_rights rights = {.store = tasks->options.store,
-                                            .principals = tasks->options.principals,
-                                            .node = identity_public(tasks->options.identity)->sign,
-                                            .region = tasks->options.region};
         struct xcopy_target target;
-        TRY(xcopy_rights_destination(&rights, order->token, &arena, &target, err));
+        TRY(order_allowed(tasks, order, &arena, &target, err));
+        TRY(order_copies(order, err));
         const struct xcopy_record record = record_new(order, &id, target.owner);
         TRY(task_make(tasks, order, &record, &id, err));
     }

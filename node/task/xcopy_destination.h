@@ -42,6 +42,7 @@ struct tasks_options { /* all borrowed until tasks_free */
     bool clock_doubted;      /* at the start: then no ended task is forgotten */
     size_t per_project;      /* tasks of one destination project; 0: TASKS_PER_PROJECT */
     struct walk_limits walk; /* zeroed: walk_limits_default() */
+    uint64_t look_retry_ms;  /* an EXPLAIN's; 0: LOOK_RETRY_MS */
 };
 
 enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret_tasks,
@@ -86,9 +87,9 @@ struct task_status {
     uint64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
     uint64_t elapsed_ms;                       /* from start to end or now */
     struct account_id account;
-    struct err error;     /* FAILED */
-    struct err trouble;   /* the latest that was tried again */
-    uint64_t tries_again; /* because of such */
+    struct err error;                       /* FAILED */
+    struct err trouble;                     /* the latest that was tried again */
+    uint64_t tries_again;                   /* because of such */
     struct token_place source, destination; /* in the arena, as what follows */
     struct span principal, statement;       /* at most TASK_STATEMENT_SHOWN_BYTES */
 };

@@ -96,23 +96,24 @@ void job_check(struct job *job)
 /* ---- describe ---- */
 
 /* The snapshot's maker: the source itself, another node that we know, or this one. */
-static bool maker_known(const struct pull *pull, const struct identity_key *maker)
+static bool maker_known(const struct tasks_options *options, const struct identity_key *maker)
 {
-    return identity_key_equal(maker, &pull->rights.node) ||
-           peers_find_signer(pull->options->peers, maker) != NULL;
+    return identity_key_equal(maker, &identity_public(options->identity)->sign) ||
+           peers_find_signer(options->peers, maker) != NULL;
 }
 
-static enum err_code described_verify(struct job *job, const struct peer_described *described,
-                                      struct err *err)
+enum err_code described_verify(const struct tasks_options *options,
+                               const struct peer_described *described, struct arena *arena,
+                               struct described *ret_described, struct err *err)
 {
-    struct described *ret = &job->described;
+    struct described *ret = ret_described;
     struct version_record version;
     struct snapshot_claim claim;
-    if (!maker_known(job->pull, &described->maker))
+    if (!maker_known(options, &described->maker))
         return err_set(err, ERR_PEER, "the snapshot was made by a node that is not known here");
     TRY(snapshot_verify(described->claim, &described->maker, described->signature, err));
-    TRY(snapshot_claim_decode(described->claim, &job->arena, &claim, err));
-    TRY(version_decode(described->version, &job->arena, &version, err));
+    TRY(snapshot_claim_decode(described->claim, arena, &claim, err));
+    TRY(version_decode(described->version, arena, &version, err));
     struct version_names names = version_names_of(described->version);
     if (!digest_equal(&names.version, &claim.version))
         return err_set(err, ERR_PEER,
@@ -157,9 +158,10 @@ static enum err_code described_take(struct job *job, struct err *err)
     struct lease_id expected = lease_id_of(&job->pull->rights.node, &job->pull->record.id);
     if (!digest_equal(&described.lease.digest, &expected.digest))
         return err_set(err, ERR_PEER, "the lease has another id than this task's");
-    TRY(described_verify(job, &described, err));
+    TRY(described_verify(job->pull->options, &described, &job->arena, &job->described, err));
     TRY(repair_verify(job, err));
-    xcopy_base_find(job->pull, &job->described);
+    if (!job->pull->repair.is_one)
+        xcopy_base_find(job->pull->options->store, job->pull->project, &job->described);
     const struct staged_page page = {.digest = job->described.version.page,
                                      .page = described.version};
     TRY(staged_put(job->pull->options->store, &job->pull->record.id, &page, 1, err));
@@ -236,19 +238,25 @@ static void result_wrong(struct job *job, size_t i, const char *what, const stru
                  digest_hex(&job->items[i].digest, hex), reason->message);
 }
 
-/* Canonical, in order, within its parent's range, cut where it should be, with its parent's counts. */
+enum err_code page_arrived(struct span bytes, const struct digest *digest,
+                           const struct page_place *place, struct arena *arena,
+                           struct page *ret_page, struct err *err)
+{
+    struct digest arrived = page_digest(bytes);
+    if (!digest_equal(&arrived, digest))
+        return err_set(err, ERR_PEER, "its bytes have another digest");
+    TRY(page_decode(bytes, place, arena, ret_page, err));
+    return tree_page_check(ret_page, place, err);
+}
+
 static enum err_code page_check(const struct job_item *item, struct span bytes, struct err *err)
 {
-    struct digest digest = page_digest(bytes);
-    if (!digest_equal(&digest, &item->digest))
-        return err_set(err, ERR_PEER, "its bytes have another digest");
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, PAGE_ARENA_BYTES);
     struct page_place place;
     struct page page;
     TRY(place_decode_page(item->place, &place, err));
-    TRY(page_decode(bytes, &place, &arena, &page, err));
-    return tree_page_check(&page, &place, err);
+    return page_arrived(bytes, &item->digest, &place, &arena, &page, err);
 }
 
 /* The peer says that it has lost what was asked for first. */

@@ -307,31 +307,35 @@ static void job_items(struct job *job, size_t count)
 /* ---- requests ---- */
 
 /* The operator compares: what is configured here, and what `strait pubkey` says there. */
-static void key_name(const struct pull *pull, struct err *err)
+static void key_name(const struct peer *peer, struct err *err)
 {
     char key[PUBLIC_IDENTITY_TEXT_BYTES];
-    (void)!err_wrap(err, "expected key %s", public_identity_format(&pull->peer->keys, key));
+    (void)!err_wrap(err, "expected key %s", public_identity_format(&peer->keys, key));
 }
 
-/* What a peer says of its own troubles is a reason to ask again, not the end. */
-static void reply_error(struct job *job, const struct link_reply *reply)
+void request_error(const struct peer *peer, const struct link_reply *reply, struct err *ret_err)
 {
     enum err_class class = err_class(reply->err.code);
-    if (reply->from_peer && class == CLASS_CORRUPT && job->item_count > 0) {
-        job->damaged = reply->err; /* its first item's: the others are asked for again */
-        return;
-    }
     bool own_trouble = class == CLASS_FATAL || class == CLASS_CORRUPT || class == CLASS_LIMIT ||
                        class == CLASS_CANCELLED || reply->err.code == ERR_NO_SPACE ||
                        reply->err.code == ERR_NO_DESCRIPTORS;
     if (reply->from_peer && own_trouble)
-        err_set(&job->err, ERR_BUSY, "it says: %s", reply->err.message);
+        err_set(ret_err, ERR_BUSY, "it says: %s", reply->err.message);
     else if (reply->err.code == ERR_CANCELLED)
-        err_set(&job->err, ERR_LOST, "%s", reply->err.message);
+        err_set(ret_err, ERR_LOST, "%s", reply->err.message);
     else
-        job->err = reply->err;
-    if (job->err.code == ERR_PEER_KEY)
-        key_name(job->pull, &job->err);
+        *ret_err = reply->err;
+    if (ret_err->code == ERR_PEER_KEY)
+        key_name(peer, ret_err);
+}
+
+static void reply_error(struct job *job, const struct link_reply *reply)
+{
+    bool damaged = err_class(reply->err.code) == CLASS_CORRUPT;
+    if (reply->from_peer && damaged && job->item_count > 0)
+        job->damaged = reply->err; /* its first item's: the others are asked for again */
+    else
+        request_error(job->pull->peer, reply, &job->err);
 }
 
 /* On the loop: the reply is here. */

@@ -186,8 +186,8 @@ void job_take_pages(struct job *job);
 void job_take_files(struct job *job);
 /* xcopy_plan.c */
 void job_plan(struct job *job);
-/* xcopy_base.c: of the pull's project. */
-void xcopy_base_find(const struct pull *pull, struct described *described);
+/* xcopy_base.c: of the project. */
+void xcopy_base_find(struct store *store, struct project_id project, struct described *described);
 /* xcopy_publish.c */
 void job_commit(struct job *job);
 void job_publish(struct job *job);
@@ -206,6 +206,19 @@ void job_meter(struct job *job);
 enum err_code settle_load(struct pull *pull, struct err *err) MUST_USE;
 /* Appends the signed receipt for what was described. */
 void receipt_make(const struct pull *pull, const struct described *described, struct bytes *out);
+
+/* xcopy_jobs.c, for a look as well. What describe said: of a maker that is known here, as it signed it.
+ * Sets all but the base; ret_described->claim is the caller's to free. */
+enum err_code described_verify(const struct tasks_options *options,
+                               const struct peer_described *described, struct arena *arena,
+                               struct described *ret_described, struct err *err) MUST_USE;
+/* A page from the peer: its digest, canonical, in order, within its parent's range, cut where it should
+ * be, with its parent's counts. Borrows from bytes and arena (PAGE_ARENA_BYTES). */
+enum err_code page_arrived(struct span bytes, const struct digest *digest,
+                           const struct page_place *place, struct arena *arena,
+                           struct page *ret_page, struct err *err) MUST_USE;
+/* xcopy_pull.c: why a request failed. What a peer says of its own troubles is a reason to ask again. */
+void request_error(const struct peer *peer, const struct link_reply *reply, struct err *ret_err);
 
 /* xcopy_jobs.c, for the others. The content of the job's epoch, opened by its first user. */
 enum err_code job_content(struct job *job, struct content **ret_content, struct err *err);

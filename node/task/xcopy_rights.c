@@ -243,9 +243,8 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struc
     if (!span_equal(token.source.region, span_text(rights->region)))
         return err_set(err, ERR_DENIED, "the token is for region %.*s, this is %s",
                        SPAN_PRINTF(token.source.region), rights->region);
-    if ((token.rights & (TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES)) !=
-        (TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES))
-        return err_set(err, ERR_DENIED, "the token does not grant a copy");
+    if ((token.rights & (TOKEN_DESCRIBE | TOKEN_PAGES)) != (TOKEN_DESCRIBE | TOKEN_PAGES))
+        return err_set(err, ERR_DENIED, "the token grants neither a copy nor a look at it");
     struct principal principal;
     bool known = principals_find_signer(rights->principals, &token.signer, &principal);
     struct project_record project;

@@ -48,7 +48,9 @@ struct xcopy_ask {
     struct identity_key peer; /* the session's identity */
 };
 
-/* Source, at describe and at each renewal: the same for pulling. Whoever may not see the snapshot gets ERR_NOT_FOUND in the same words as for an absent one; gates
+/* Source, at describe and at each renewal: the same for pulling, or for looking (EXPLAIN XCOPY: a token
+ * without the right to files; xcopy_serve.h keeps its lease from them).
+ * Whoever may not see the snapshot gets ERR_NOT_FOUND in the same words as for an absent one; gates
  * (ERR_GATE) and time (ERR_CREDENTIALS) are told only after that. Whether the snapshot is there is
  * for the caller to look up. */
 struct xcopy_origin {

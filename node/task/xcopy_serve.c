@@ -1,5 +1,6 @@
 #include "node/task/xcopy_serve.h"
 
+#include "proto/token.h"
 #include "store/files.h"
 #include "store/pages.h"
 #include "store/tree.h"
@@ -62,6 +63,24 @@ enum err_code lease_subject_decode(struct span encoded, struct lease_subject *re
         return err_set(err, ERR_CORRUPT, "the record of a lease is damaged");
     *ret_subject = subject;
     return ERR_OK;
+}
+
+bool lease_subject_looks(const struct lease_subject *subject)
+{
+    struct token token;
+    return subject->receipt.len == 0 && token_decode(subject->token, &token, NULL) == ERR_OK &&
+           (token.rights & TOKEN_FILES) == 0;
+}
+
+enum err_code lease_subject_grants(const struct lease_subject *subject, enum peer_method method,
+                                   struct err *err)
+{
+    bool is_of_files = method == PEER_GET_FILES || method == PEER_RECEIPT;
+    struct token token;
+    if (!is_of_files || subject->receipt.len > 0 ||
+        (token_decode(subject->token, &token, NULL) == ERR_OK && (token.rights & TOKEN_FILES) != 0))
+        return ERR_OK;
+    return err_set(err, ERR_DENIED, "the token grants no files: it is for EXPLAIN XCOPY");
 }
 
 /* ---- pages ---- */

@@ -28,6 +28,13 @@ void lease_subject_encode(const struct lease_subject *subject, struct bytes *out
 enum err_code lease_subject_decode(struct span encoded, struct lease_subject *ret_subject,
                                    struct err *err) MUST_USE;
 
+/* A lease under a token without the right to files: EXPLAIN XCOPY's. */
+bool lease_subject_looks(const struct lease_subject *subject);
+/* Such a lease serves pages alone: ERR_DENIED for files, and for a receipt, under which the peer
+ * could have them as a repair. */
+enum err_code lease_subject_grants(const struct lease_subject *subject, enum peer_method method,
+                                   struct err *err) MUST_USE;
+
 /* Does the peer's program know what it would be given? ERR_SEMANTIC, in words for who copies. Looks at
  * the version alone: partitions may be clustered whose table's new ones are not, and serve_pages
  * refuses those. */

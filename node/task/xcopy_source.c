@@ -176,7 +176,8 @@ static void entry_of(struct serving *serving, const struct lease_subject *subjec
     if (subject->receipt.len > 0)
         xcopy_entry_peer(&asker, "XCOPY REPAIR", NULL, ret_entry);
     else
-        xcopy_entry_token(&asker, "XCOPY DESCRIBE", subject->token, &serving->arena, ret_entry);
+        xcopy_entry_token(&asker, lease_subject_looks(subject) ? "EXPLAIN XCOPY" : "XCOPY DESCRIBE",
+                          subject->token, &serving->arena, ret_entry);
 }
 
 /* By peers: how long an answer takes must not tell whether the principal is known. */
@@ -560,6 +561,7 @@ static enum err_code serve(struct serving *serving, struct bytes *header, struct
 {
     struct lease_subject subject;
     TRY(lease_subject_decode(bytes_span(&serving->subject), &subject, err));
+    TRY(lease_subject_grants(&subject, serving->method, err));
     if (serving->method == PEER_RECEIPT && subject.receipt.len > 0)
         return err_set(err, ERR_PARAMETER, "a repair has no receipt");
     if (serving->method == PEER_RECEIPT)
@@ -607,6 +609,8 @@ static void serve_on_worker(void *argument)
         lease_refused(serving);
         serving_on_loop(serving, on_rights_gone);
     } else if (serve(serving, &header, &body, &serving->err) != ERR_OK) {
+        if (err_class(serving->err.code) == CLASS_DENIED)
+            lease_refused(serving);
         serving_reply_error(serving, &serving->err);
     } else {
         if (serving->method == PEER_GET_FILES) {

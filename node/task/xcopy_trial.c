@@ -16,6 +16,7 @@ const char *statement_text = "XCOPY ...";
 bool queues;
 uint64_t expires_ms;
 size_t tasks_per_project;
+uint16_t token_rights = TOKEN_RIGHTS_ALL;
 
 struct change_note note(void)
 {
@@ -42,20 +43,39 @@ static void reply_tampered(struct request *request, size_t count)
     request_reply_bytes(request, bytes_span(&header), &body);
 }
 
-/* The first request for files waits until the test's thread hands it on; the others do not, or they
- * would take all connections. */
+/* The root of a table without rows, whatever page was asked for. */
+static void reply_other_page(struct request *request)
+{
+    BYTES_CLEANUP struct bytes header = {0};
+    struct bytes body = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(4));
+    struct peer_item *items = NULL;
+    size_t count;
+    (void)!peer_items_decode(request_body(request), &arena, &items, &count, NULL);
+    page_begin(items != NULL ? (enum tree_kind)items[0].tree : TREE_MANIFEST, 0, &body);
+    const uint32_t length = (uint32_t)body.len;
+    peer_lengths_encode(&length, 1, &header);
+    request_reply_bytes(request, bytes_span(&header), &body);
+}
+
+/* The first request for files (or pages) waits until the test's thread hands it on; the others do not,
+ * or they would take all connections. */
 _Atomic(struct request *) held;
 
 static bool request_hold(struct region *region, struct request *request)
 {
     struct request *none = NULL;
-    return request_method(request) == PEER_GET_FILES && atomic_load(&region->holds_files) &&
-           atomic_compare_exchange_strong(&held, &none, request);
+    uint8_t method = request_method(request);
+    bool holds = (method == PEER_GET_FILES && atomic_load(&region->holds_files)) ||
+                 (method == PEER_GET_PAGES && atomic_load(&region->holds_pages));
+    return holds && atomic_compare_exchange_strong(&held, &none, request);
 }
 
 void request_let_go(struct region *region)
 {
     atomic_store(&region->holds_files, false);
+    atomic_store(&region->holds_pages, false);
     source_on_request(region->source, atomic_exchange(&held, NULL));
 }
 
@@ -67,9 +87,14 @@ static void on_request(void *context, struct request *request)
         return;
     if (region->tamper == TAMPER_OLDER) /* handlers see it as constant; it is not */
         ((struct session *)(uintptr_t)request_session(request))->version = 1;
+    enum tamper once = TAMPER_PAGES_ONCE;
     if ((region->tamper == TAMPER_PAGES && method == PEER_GET_PAGES) ||
-        (region->tamper == TAMPER_FILES && method == PEER_GET_FILES))
+        (region->tamper == TAMPER_FILES && method == PEER_GET_FILES) ||
+        (method == PEER_GET_PAGES &&
+         atomic_compare_exchange_strong(&region->tamper, &once, TAMPER_NONE)))
         reply_tampered(request, 7);
+    else if (region->tamper == TAMPER_OTHER_PAGE && method == PEER_GET_PAGES)
+        reply_other_page(request);
     else
         source_on_request(region->source, request);
 }
@@ -175,7 +200,8 @@ static void region_start(struct region *region)
                                         .principals = region->principals,
                                         .identity = region->identity,
                                         .region = region->name,
-                                        .per_project = tasks_per_project};
+                                        .per_project = tasks_per_project,
+                                        .look_retry_ms = 500};
     struct source *opened;
     ok(source_open(&source, &opened, &err));
     region->source = opened;
@@ -419,7 +445,7 @@ void token_make(const char *source, const char *destination, struct bytes *ret_t
 {
     struct token token = {
         .kind = TOKEN_ONCE,
-        .rights = TOKEN_RIGHTS_ALL,
+        .rights = token_rights,
         .signer = identity_public(user)->sign,
         .issued_s = (uint64_t)time(NULL),
         .not_after_s = (uint64_t)time(NULL) + 3600,

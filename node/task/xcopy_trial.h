@@ -15,9 +15,11 @@
 
 enum tamper {
     TAMPER_NONE,
-    TAMPER_PAGES, /* bytes that are no page */
-    TAMPER_FILES, /* files with a flipped bit */
-    TAMPER_OLDER, /* nothing, but the asker's program seems to be the first version's */
+    TAMPER_PAGES,      /* bytes that are no page */
+    TAMPER_FILES,      /* files with a flipped bit */
+    TAMPER_PAGES_ONCE, /* the first reply only */
+    TAMPER_OTHER_PAGE, /* a page, but another one */
+    TAMPER_OLDER,      /* nothing, but the asker's program seems to be the first version's */
 };
 
 /* One node, as far as XCOPY needs it. */
@@ -39,6 +41,7 @@ struct region {
     struct project_id project;
     _Atomic enum tamper tamper;
     atomic_bool holds_files; /* a request for files waits until it is false */
+    atomic_bool holds_pages; /* the same for pages */
 };
 
 extern struct region here, there;
@@ -50,6 +53,7 @@ extern const char *source_region, *destination_project, *statement_text;
 extern bool queues;
 extern uint64_t expires_ms;
 extern size_t tasks_per_project;       /* here, from the next start on; 0: the default */
+extern uint16_t token_rights;          /* of the next tokens: enum token_right */
 extern _Atomic(struct request *) held; /* by there, while holds_files; NULL: none */
 
 #define ok(call)                                                                                   \
