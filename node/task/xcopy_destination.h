@@ -21,9 +21,9 @@
 #include "node/task/xcopy_rights.h"
 #include "node/workers.h"
 
-/* Each task that runs may have a window of replies in memory, and more of them from one source share
- * its bandwidth without being done sooner. From one source, because tasks that wait for a peer go on
- * waiting for hours and must not keep back those of another. */
+/* Those that run share their source's window and bandwidth, so more of them take no more memory; how many
+ * are worth it is measured (cluster-tests/bench, "many"). From one source, because tasks that wait for a
+ * peer go on waiting for hours and must not keep back those of another. */
 #define TASKS_RUNNING_PER_SOURCE 16
 #define TASKS_RUNNING_MAX        32
 #define TASKS_ACTIVE_MAX         LIMIT_LISTED_TASKS
