@@ -183,6 +183,25 @@ static void test_who_waits_in_line_takes_the_place_that_is_free(void **state)
     region_restart(&here, &there);
 }
 
+/* All that take a number in their last commit come through without a pause. */
+static void test_who_publish_at_once_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct task_id ids[24];
+    one_snapshot("crowd", "crowd_1");
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "crowd_of_%zu", i);
+        ok(xcopy_start("crowd_1", name, &ids[i]));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        struct task_status status = wait_for(&ids[i], has_ended);
+        done(&status);
+        if (status.tries_again > 0)
+            fail_msg("tried again: %s", status.trouble.message);
+    }
+}
+
 /* ---- the same copy twice ---- */
 
 static bool id_is(const struct task_id *a, const struct task_id *b)
@@ -351,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_the_other_takes_over_when_the_puller_is_cancelled),
         cmocka_unit_test(test_a_project_has_so_many_tasks_and_another_as_many),
         cmocka_unit_test(test_who_waits_in_line_takes_the_place_that_is_free),
+        cmocka_unit_test(test_who_publish_at_once_do_not_wait_for_each_other),
         cmocka_unit_test(test_the_same_copy_started_twice_is_one_task),
         cmocka_unit_test(test_a_source_that_is_away_keeps_back_no_other),
         cmocka_unit_test(test_a_long_statement_is_listed_in_part),
