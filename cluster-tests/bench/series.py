@@ -11,6 +11,7 @@ from nodes import SOURCE, Peak, cluster, command, cpu_seconds, down, random_csv,
 PARTITIONS, CHANGED = 10_000, 5
 TASKS = int(os.environ.get("STRAIT_BENCH_TASKS", "128"))
 USAGE = "SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_USAGE"
+XCOPY_TASKS = "SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_TASKS"
 
 
 def copy(name, to=None, more=""):
@@ -82,7 +83,7 @@ def bench_series(folder, options, bound):
 
 def wait_all(region, count):
     while True:
-        rows = region.sql("SELECT state, COUNT(*) AS n FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_TASKS GROUP BY state;")
+        rows = region.sql(f"SELECT state, COUNT(*) AS n FROM {XCOPY_TASKS} GROUP BY state;")
         states = {row["state"]: int(row["n"]) for row in rows}
         if states.get("DONE", 0) >= count:
             return
@@ -118,6 +119,9 @@ def bench_many(folder, options, bound):
                 wait_all(destination, len(names))
             seconds = time.monotonic() - started
             moved = used(destination)["payload"]
+            (tried,) = destination.sql(f"SELECT SUM(retries) AS n, MAX(last_trouble) AS why FROM {XCOPY_TASKS};")
+            if int(tried["n"]):
+                say("tried again", tried["n"], tried["why"])
             if turn:
                 rates[kind].append(moved / seconds / 1e9)
                 over = max(over, peak.over)
