@@ -9,8 +9,8 @@
 /* Known to the grammar, done by no node yet: they join the help with the statement. */
 static bool is_later(enum statement_kind kind)
 {
-    return kind == STATEMENT_VERIFY_SNAPSHOT || kind == STATEMENT_DROP_PROJECT ||
-           kind == STATEMENT_ALTER_ACCOUNT_CHANNEL || kind == STATEMENT_ALTER_CHANNEL;
+    return kind == STATEMENT_VERIFY_SNAPSHOT || kind == STATEMENT_ALTER_ACCOUNT_CHANNEL ||
+           kind == STATEMENT_ALTER_CHANNEL;
 }
 
 static void every_statement_has_its_form(void **state)

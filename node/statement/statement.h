@@ -110,6 +110,7 @@ statement_function statement_show_accounts;
 statement_function statement_show_ram_users;
 statement_function statement_show_public_keys;
 statement_function statement_create_project;
+statement_function statement_drop_project;
 statement_function statement_alter_project;
 statement_function statement_create_table;
 statement_function statement_drop_table;
