@@ -46,28 +46,6 @@ static void test_two_tasks_pull_the_same_files_once(void **state)
     assert_int_equal(second.counters.partitions_moved, 200); /* not held when either began */
 }
 
-static void test_the_other_takes_over_when_the_puller_is_cancelled(void **state)
-{
-    (void)state;
-    struct task_id ids[2];
-    struct table_id table = table_make("over");
-    overwrite(table, 1, 100, "over");
-    snapshot_make(table, "over_1");
-    two_tasks("over_1", ids);
-    ok(tasks_cancel(here.tasks, root_principal(), &ids[0], &err));
-    struct task_status second = wait_for(&ids[1], has_ended); /* the first's answer never came */
-    request_let_go(&there);
-    struct task_status first = wait_for(&ids[0], has_ended);
-    assert_int_equal(first.state, TASK_CANCELLED);
-    done(&second);
-    equal("over_1", "two_b");
-    /* what the first had received is kept */
-    assert_int_equal(first.counters.files_moved + second.counters.files_moved, 100);
-    assert_int_equal(second.counters.partitions_moved, 100);
-}
-
-/* ---- the destination's project ---- */
-
 static enum err_code staged_add(void *context, const struct task_id *task, struct err *ignored)
 {
     (void)task;
@@ -82,6 +60,29 @@ static size_t staged_count(void)
     ok(staged_tasks_each(here.store, staged_add, &count, &err));
     return count;
 }
+
+static void test_the_other_takes_over_when_the_puller_is_cancelled(void **state)
+{
+    (void)state;
+    struct task_id ids[2];
+    struct table_id table = table_make("over");
+    overwrite(table, 1, 100, "over");
+    snapshot_make(table, "over_1");
+    two_tasks("over_1", ids);
+    ok(tasks_cancel(here.tasks, root_principal(), &ids[0], &err));
+    struct task_status second = wait_for(&ids[1], has_ended); /* the first's answer never came */
+    request_let_go(&there);
+    struct task_status first = wait_for(&ids[0], has_ended);
+    assert_int_equal(first.state, TASK_CANCELLED);
+    assert_int_equal(staged_count(), 0);
+    done(&second);
+    equal("over_1", "two_b");
+    /* what the first had received is kept */
+    assert_int_equal(first.counters.files_moved + second.counters.files_moved, 100);
+    assert_int_equal(second.counters.partitions_moved, 100);
+}
+
+/* ---- the destination's project ---- */
 
 static struct project_id other_make(const char *name)
 {
