@@ -76,7 +76,7 @@ static enum err_code project_expect(struct store *store, struct catalog_change *
     catalog_key_id('p', project.n, &key);
     TRY(catalog_find(store, NULL, FAMILY_CATALOG, bytes_span(&key), &value, &found, err));
     if (!found)
-        return err_set(err, ERR_NOT_FOUND, "no such project");
+        return err_set(err, ERR_NOT_FOUND, "the project was dropped meanwhile");
     catalog_expect(change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&value));
     return ERR_OK;
 }

@@ -1,6 +1,8 @@
 #include "store/project.h"
 
 #include "store/catalog_keys.h"
+#include "store/name.h"
+#include "store/rights.h"
 
 #define EXPIRE_RECORDS_MAX 250 /* of the longest principals: within one commit */
 
@@ -116,7 +118,7 @@ static enum err_code project_read(struct store *store, struct db_view *view, str
     catalog_key_id('p', id.n, &key);
     TRY(catalog_record_find(store, view, FAMILY_CATALOG, bytes_span(&key), arena, ret_record,
                             &found, err));
-    return found ? ERR_OK : err_set(err, ERR_NOT_FOUND, "no such project");
+    return found ? ERR_OK : err_set(err, ERR_NOT_FOUND, "the project was dropped meanwhile");
 }
 
 enum err_code project_get(struct store *store, struct db_view *view, struct project_id id,
@@ -138,6 +140,68 @@ enum err_code project_find(struct store *store, struct db_view *view, struct spa
     if (!found)
         return err_set(err, ERR_NOT_FOUND, "project %.*s does not exist", SPAN_PRINTF(name));
     return project_get(store, view, id, arena, ret_project, err);
+}
+
+/* ---- drop ---- */
+
+struct content_count {
+    uint64_t tables, snapshots;
+};
+
+static enum err_code content_count_each(void *context, struct name_target target, struct err *err)
+{
+    (void)err;
+    struct content_count *count = context;
+    count->tables += target.kind == NAME_TABLE;
+    count->snapshots += target.kind == NAME_SNAPSHOT;
+    return ERR_OK;
+}
+
+static enum err_code not_empty(const struct project_record *project,
+                               const struct content_count *count, struct err *err)
+{
+    const int name_len = (int)project->name.len;
+    const char *name = (const char *)project->name.data;
+    char tables[40] = "", snapshots[40] = "";
+    if (count->tables > 0)
+        snprintf(tables, sizeof(tables), "%" PRIu64 " table%s", count->tables,
+                 count->tables == 1 ? "" : "s");
+    if (count->snapshots > 0)
+        snprintf(snapshots, sizeof(snapshots), "%" PRIu64 " snapshot%s", count->snapshots,
+                 count->snapshots == 1 ? "" : "s");
+    return err_set(err, ERR_EXISTS,
+                   "project %.*s still holds %s%s%s: drop them first; SHOW TABLES IN %.*s and "
+                   "SHOW SNAPSHOT TABLES IN %.*s list them",
+                   name_len, name, tables, count->tables > 0 && count->snapshots > 0 ? " and " : "",
+                   snapshots, name_len, name, name_len, name);
+}
+
+/* Whatever is made takes a number of the tables' sequence in the commit that names it, and expects its
+ * project to be as it was: of a drop and something new at once one is done. */
+enum err_code project_drop(struct store *store, struct project_id id,
+                           const struct change_note *note, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct span record;
+    struct project_record project;
+    struct content_count count = {0};
+    TRY(project_read(store, NULL, id, &arena, &record, err));
+    TRY(project_record_decode(record, &arena, &project, err));
+    TRY(catalog_sequence_expect(store, &change, "table", err));
+    TRY(name_each(store, NULL, id, content_count_each, &count, err));
+    if (count.tables + count.snapshots > 0)
+        return not_empty(&project, &count, err);
+    catalog_key_id('p', id.n, &key);
+    catalog_expect(&change, FAMILY_CATALOG, bytes_span(&key), record);
+    catalog_delete(&change, FAMILY_CATALOG, bytes_span(&key));
+    catalog_key_name('P', project.name, &key);
+    catalog_delete(&change, FAMILY_CATALOG, bytes_span(&key));
+    TRY(catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err));
+    rights_sweep_wish(store); /* nobody is a user of it any more */
+    return ERR_OK;
 }
 
 enum err_code project_xcopy_set(struct store *store, struct project_id id, bool enabled,

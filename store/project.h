@@ -55,6 +55,11 @@ enum err_code project_find(struct store *store, struct db_view *view, struct spa
 enum err_code project_get(struct store *store, struct db_view *view, struct project_id id,
                           struct arena *arena, struct project_record *ret_project,
                           struct err *err) MUST_USE;
+/* With its users, roles and grants, which count for nothing from then on (rights_sweep). ERR_NOT_FOUND;
+ * ERR_EXISTS says how many tables and snapshots it still holds; ERR_CONFLICT: some table or snapshot was
+ * made meanwhile. Its id is never given again. */
+enum err_code project_drop(struct store *store, struct project_id id,
+                           const struct change_note *note, struct err *err) MUST_USE;
 /* The allow-list. */
 enum err_code project_xcopy_set(struct store *store, struct project_id id, bool enabled,
                                 const struct change_note *note, struct err *err) MUST_USE;

@@ -106,20 +106,7 @@ static enum err_code there(struct sweep *sweep, char kind, uint64_t id, bool *re
                         ret_there, err);
 }
 
-/* Users and roles of a project that is gone go with it. */
-static enum err_code named_sweep(struct sweep *sweep, struct project_id project, uint64_t id,
-                                 struct span key, struct err *err)
-{
-    bool is_there;
-    TRY(there(sweep, 'p', project.n, &is_there, err));
-    if (is_there) {
-        ids_add(&sweep->grantees, id);
-        return ERR_OK;
-    }
-    return sweep_delete(sweep, key, err);
-}
-
-/* Who was dropped from the region. */
+/* Who was dropped from the region, or whose project was. */
 static enum err_code member_delete(struct sweep *sweep, const struct member_record *member,
                                    struct span key, struct err *err)
 {
@@ -141,8 +128,12 @@ static enum err_code member_sweep(struct sweep *sweep, struct span key, struct s
     TRY(there(sweep, 'a', member.principal, &is_there, err));
     if (!is_there)
         TRY(there(sweep, 'u', member.principal, &is_there, err));
-    return is_there ? named_sweep(sweep, member.project, member.id, key, err)
-                    : member_delete(sweep, &member, key, err);
+    if (is_there)
+        TRY(there(sweep, 'p', member.project.n, &is_there, err));
+    if (!is_there)
+        return member_delete(sweep, &member, key, err);
+    ids_add(&sweep->grantees, member.id);
+    return ERR_OK;
 }
 
 static enum err_code role_sweep(struct sweep *sweep, struct span key, struct span value,
@@ -151,7 +142,12 @@ static enum err_code role_sweep(struct sweep *sweep, struct span key, struct spa
     struct role_record role;
     if (role_record_decode(value, &sweep->arena, &role, NULL) != ERR_OK)
         return ERR_OK;
-    return named_sweep(sweep, role.project, role.id, key, err);
+    bool is_there;
+    TRY(there(sweep, 'p', role.project.n, &is_there, err));
+    if (!is_there)
+        return sweep_delete(sweep, key, err);
+    ids_add(&sweep->grantees, role.id);
+    return ERR_OK;
 }
 
 static enum err_code role_member_sweep(struct sweep *sweep, struct span key, struct span value,

@@ -41,6 +41,7 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_SCRUB] = "SCRUB [TABLE t | SNAPSHOT s | ALL]",
     [STATEMENT_CANCEL_TASK] = "CANCEL TASK 'id'",
     [STATEMENT_CREATE_PROJECT] = "CREATE PROJECT [IF NOT EXISTS] p [OWNER ALIYUN$a]",
+    [STATEMENT_DROP_PROJECT] = "DROP PROJECT [IF EXISTS] p     (when it is empty)",
     [STATEMENT_CREATE_ACCOUNT] =
         ("CREATE ACCOUNT [IF NOT EXISTS] ALIYUN$a PUBLIC KEY '...'     (of "
          "strait pubkey --for)"),

@@ -9,7 +9,7 @@
 /* Known to the grammar, done by no node yet: they join the help with the statement. */
 static bool is_later(enum statement_kind kind)
 {
-    return kind == STATEMENT_VERIFY_SNAPSHOT || kind == STATEMENT_DROP_PROJECT;
+    return kind == STATEMENT_VERIFY_SNAPSHOT;
 }
 
 static void every_statement_has_its_form(void **state)

@@ -453,6 +453,11 @@ struct create_project {
     struct span owner; /* ALIYUN$name, or empty */
 };
 
+struct drop_project {
+    struct span project;
+    bool if_exists;
+};
+
 struct create_account {  /* CREATE_ACCOUNT, CREATE_USER */
     struct span account; /* ALIYUN$name, RAM$account:name */
     bool if_not_exists;
@@ -575,7 +580,8 @@ struct statement {
         struct span task;        /* CANCEL_TASK: the id as written */
         struct span xcopy_token; /* REVOKE_TOKEN: the id as written */
         struct create_project create_project;
-        struct span project;                  /* DROP_PROJECT, USE */
+        struct drop_project drop_project;
+        struct span project;                  /* USE */
         struct create_account create_account; /* CREATE_ACCOUNT, CREATE_USER */
         struct alter_keys alter_keys;
         struct drop_principal drop_principal; /* DROP_ACCOUNT, DROP_USER */

@@ -18,7 +18,9 @@ void parse_create_project(struct parser *parser, struct statement *statement, in
 void parse_drop_project(struct parser *parser, struct statement *statement, int variant)
 {
     (void)variant;
-    statement->project = parser_identifier(parser, "the project's name");
+    struct drop_project *drop = &statement->drop_project;
+    drop->if_exists = parser_accept_if_exists(parser);
+    drop->project = parser_identifier(parser, "the project's name");
 }
 
 void parse_create_account(struct parser *parser, struct statement *statement, int variant)

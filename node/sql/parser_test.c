@@ -436,6 +436,11 @@ static void test_operators_statements(void **state)
     s = parse("CREATE ACCOUNT ALIYUN$a PUBLIC KEY 'k'");
     span_is(s->create_account.account, "ALIYUN$a");
     span_is(s->create_account.public_key, "k");
+    s = parse("DROP PROJECT IF EXISTS `p`");
+    assert_int_equal(s->kind, STATEMENT_DROP_PROJECT);
+    span_is(s->drop_project.project, "p");
+    assert_true(s->drop_project.if_exists);
+    assert_false(parse("DROP PROJECT p")->drop_project.if_exists);
     assert_true(parse("ALTER PROJECT p ENABLE XCOPY")->alter_switch.on);
     assert_false(parse("ALTER PROJECT p DISABLE XCOPY")->alter_switch.on);
     assert_true(

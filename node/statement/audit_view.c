@@ -66,14 +66,19 @@ static void view_close(void *state)
 
 /* ---- who may read it ---- */
 
-static bool project_ask(const struct view *view, struct project_id id)
+/* Of a project that was dropped: the account that owned it, and the region's operators. */
+static bool place_ask(const struct view *view, const struct audit_place *place)
 {
+    const struct principal *reader = &view->principal;
     struct project_record project;
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    return project_get(view->store, NULL, id, &arena, &project, NULL) == ERR_OK &&
-           authorise(&view->principal, ACTION_AUDIT, object_project(view->store, &project), NULL) ==
-               ERR_OK;
+    enum err_code code = project_get(view->store, NULL, place->project, &arena, &project, NULL);
+    if (code == ERR_NOT_FOUND)
+        return (place->owner.n != 0 && place->owner.n == reader->account.n && !reader->user) ||
+               authorise(reader, ACTION_OPERATE, object_region(), NULL) == ERR_OK;
+    return code == ERR_OK &&
+           authorise(reader, ACTION_AUDIT, object_project(view->store, &project), NULL) == ERR_OK;
 }
 
 static bool place_allowed(struct view *view, const struct audit_place *place)
@@ -86,7 +91,7 @@ static bool place_allowed(struct view *view, const struct audit_place *place)
     if (view->answered_count == PROJECTS_KEPT)
         view->answered_count = 0;
     struct answered *answered = &view->answered[view->answered_count++];
-    *answered = (struct answered){place->project, project_ask(view, place->project)};
+    *answered = (struct answered){place->project, place_ask(view, place)};
     return answered->allowed;
 }
 

@@ -1,4 +1,5 @@
-/* CREATE PROJECT, ALTER PROJECT ENABLE | DISABLE XCOPY: the region's operator. */
+/* CREATE PROJECT, ALTER PROJECT ENABLE | DISABLE XCOPY: the region's operator. DROP PROJECT: its owner,
+ * or the operator. */
 #include "node/sql/lexer.h"
 #include "node/statement/lookup.h"
 
@@ -50,6 +51,41 @@ enum err_code statement_create_project(const struct statement_call *call, struct
         return err_set(err, code, "AlreadyExistsException(message:project %.*s already exists)",
                        SPAN_PRINTF(create->project));
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+}
+
+/* *ret_there false: IF EXISTS was said and it is not. */
+static enum err_code dropped_find(const struct statement_call *call,
+                                  struct project_record *ret_project, bool *ret_there,
+                                  struct err *err)
+{
+    const struct drop_project *drop = &call->statement->drop_project;
+    struct err reason;
+    enum err_code code;
+    if (authorise(call->principal, ACTION_OPERATE, object_region(), NULL) == ERR_OK)
+        code = project_find(call->services->store, NULL, drop->project, call->arena, ret_project,
+                            &reason);
+    else
+        code = lookup_project(call, drop->project, ACTION_OWN, ret_project, &reason);
+    *ret_there = code == ERR_OK;
+    if (code == ERR_OK || (code == ERR_NOT_FOUND && drop->if_exists))
+        return ERR_OK;
+    if (code == ERR_NOT_FOUND)
+        return err_set(err, code, "project %.*s does not exist in region %s",
+                       SPAN_PRINTF(drop->project), call->services->region);
+    return err_set(err, code, "%s", reason.message);
+}
+
+enum err_code statement_drop_project(const struct statement_call *call, struct answer *answer,
+                                     struct err *err)
+{
+    (void)answer;
+    struct project_record project;
+    bool there;
+    TRY(dropped_find(call, &project, &there, err));
+    if (!there)
+        return ERR_OK;
+    struct change_note note = statement_note(call);
+    return project_drop(call->services->store, project.id, &note, err);
 }
 
 enum err_code statement_alter_project(const struct statement_call *call, struct answer *answer,

@@ -31,6 +31,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_DROP_ACCOUNT] = statement_drop_account,
     [STATEMENT_DROP_USER] = statement_drop_user,
     [STATEMENT_CREATE_PROJECT] = statement_create_project,
+    [STATEMENT_DROP_PROJECT] = statement_drop_project,
     [STATEMENT_ALTER_PROJECT_XCOPY] = statement_alter_project,
     [STATEMENT_ALTER_ACCOUNT_CHANNEL] = statement_alter_account_channel,
     [STATEMENT_REVOKE_TOKEN] = statement_revoke_token,

@@ -124,6 +124,7 @@ statement_function statement_show_ram_users;
 statement_function statement_show_public_keys;
 statement_function statement_show_xcopy_channel;
 statement_function statement_create_project;
+statement_function statement_drop_project;
 statement_function statement_alter_project;
 statement_function statement_create_table;
 statement_function statement_drop_table;

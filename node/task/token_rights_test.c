@@ -157,7 +157,8 @@ static void test_a_token_of_fewer_rights_grants_no_copy(void **state)
         struct token token = token_base("bytes_1");
         token.rights = fewer[i];
         token_sign(&token, user, &bytes);
-        says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED, "neither a copy nor a look");
+        says(source_says(bytes_span(&bytes), here.identity), ERR_DENIED,
+             "neither a copy nor a look");
     }
 }
 

@@ -65,6 +65,34 @@ void job_end(struct job *job, enum err_code code)
 
 /* ---- check ---- */
 
+enum err_code job_project_stays(const struct job *job, struct err *err)
+{
+    const struct pull *pull = job->pull;
+    struct project_record ignored;
+    struct err reason;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    if (pull->project.n == 0)
+        return ERR_OK;
+    enum err_code code =
+        project_get(pull->options->store, NULL, pull->project, &arena, &ignored, &reason);
+    if (code == ERR_NOT_FOUND)
+        return err_set(err, ERR_DENIED, "project %.*s was dropped while the task ran",
+                       SPAN_PRINTF(pull->token.destination.project));
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
+}
+
+enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target, struct err *err)
+{
+    const struct pull *pull = job->pull;
+    struct xcopy_target target;
+    TRY(job_project_stays(job, err)); /* first: it is the reason, whatever rights are left */
+    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, &job->arena, &target, err));
+    TRY(job_project_stays(job, err)); /* so the name led to it, and not to another */
+    *ret_target = target;
+    return ERR_OK;
+}
+
 /* When it began is durable before anything is pulled: the counts at its end are of what was not
  * held then, whatever ends the node in between. */
 static enum err_code begin(struct job *job, struct err *err)
@@ -74,7 +102,7 @@ static enum err_code begin(struct job *job, struct err *err)
     struct xcopy_target target;
     if (pull->repair.is_one) /* of what is here already, and without a record */
         return tally_begin(store, &pull->record.id, err);
-    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, &job->arena, &target, err));
+    TRY(job_target_ask(job, &target, err));
     TRY(tally_begin(store, &pull->record.id, err));
     job->held_since = pull->record.held_since;
     job->project = target.project;

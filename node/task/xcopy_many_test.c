@@ -46,6 +46,21 @@ static void test_two_tasks_pull_the_same_files_once(void **state)
     assert_int_equal(second.counters.partitions_moved, 200); /* not held when either began */
 }
 
+static enum err_code staged_add(void *context, const struct task_id *task, struct err *ignored)
+{
+    (void)task;
+    (void)ignored;
+    (*(size_t *)context)++;
+    return ERR_OK;
+}
+
+static size_t staged_count(void)
+{
+    size_t count = 0;
+    ok(staged_tasks_each(here.store, staged_add, &count, &err));
+    return count;
+}
+
 static void test_the_other_takes_over_when_the_puller_is_cancelled(void **state)
 {
     (void)state;
@@ -59,11 +74,67 @@ static void test_the_other_takes_over_when_the_puller_is_cancelled(void **state)
     request_let_go(&there);
     struct task_status first = wait_for(&ids[0], has_ended);
     assert_int_equal(first.state, TASK_CANCELLED);
+    assert_int_equal(staged_count(), 0);
     done(&second);
     equal("over_1", "two_b");
     /* what the first had received is kept */
     assert_int_equal(first.counters.files_moved + second.counters.files_moved, 100);
     assert_int_equal(second.counters.partitions_moved, 100);
+}
+
+/* ---- the destination's project ---- */
+
+static struct project_id other_make(const char *name)
+{
+    struct change_note made = note();
+    struct project_id project;
+    const struct project_spec spec = {
+        .name = span_text(name), .owner = {ROOT_ACCOUNT_ID}, .xcopy_enabled = true};
+    ok(project_create(here.store, &spec, &made, &project, &err));
+    return project;
+}
+
+static void other_drop(struct project_id project)
+{
+    struct change_note made = note();
+    ok(project_drop(here.store, project, &made, &err));
+}
+
+/* In mid-transfer; it may be there again under its name. */
+static void dropped_meanwhile(const char *name, bool again)
+{
+    struct task_id id;
+    struct project_id other = other_make(name);
+    atomic_store(&there.holds_files, true);
+    destination_project = name;
+    ok(xcopy_start("gone_1", "gone", &id));
+    destination_project = "demo";
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    other_drop(other);
+    if (again)
+        other_make(name);
+    request_let_go(&there);
+    struct task_status status = wait_for(&id, has_ended);
+    assert_int_equal(status.state, TASK_FAILED);
+    assert_int_equal(status.error.code, ERR_DENIED);
+    assert_non_null(strstr(status.error.message, name));
+    assert_non_null(strstr(status.error.message, "was dropped while the task ran"));
+    assert_int_equal(staged_count(), 0);
+}
+
+static void test_a_task_fails_when_its_project_is_dropped(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("gone");
+    overwrite(table, 1, 200, "gone");
+    snapshot_make(table, "gone_1");
+    dropped_meanwhile("gone_a", false);
+    dropped_meanwhile("gone_b", true);
+    struct task_status status = xcopy("gone_1", "gone_1");
+    done(&status); /* what came is of use to the next one */
+    equal("gone_1", "gone_1");
 }
 
 /* ---- limits ---- */
@@ -368,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_tasks_pull_the_same_files_once),
         cmocka_unit_test(test_the_other_takes_over_when_the_puller_is_cancelled),
+        cmocka_unit_test(test_a_task_fails_when_its_project_is_dropped),
         cmocka_unit_test(test_a_project_has_so_many_tasks_and_another_as_many),
         cmocka_unit_test(test_who_waits_in_line_takes_the_place_that_is_free),
         cmocka_unit_test(test_who_publish_at_once_do_not_wait_for_each_other),

@@ -167,6 +167,7 @@ static enum err_code checkpoint(struct job *job, struct err *err)
 static enum err_code commit(struct job *job, struct err *err)
 {
     struct commit commit = {0};
+    TRY(job_project_stays(job, err)); /* rather than pull for nobody until the publish */
     TRY(job_content(job, &commit.content, err));
     commit.known = arena_alloc(&job->arena, job->item_count + 1, sizeof(struct digest));
     commit.pages = arena_alloc(&job->arena, job->item_count + 1, sizeof(struct digest));
@@ -296,7 +297,7 @@ static enum err_code publish_once(struct job *job, struct err *err)
     struct pull *pull = job->pull;
     struct described *described = &job->described;
     struct xcopy_target target;
-    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, &job->arena, &target, err));
+    TRY(job_target_ask(job, &target, err));
     struct xcopy_record record = record_of(job, TASK_DONE);
     record.published = true;
     record.version = described->version.version;
@@ -334,7 +335,7 @@ static enum err_code publish(struct job *job, struct err *err)
     TRY(content_open(pull->options->store, pull->account, &content, err));
     TRY(pinned(content, &described->version.page, err));
     TRY(pinned(content, &described->version.attribute_root, err));
-    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, &job->arena, &target, err));
+    TRY(job_target_ask(job, &target, err));
     TRY(whole_check(job, err));
     TRY(published_totals(pull, &described->manifest_root, &described->version.totals, err));
     TRY(counters_end(job, err));

@@ -176,6 +176,12 @@ struct job {
 #define LEVEL_VERSION LIMIT_TREE_DEPTH
 #define LEVEL_ROOT    (LIMIT_TREE_DEPTH - 1)
 
+/* On workers: is the project that the task began with still there? By its id, whatever has its name now.
+ * ERR_DENIED. Of a repair, and before CHECK, there is none. */
+enum err_code job_project_stays(const struct job *job, struct err *err) MUST_USE;
+/* That, and xcopy_rights_destination. */
+enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target,
+                             struct err *err) MUST_USE;
 /* The work, on workers. Each sets err and what belongs to its answer.
  * xcopy_jobs.c */
 void job_check(struct job *job);
