@@ -52,9 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct peer_lease lease;
     struct peer_watch watch;
     struct peer_channel channel;
+    struct peer_settle settle;
     struct receipt receipt;
     enum err_code ignored = ERR_OK;
-    switch (data[0] % 9) {
+    switch (data[0] % 10) {
     case 0:
         ignored = peer_describe_decode(input, &arena, &describe, NULL);
         break;
@@ -75,6 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 6:
         fuzz_token(input);
+        break;
+    case 9:
+        ignored = peer_settle_decode(input, &arena, &settle, NULL);
         break;
     case 8:
         ignored = peer_channel_decode(input, &arena, &channel, NULL);

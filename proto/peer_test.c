@@ -78,6 +78,22 @@ static void test_described_and_lease_come_back(void **state)
     assert_int_equal(lease_got.reply_bytes, 77);
 }
 
+static void test_what_is_settled_comes_back(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    const struct peer_settle settle = {{digest_filled(4)}, 1, 2, 3, 4, 5, 6, 7, UINT64_MAX};
+    struct peer_settle got;
+    BYTES_CLEANUP struct bytes encoded = {0};
+    peer_settle_encode(&settle, &encoded);
+    assert_int_equal(peer_settle_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_OK);
+    assert_memory_equal(&got, &settle, sizeof(got));
+    encoded.len--;
+    assert_int_equal(peer_settle_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_BAD_DATA);
+    assert_int_equal(peer_settle_decode(span_of(NULL, 0), &arena, &got, NULL), ERR_BAD_DATA);
+}
+
 static void test_items_come_back(void **state)
 {
     (void)state;
@@ -203,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_describe_comes_back),
         cmocka_unit_test(test_described_and_lease_come_back),
+        cmocka_unit_test(test_what_is_settled_comes_back),
         cmocka_unit_test(test_items_come_back),
         cmocka_unit_test(test_item_counts_and_key_lengths_are_bounded),
         cmocka_unit_test(test_lengths_must_add_up_to_the_body),
