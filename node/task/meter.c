@@ -25,18 +25,22 @@ void meter_counts_raise(struct meter_counts *counts, const struct meter_counts *
 #undef X
 }
 
-static void believe(uint64_t *count, uint64_t claim, uint64_t lost_bytes)
+/* Returns by how much it grew. */
+static uint64_t believe(uint64_t *count, uint64_t claim, uint64_t lost_bytes)
 {
-    uint64_t most = *count > UINT64_MAX - lost_bytes ? UINT64_MAX : *count + lost_bytes;
-    *count = larger(*count, claim < most ? claim : most);
+    uint64_t before = *count;
+    uint64_t most = before > UINT64_MAX - lost_bytes ? UINT64_MAX : before + lost_bytes;
+    *count = larger(before, claim < most ? claim : most);
+    return *count - before;
 }
 
 void meter_counts_believe(struct meter_counts *counts, const struct meter_counts *claim,
-                          uint64_t lost_bytes)
+                          uint64_t *lost_bytes)
 {
-    believe(&counts->wire_bytes, claim->wire_bytes, lost_bytes);
-    believe(&counts->page_bytes, claim->page_bytes, lost_bytes);
-    believe(&counts->file_bytes, claim->file_bytes, lost_bytes);
+    uint64_t wire = believe(&counts->wire_bytes, claim->wire_bytes, *lost_bytes);
+    uint64_t pages = believe(&counts->page_bytes, claim->page_bytes, *lost_bytes);
+    uint64_t files = believe(&counts->file_bytes, claim->file_bytes, *lost_bytes);
+    *lost_bytes -= larger(wire, larger(pages, files));
 }
 
 static void counts_add(struct meter_counts *counts, const struct meter_counts *other)

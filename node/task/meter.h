@@ -59,9 +59,10 @@ struct meter_record {
 uint32_t meter_day(uint64_t time_ms);
 /* Each count becomes the larger one. */
 void meter_counts_raise(struct meter_counts *counts, const struct meter_counts *other);
-/* The same with what the source says, which may have sent more than came: by lost_bytes at most. */
+/* The same with what the other end says was sent or came: more by *lost_bytes at most, which are used up by
+ * it, so that who says it again is not believed again. */
 void meter_counts_believe(struct meter_counts *counts, const struct meter_counts *claim,
-                          uint64_t lost_bytes);
+                          uint64_t *lost_bytes);
 
 void meter_put(struct catalog_change *change, const struct meter_record *record);
 /* The record borrows from *memory. ERR_CORRUPT. */

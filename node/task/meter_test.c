@@ -1,7 +1,7 @@
 /* Both ends of an XCOPY count the same, whatever ends or restarts; days keep what tasks brought. */
 #include "node/task/xcopy_trial.h"
 
-#include "node/task/meter.h"
+#include "node/task/meters.h"
 
 /* ---- pure ---- */
 
@@ -11,18 +11,50 @@ static void test_a_claim_is_believed_as_far_as_something_was_lost(void **state)
     struct meter_counts counts = {.wire_bytes = 100, .file_bytes = 50, .kept_bytes = 50};
     const struct meter_counts claim = {
         .wire_bytes = UINT64_MAX, .page_bytes = 7, .file_bytes = 20, .kept_bytes = 99};
-    meter_counts_believe(&counts, &claim, 0);
+    uint64_t lost_bytes = 0;
+    meter_counts_believe(&counts, &claim, &lost_bytes);
     assert_int_equal(counts.wire_bytes, 100);
     assert_int_equal(counts.page_bytes, 0);
-    meter_counts_believe(&counts, &claim, 30);
+    lost_bytes = 30;
+    meter_counts_believe(&counts, &claim, &lost_bytes);
+    meter_counts_believe(&counts, &claim, &lost_bytes); /* said again */
+    assert_int_equal(lost_bytes, 0);
     assert_int_equal(counts.wire_bytes, 130);
     assert_int_equal(counts.page_bytes, 7);
     assert_int_equal(counts.file_bytes, 50); /* never lower */
     assert_int_equal(counts.kept_bytes, 50); /* what is kept here is known here */
-    meter_counts_believe(&counts, &claim, UINT64_MAX);
+    lost_bytes = UINT64_MAX;
+    meter_counts_believe(&counts, &claim, &lost_bytes);
     assert_int_equal(counts.wire_bytes, UINT64_MAX);
     meter_counts_raise(&counts, &claim);
     assert_int_equal(counts.kept_bytes, 99);
+}
+
+static void test_a_destination_that_lies_is_believed_little(void **state)
+{
+    (void)state;
+    struct meters *meters = meters_new();
+    const struct meter_record record = {.role = METER_OUT,
+                                        .lease = {{{0xF1}}},
+                                        .day = 100,
+                                        .project = {1},
+                                        .project_name = span_text("p"),
+                                        .region = span_text("far")};
+    ok(meters_begin(meters, here.store, &record, &err));
+    meters_add(meters, &record.lease,
+               &(struct meter_counts){.wire_bytes = 1000, .file_bytes = 900});
+    const struct peer_settle lie = {{{{0xF1}}}, 500,        TASK_DONE,  UINT64_MAX, UINT64_MAX,
+                                    UINT64_MAX, UINT64_MAX, UINT64_MAX, 0};
+    struct peer_settle both;
+    for (int i = 0; i < 3; i++)
+        assert_true(meters_settle(meters, &lie, &both));
+    assert_int_equal(both.day, 100);
+    assert_int_equal(both.state, TASK_RUNNING); /* DONE is its receipt's word */
+    assert_int_equal(both.wire_bytes, 1000 + 64 * MIB(1));
+    assert_int_equal(both.kept_bytes, both.file_bytes);
+    assert_true(both.file_bytes <= 900 + 64 * MIB(1));
+    assert_true(both.saved_bytes < INT64_MAX);
+    meters_free(meters);
 }
 
 /* ---- both ends ---- */
@@ -248,6 +280,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_claim_is_believed_as_far_as_something_was_lost),
+        cmocka_unit_test(test_a_destination_that_lies_is_believed_little),
         cmocka_unit_test(test_both_ends_count_the_same),
         cmocka_unit_test(test_wrong_bytes_are_counted_as_sent_and_not_as_kept),
         cmocka_unit_test(test_a_cancelled_task_is_counted_apart),

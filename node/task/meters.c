@@ -4,6 +4,12 @@
 
 #include "node/task/xcopy_record.h"
 
+/* Of the destination's word: replies that were errors are its count alone, and what this process counted
+ * since its last record is gone with it. */
+#define FRESH_LOST_BYTES   (64 * (uint64_t)MIB(1))
+#define RESTART_LOST_BYTES (64 * UINT64_C(1073741824))
+#define SAVED_BYTES_MAX    (UINT64_C(1) << 56)
+
 struct entry {
     struct meter_record record; /* borrows from `texts` */
     struct bytes texts;         /* region, project's name */
@@ -98,9 +104,11 @@ enum err_code meters_begin(struct meters *meters, struct store *store,
     struct meter_record known;
     bool found;
     TRY(meter_find(store, METER_OUT, &record->lease, &memory, &known, &found, err));
-    if (found)
-        known.state = TASK_RUNNING;
-    entry_add(meters, found ? &known : record);
+    struct meter_record begun = found ? known : *record;
+    begun.state = TASK_RUNNING;
+    if (!found)
+        begun.lost_bytes = FRESH_LOST_BYTES;
+    entry_add(meters, &begun);
     return ERR_OK;
 }
 
@@ -111,8 +119,10 @@ enum err_code meters_load(struct meters *meters, struct store *store, const stru
     struct meter_record known;
     bool found;
     TRY(meter_find(store, METER_OUT, lease, &memory, &known, &found, err));
-    if (found)
+    if (found) {
+        known.lost_bytes += RESTART_LOST_BYTES;
         entry_add(meters, &known);
+    }
     return ERR_OK;
 }
 
@@ -148,6 +158,19 @@ static bool day_believed(uint32_t ours, uint32_t told)
     return told + 1 >= ours && told <= ours + 1;
 }
 
+/* What it kept, the destination knows alone: not more than was sent. */
+static void told_take(struct meter_record *record, const struct meter_counts *told)
+{
+    struct meter_counts *counts = &record->counts;
+    meter_counts_believe(counts, told, &record->lost_bytes);
+    struct meter_counts ends = {.kept_bytes = told->kept_bytes, .saved_bytes = told->saved_bytes};
+    if (ends.kept_bytes > counts->file_bytes)
+        ends.kept_bytes = counts->file_bytes;
+    if (ends.saved_bytes > SAVED_BYTES_MAX)
+        ends.saved_bytes = SAVED_BYTES_MAX;
+    meter_counts_raise(counts, &ends);
+}
+
 bool meters_settle(struct meters *meters, const struct peer_settle *settle,
                    struct peer_settle *ret_settle)
 {
@@ -157,7 +180,7 @@ bool meters_settle(struct meters *meters, const struct peer_settle *settle,
     struct entry *entry = entry_locked(meters, &settle->lease);
     if (entry != NULL) {
         struct meter_record *record = &entry->record;
-        meter_counts_raise(&record->counts, &told);
+        told_take(record, &told);
         if (day_believed(record->day, settle->day))
             record->day = settle->day;
         entry->settled = settle->state == TASK_CANCELLED || settle->state == TASK_FAILED;

@@ -109,7 +109,7 @@ bool settle_take(struct pull *pull, struct job *job)
         peer_settle_decode(bytes_span(&job->reply_header), &job->arena, &settle, NULL) != ERR_OK)
         return false; /* an older source, or it is gone: what was counted here counts */
     meter_counts_of(&settle, &told);
-    meter_counts_believe(&pull->meter, &told, pull->meter_lost);
+    meter_counts_believe(&pull->meter, &told, &pull->meter_lost);
     if (settle.newest_ms > 0) {
         pull->newest_ms = settle.newest_ms;
         pull->newest_told_ms = xcopy_now_ms();
