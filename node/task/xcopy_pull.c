@@ -277,7 +277,8 @@ static void job_post(struct job *job)
 {
     job->counted = true;
     job->meter = job->pull->meter;
-    job->meter.kept_bytes = job->pull->machine.counters.bytes_moved;
+    if (!job->pull->meter_settled)
+        job->meter.kept_bytes = job->pull->machine.counters.bytes_moved;
     job->meter_lost = job->pull->meter_lost;
     job->newest_ms = job->pull->newest_ms;
     job->newest_told_ms = job->pull->newest_told_ms;

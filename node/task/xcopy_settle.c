@@ -36,11 +36,14 @@ void settle_asked(struct pull *pull, struct job *job)
     pull->meter_asked += job->meter_asked;
 }
 
-/* What is on its way counts as the source says: it comes after all was told. */
+/* What is on its way counts as the source says, and what has arrived as it is told: more may be kept of a
+ * task that ends without success. */
 void settle_end(struct pull *pull)
 {
-    if (!pull->meter_settled)
+    if (!pull->meter_settled) {
         pull->meter_lost += pull->meter_asked;
+        pull->meter.kept_bytes = pull->machine.counters.bytes_moved;
+    }
     pull->meter_settled = true;
 }
 
@@ -86,14 +89,13 @@ enum err_code settle_load(struct pull *pull, struct err *err)
     return ERR_OK;
 }
 
-/* kept_bytes only at the end: what is counted on the way may be of files that come once more. */
+/* kept_bytes only at the end (settle_end): what is counted on the way may be of files that come once more. */
 void settle_encode(const struct pull *pull, struct bytes *out)
 {
     const struct task *machine = &pull->machine;
     bool done = machine->phase == TASK_PHASE_RECEIPT;
     bool ends = machine->phase == TASK_PHASE_FINISH;
     struct meter_counts counts = pull->meter;
-    counts.kept_bytes = done || ends ? machine->counters.bytes_moved : 0;
     counts.saved_bytes = done ? machine->counters.bytes_skipped : 0;
     enum task_state state = done ? TASK_DONE : ends ? machine->outcome : TASK_RUNNING;
     const struct meter_record record = record_make(pull, state, &counts, 0);
