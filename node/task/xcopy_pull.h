@@ -106,10 +106,10 @@ struct pull {
     unsigned peer_tries, store_tries; /* that its status knows of */
     bool counted;                     /* in peer->pulls */
     struct meter_counts
-        meter; /* of this task; saved_bytes is the machine's, kept_bytes too until it is settled */
-    uint64_t meter_lost;                /* sent by the source, perhaps, and not come */
-    uint64_t meter_asked;               /* of requests for pages and files that are out, at most */
-    bool meter_settled;                 /* told for the last time: nothing is counted any more */
+        meter;            /* saved_bytes is the machine's, kept_bytes too until it is settled */
+    uint64_t meter_lost;  /* sent by the source, perhaps, and not come */
+    uint64_t meter_asked; /* of requests for pages and files that are out, at most */
+    bool meter_settled;   /* told for the last time: nothing is counted any more */
     uint64_t newest_ms, newest_told_ms; /* when the source made its newest snapshot of the table */
     bool meter_told; /* the source counted more since the last record was written */
     /* shared */
