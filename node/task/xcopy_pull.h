@@ -103,13 +103,12 @@ struct pull {
     bool waits_elsewhere;    /* for another's claims: RELEASED is owed */
     bool waited;             /* for its peer or store, as of the last step */
     bool cancel_recorded;
-    unsigned peer_tries, store_tries; /* that its status knows of */
-    bool counted;                     /* in peer->pulls */
-    struct meter_counts
-        meter;            /* saved_bytes is the machine's, kept_bytes too until it is settled */
-    uint64_t meter_lost;  /* sent by the source, perhaps, and not come */
-    uint64_t meter_asked; /* of requests for pages and files that are out, at most */
-    bool meter_settled;   /* told for the last time: nothing is counted any more */
+    unsigned peer_tries, store_tries;   /* that its status knows of */
+    bool counted;                       /* in peer->pulls */
+    struct meter_counts meter;          /* kept and saved bytes: at its end */
+    uint64_t meter_lost;                /* sent by the source, perhaps, and not come */
+    uint64_t meter_asked;               /* of requests for pages and files that are out, at most */
+    bool meter_settled;                 /* told for the last time: nothing is counted any more */
     uint64_t newest_ms, newest_told_ms; /* when the source made its newest snapshot of the table */
     bool meter_told; /* the source counted more since the last record was written */
     /* shared */
