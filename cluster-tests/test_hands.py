@@ -5,6 +5,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -40,6 +41,14 @@ class Terminal:
             self.all += came
         text, self.seen = self.seen[:found.end()], self.seen[found.end():]
         return text
+
+    def type_edited(self, text):
+        """At a prompt, once lines are edited: the shell shows it a moment before, and until then the kernel has the keys."""
+        deadline = time.monotonic() + TERMINAL_SECONDS
+        while termios.tcgetattr(self.file)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, "the shell does not edit lines"
+            time.sleep(0.005)
+        self.type(text)
 
     def type(self, text):
         os.write(self.file, text.encode())
@@ -171,21 +180,21 @@ def shell_of(region, home):
 
 def test_ctrl_c_at_the_prompt_drops_what_was_typed_and_goes_on(region, tmp_path):
     shell = shell_of(region, tmp_path)
-    shell.type("SELECT 'half a line")
+    shell.type_edited("SELECT 'half a line")
     shell.read_until("half a line")
-    shell.type("\x03")
+    shell.type_edited("\x03")
     shell.read_until(r"\^C\r?\n[^\n]*demo> ")
-    shell.type("SELECT 1 +\n")
+    shell.type_edited("SELECT 1 +\n")
     shell.read_until("-> ")
-    shell.type("2 + 'the second")
+    shell.type_edited("2 + 'the second")
     shell.read_until("the second")
-    shell.type("\x03")
+    shell.type_edited("\x03")
     shell.read_until(r"\^C\r?\n[^\n]*demo> ")  # not '->': the first line went, too
-    shell.type("\x03")
+    shell.type_edited("\x03")
     shell.read_until(r"\^C\r?\n[^\n]*demo> ")
-    shell.type("SELECT 40 + 2;\n")
+    shell.type_edited("SELECT 40 + 2;\n")
     assert "ODPS" not in shell.read_until(r"42[^$]*demo> ")
-    shell.type("\x04")
+    shell.type_edited("\x04")
     assert shell.end() == 0
 
 

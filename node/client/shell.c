@@ -10,6 +10,8 @@
 #include <histedit.h>
 #include <locale.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #include "node/client/interrupt.h"
 #include "node/client/statement_help.h"
@@ -18,6 +20,7 @@
 #define HISTORY_LINES 2000
 #define WORD_BYTES    128
 #define NAMES_MAX     10000
+#define KEY_CTRL_C    3
 
 struct shell {
     struct script *script;
@@ -235,6 +238,36 @@ static void help_show(void)
     statement_help_print(stderr);
 }
 
+/* One character; -1: Ctrl-C, 0: the end. libedit's own does not see a signal that comes before it reads, or to
+ * another thread. */
+static int key_read(EditLine *edit, wchar_t *ret_key)
+{
+    mbstate_t state = {0};
+    (void)edit;
+    while (true) {
+        char byte;
+        if (!interrupt_wait_readable(STDIN_FILENO)) {
+            errno = EINTR;
+            return -1;
+        }
+        ssize_t got = read(STDIN_FILENO, &byte, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return (int)got;
+        if (byte == KEY_CTRL_C) { /* libedit has the terminal's signals switched off at times */
+            interrupt_raise();
+            errno = EINTR;
+            return -1;
+        }
+        size_t used = mbrtowc(ret_key, &byte, 1, &state);
+        if (used == (size_t)-1)
+            state = (mbstate_t){0}; /* no character: dropped */
+        else if (used != (size_t)-2)
+            return 1;
+    }
+}
+
 static void shell_open(struct shell *shell)
 {
     HistEvent event;
@@ -246,6 +279,10 @@ static void shell_open(struct shell *shell)
     el_set(shell->edit, EL_PROMPT, prompt_show);
     el_set(shell->edit, EL_EDITOR, "emacs");
     el_set(shell->edit, EL_SIGNAL, 0);
+    el_wset(shell->edit, EL_GETCFN, key_read);
+    /* The kernel drops what is on its way to the terminal after it has sent a signal: the answer to it, too */
+    el_set(shell->edit, EL_SETTY, "-d", "+noflsh", NULL);
+    el_set(shell->edit, EL_SETTY, "-x", "+noflsh", NULL);
     el_set(shell->edit, EL_HIST, history, shell->history);
     el_wset(shell->edit, EL_ADDFN, L"complete", L"complete the word", word_complete);
     el_set(shell->edit, EL_BIND, "^I", "complete", NULL);
