@@ -212,8 +212,8 @@ enum err_code meter_each(struct store *store, meter_function *function, void *co
         TRY(db_iter_next(iter, &key, &value, &found, err));
         if (!found)
             return ERR_OK;
-        if (key.len > 0 && key.data[0] == 'n')
-            continue;
+        if (key.len == 0 || (key.data[0] != 'm' && key.data[0] != 'd'))
+            continue; /* others' */
         TRY(line_decode(key, value, &line, err));
         TRY(function(context, &line, err));
     }

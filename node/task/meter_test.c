@@ -256,6 +256,7 @@ static void ten_tasks(void)
         };
         meter_put(&change, &record);
     }
+    catalog_put(&change, FAMILY_METER, span_text("channel/far"), span_text("another's"));
     ok(catalog_commit(here.store, &change, CATALOG_KEEP_RESERVE, &err));
 }
 
