@@ -14,6 +14,7 @@ struct base {
     uint64_t created_ms;              /* by its maker's clock */
     bool is_found, is_wanted;
     uint64_t distance_ms; /* of the best so far */
+    uint64_t found_ms;    /* when that was made, by its maker's clock */
     struct version_ref version;
 };
 
@@ -34,6 +35,7 @@ static void base_consider_snapshot(struct base *base, const struct snapshot_reco
     base->is_found = true;
     base->is_wanted = is_wanted;
     base->distance_ms = distance_ms;
+    base->found_ms = claim.created_ms;
     base->version = snapshot->version;
 }
 
@@ -49,8 +51,8 @@ static enum err_code base_consider(void *context, struct name_target target, str
     return ERR_OK; /* it is only a shortcut */
 }
 
-/* Most often it is this one. Another may be nearer in time, and save some reading more; but looking for
- * it among thousands of snapshots costs more than that. */
+/* What is newer than all that are here has none nearer in time, and looking for one among thousands costs more
+ * than it saves. An older one may be here itself, or have a neighbour. */
 static void base_newest(struct base *base, struct project_id project)
 {
     struct snapshot_record snapshot;
@@ -85,7 +87,8 @@ void xcopy_base_find(struct store *store, struct project_id project, struct desc
         base.table = claim.base_table.n;
         base.created_ms = claim.created_ms;
         base_newest(&base, project);
-        if (!base.is_found)
+        bool goes_back = !base.is_wanted && base.found_ms > base.created_ms;
+        if (!base.is_found || goes_back)
             (void)!name_each(base.store, NULL, project, base_consider, &base, NULL);
     }
     if (base.is_found && base_manifest(&base, &described->base.manifest, NULL) == ERR_OK) {

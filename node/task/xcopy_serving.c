@@ -374,13 +374,12 @@ static enum err_code settle_answer(struct serving *serving, const struct lease_s
                                    struct bytes *header, struct err *err)
 {
     struct source *source = serving->source;
-    struct peer_settle settle;
-    if (!meters_settle(source->meters, &serving->settle, &settle))
+    if (!serving->settled)
         return err_set(err, ERR_PARAMETER, "nothing is counted under this lease");
-    settle.newest_ms = newest_told(serving, subject);
-    peer_settle_encode(&settle, header);
-    if (serving->settle.state !=
-        TASK_RUNNING) /* a commit follows: of the receipt, or of the lease's end */
+    serving->both.newest_ms = newest_told(serving, subject);
+    peer_settle_encode(&serving->both, header);
+    bool ends = serving->settle.state != TASK_RUNNING; /* with a commit: of receipt or lease */
+    if (ends)
         return ERR_OK;
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     meters_put(source->meters, &serving->lease, TASK_RUNNING, &change);

@@ -46,9 +46,11 @@ struct serving {
     struct peer_item *items;
     size_t item_count;
     struct peer_describe describe;
-    struct peer_settle settle;
-    struct bytes subject; /* describe: built here; else a copy of the lease's */
-    struct bytes version; /* describe: the record's bytes */
+    struct peer_settle settle; /* as told */
+    struct peer_settle both;   /* and as it is counted then */
+    bool settled;              /* both is set */
+    struct bytes subject;      /* describe: built here; else a copy of the lease's */
+    struct bytes version;      /* describe: the record's bytes */
     struct digest arguments;
     bool absent;          /* describe: allowed, but there is no such snapshot (any more) */
     struct token_use use; /* of its token; borrows from the arena */

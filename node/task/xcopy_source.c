@@ -341,10 +341,21 @@ static void on_timer(void *argument)
     source_step(argument, &event);
 }
 
+/* In the order in which requests came: what ends the lease comes after it and writes what is counted. */
+static void settle_take(struct serving *serving)
+{
+    struct source *source = serving->source;
+    const struct lease *lease = lease_find(&source->table, &serving->lease);
+    if (lease != NULL && identity_key_equal(&lease->peer, &serving->peer))
+        serving->settled = meters_settle(source->meters, &serving->settle, &serving->both);
+}
+
 /* On the loop: a request under a lease. */
 static void on_leased(void *argument)
 {
     struct serving *serving = argument;
+    if (serving->method == PEER_SETTLE)
+        settle_take(serving);
     if (serving->method == PEER_RENEW &&
         lease_find(&serving->source->table, &serving->lease) != NULL) {
         subject_copy(serving);
