@@ -100,6 +100,45 @@ static struct meter_counts both_count(const struct task_id *task, enum task_stat
     return (struct meter_counts){0};
 }
 
+static enum err_code settle_ask(const struct lease_id *lease, uint64_t wire_bytes)
+{
+    struct ask ask = {0};
+    BYTES_CLEANUP struct bytes header = {0};
+    const struct peer_settle settle = {
+        .lease = *lease, .state = TASK_RUNNING, .wire_bytes = wire_bytes};
+    peer_settle_encode(&settle, &header);
+    ask_post(&ask, PEER_SETTLE, bytes_span(&header), span_of(NULL, 0));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}
+
+/* As a destination does with each renewal: what it says then outlives the source's process. */
+static void test_what_is_told_on_the_way_is_durable_and_only_under_a_lease(void **state)
+{
+    (void)state;
+    snapshot_make(table_make("told"), "told_1");
+    BYTES_CLEANUP struct bytes token = {0};
+    BYTES_CLEANUP struct bytes memory = {0};
+    struct meter_record record;
+    struct ask described = {0}, nonsense = {0};
+    const struct task_id task = {{0xE7}};
+    const struct lease_id lease = lease_id_of(&identity_public(here.identity)->sign, &task);
+    token_make("told_1", "told_1", &token);
+    assert_int_equal(settle_ask(&lease, 1), ERR_LEASE_GONE);
+    describe_post(&described, task.b[0], bytes_span(&token));
+    assert_int_equal(ask_wait(&described), ERR_OK);
+    ok(settle_ask(&lease, MIB(1)));
+    region_restart(&there, &here);
+    assert_true(record_at(&there, METER_OUT, &task, &memory, &record));
+    assert_int_equal(record.counts.wire_bytes, MIB(1));
+    assert_int_equal(record.state, TASK_RUNNING);
+    ask_post(&nonsense, PEER_SETTLE, span_text("nonsense"), span_of(NULL, 0));
+    assert_int_equal(ask_wait(&nonsense), ERR_BAD_DATA);
+    ok(lease_ask(&described, PEER_END));
+    bytes_deinit(&described.body);
+}
+
 static struct table_id counted_table(const char *name, const char *snapshot)
 {
     struct table_id table = table_make(name);
@@ -282,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_claim_is_believed_as_far_as_something_was_lost),
         cmocka_unit_test(test_a_destination_that_lies_is_believed_little),
+        cmocka_unit_test(test_what_is_told_on_the_way_is_durable_and_only_under_a_lease),
         cmocka_unit_test(test_both_ends_count_the_same),
         cmocka_unit_test(test_wrong_bytes_are_counted_as_sent_and_not_as_kept),
         cmocka_unit_test(test_a_cancelled_task_is_counted_apart),

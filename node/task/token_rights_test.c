@@ -274,22 +274,6 @@ static enum err_code describe_says(uint8_t task, struct span token)
     return code;
 }
 
-static enum err_code end_ask(const struct ask *described)
-{
-    ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, MIB(8));
-    struct peer_described answer;
-    ok(peer_described_decode(bytes_span(&described->body), &arena, &answer, &err));
-    const struct peer_lease lease = {.lease = answer.lease};
-    BYTES_CLEANUP struct bytes header = {0};
-    struct ask ask = {0};
-    peer_lease_encode(&lease, &header);
-    ask_post(&ask, PEER_END, bytes_span(&header), span_of(NULL, 0));
-    enum err_code code = ask_wait(&ask);
-    bytes_deinit(&ask.body);
-    return code;
-}
-
 static void leases_end(void)
 {
     for (int i = 0; i < 2000 && source_leases(there.source) > 0; i++)
@@ -343,7 +327,7 @@ static void test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else(
         assert_int_equal(ask_wait(&outside), ERR_NOT_IN_LEASE);
         bytes_deinit(&outside.body);
     }
-    assert_int_equal(end_ask(&given), ERR_OK);
+    assert_int_equal(lease_ask(&given, PEER_END), ERR_OK);
     leases_end();
     bytes_deinit(&given.body);
 }
@@ -362,7 +346,7 @@ static void test_a_replayed_token_is_its_first_tasks(void **state)
     assert_int_equal(ask_wait(&first), ERR_OK);
     says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
     says(describe_says(20, bytes_span(&bytes)), ERR_OK, ""); /* the same: the lease that it has */
-    assert_int_equal(end_ask(&first), ERR_OK);
+    assert_int_equal(lease_ask(&first, PEER_END), ERR_OK);
     bytes_deinit(&first.body);
     leases_end();
     says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
@@ -475,13 +459,13 @@ static void test_a_standing_token_is_for_names_behind_its_prefix(void **state)
     describe_named_post(&ask, 51, signed_token, "night_1");
     assert_int_equal(ask_wait(&ask), ERR_OK);
     assert_int_equal(root_ask(&ask), ERR_OK);
-    assert_int_equal(renew_ask(&ask), ERR_OK);
+    assert_int_equal(lease_ask(&ask, PEER_RENEW), ERR_OK);
     source_recheck(there.source); /* which asks by the name as well */
     region_restart(&there, &here);
-    assert_int_equal(renew_ask(&ask), ERR_OK);
+    assert_int_equal(lease_ask(&ask, PEER_RENEW), ERR_OK);
     snapshot_make(table_make("night2"), "night_2");
     says(describe_named_says(51, signed_token, "night_2"), ERR_PARAMETER, "other arguments");
-    assert_int_equal(end_ask(&ask), ERR_OK);
+    assert_int_equal(lease_ask(&ask, PEER_END), ERR_OK);
     bytes_deinit(&ask.body);
     leases_end();
     token = token_standing("night_1", 1); /* without a star: that one alone */
@@ -572,7 +556,7 @@ static void test_a_receipt_is_kept_only_of_the_leases_root_by_the_sessions_key(v
     assert_int_equal(receipt_ask(&described, &wrong, stranger), ERR_PARAMETER);
     assert_int_equal(receipt_ask(&described, &right, stranger), ERR_DENIED);
     assert_int_equal(receipt_ask(&described, &right, here.identity), ERR_OK);
-    assert_int_equal(end_ask(&described), ERR_OK);
+    assert_int_equal(lease_ask(&described, PEER_END), ERR_OK);
     bytes_deinit(&described.body);
     leases_end();
 }

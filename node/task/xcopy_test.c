@@ -358,12 +358,12 @@ static void test_a_lease_ends_with_the_key_that_signed(void **state)
     struct ask renewed = {0}, pages = {0}, again = {0};
     describe_post(&renewed, 210, bytes_span(&token));
     assert_int_equal(ask_wait(&renewed), ERR_OK);
-    assert_int_equal(renew_ask(&renewed), ERR_OK);
+    assert_int_equal(lease_ask(&renewed, PEER_RENEW), ERR_OK);
     root_put(&there, identity_public(user), 0);
-    enum err_code gone = renew_ask(&renewed);
+    enum err_code gone = lease_ask(&renewed, PEER_RENEW);
     root_put(&there, identity_public(user), 1);
     assert_int_equal(gone, ERR_LEASE_GONE);
-    assert_int_equal(renew_ask(&renewed), ERR_LEASE_GONE); /* and does not come back */
+    assert_int_equal(lease_ask(&renewed, PEER_RENEW), ERR_LEASE_GONE); /* and does not come back */
     /* the same without a renewal, and for who is dropped whole */
     token.len = 0;
     token_make("signed_1", "signed_1", &token);

@@ -619,7 +619,7 @@ enum err_code root_ask(const struct ask *described)
     return code;
 }
 
-enum err_code renew_ask(const struct ask *described)
+enum err_code lease_ask(const struct ask *described, enum peer_method method)
 {
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, MIB(8));
@@ -629,7 +629,7 @@ enum err_code renew_ask(const struct ask *described)
     BYTES_CLEANUP struct bytes header = {0};
     struct ask ask = {0};
     peer_lease_encode(&lease, &header);
-    ask_post(&ask, PEER_RENEW, bytes_span(&header), span_of(NULL, 0));
+    ask_post(&ask, method, bytes_span(&header), span_of(NULL, 0));
     enum err_code code = ask_wait(&ask);
     bytes_deinit(&ask.body);
     return code;

@@ -104,6 +104,7 @@ void describe_post(struct ask *ask, uint8_t task, struct span token);
 void describe_named_post(struct ask *ask, uint8_t task, struct span token, const char *snapshot);
 /* Under the lease that describe gave: its root page; a renewal. */
 enum err_code root_ask(const struct ask *described);
-enum err_code renew_ask(const struct ask *described);
+/* renew, end: under that lease. */
+enum err_code lease_ask(const struct ask *described, enum peer_method method);
 
 #endif
