@@ -19,6 +19,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_TRUNCATE_TABLE] = statement_truncate_table,
     [STATEMENT_ALTER_CLUSTERING] = statement_alter_clustering,
     [STATEMENT_CREATE_SNAPSHOT] = statement_create_snapshot,
+    [STATEMENT_ALTER_SNAPSHOT] = statement_alter_snapshot,
     [STATEMENT_DROP_SNAPSHOT] = statement_drop_snapshot,
     [STATEMENT_RESTORE_TABLE] = statement_restore_table,
     [STATEMENT_CLONE_TABLE] = statement_clone_table,

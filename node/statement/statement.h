@@ -88,7 +88,8 @@ uint64_t statement_now_ms(void); /* since 1970 */
 enum err_code statement_copy(const struct statement_call *call, struct span content,
                              struct span *ret_copy, struct err *err);
 
-/* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; ERR_SEMANTIC. snapshot.c */
+/* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; NULL: 0, never; ERR_SEMANTIC.
+ * snapshot.c */
 enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
                                         struct err *err);
 
@@ -135,6 +136,7 @@ statement_function statement_truncate_table;
 statement_function statement_alter_clustering;
 statement_function statement_insert;
 statement_function statement_create_snapshot;
+statement_function statement_alter_snapshot;
 statement_function statement_drop_snapshot;
 statement_function statement_restore_table;
 statement_function statement_clone_table;
