@@ -190,8 +190,9 @@ enum err_code statement_alter_snapshot(const struct statement_call *call, struct
 enum err_code statement_restore_table(const struct statement_call *call, struct answer *answer,
                                       struct err *err)
 {
-    (void)answer;
     const struct restore_table *restore = &call->statement->restore_table;
+    if (restore->as_of)
+        return statement_recover_table(call, answer, err);
     struct new_table new;
     struct lookup source;
     TRY(new_table_look(call, &restore->name, restore->or_replace, restore->if_not_exists, &new,

@@ -83,6 +83,8 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
 /* Time, principal, outcome and audit entry for the commit of a change; its parts live in the call's
  * arena and beside the call. */
 struct change_note statement_note(const struct statement_call *call);
+/* The same with a notice that is told again when the statement comes again: under 640 bytes. */
+struct change_note statement_note_saying(const struct statement_call *call, const char *notice);
 uint64_t statement_now_ms(void); /* since 1970 */
 /* A copy in the call's arena; ERR_LIMIT. */
 enum err_code statement_copy(const struct statement_call *call, struct span content,
@@ -139,6 +141,7 @@ statement_function statement_create_snapshot;
 statement_function statement_alter_snapshot;
 statement_function statement_drop_snapshot;
 statement_function statement_restore_table;
+statement_function statement_recover_table; /* of it: TIMESTAMP AS OF */
 statement_function statement_clone_table;
 statement_function statement_select;
 statement_function statement_explain;
