@@ -428,7 +428,26 @@ void snapshot_record_encode(const struct snapshot_record *from, struct bytes *ou
     record.claim = message_data(from->claim);
     record.maker = message_data(span_of(from->maker.b, sizeof(from->maker.b)));
     record.signature = message_data(span_of(from->signature, sizeof(from->signature)));
+    Strait__SnapshotNote note = STRAIT__SNAPSHOT_NOTE__INIT;
+    note.description = message_data(from->description);
+    Strait__SnapshotHold hold = STRAIT__SNAPSHOT_HOLD__INIT;
+    hold.by = message_data(from->hold.by);
+    hold.since_ms = from->hold.since_ms;
+    record.note = from->redescribed ? &note : NULL;
+    record.hold = from->hold.by.len > 0 ? &hold : NULL;
     message_pack(&record.base, out);
+}
+
+static enum err_code take_hold(const Strait__SnapshotHold *from, struct snapshot_hold *ret_hold,
+                               struct err *err)
+{
+    if (from == NULL)
+        return ERR_OK;
+    struct snapshot_hold hold = {.by = message_span(from->by), .since_ms = from->since_ms};
+    if (hold.by.len == 0)
+        return err_set(err, ERR_BAD_DATA, "snapshot: a hold of nobody");
+    *ret_hold = hold;
+    return ERR_OK;
 }
 
 enum err_code snapshot_record_decode(struct span encoded, struct arena *arena,
@@ -446,7 +465,11 @@ enum err_code snapshot_record_decode(struct span encoded, struct arena *arena,
         .expires_ms = record->expires_ms,
         .is_replica = record->is_replica,
         .claim = message_span(record->claim),
+        .redescribed = record->note != NULL,
+        .description =
+            record->note != NULL ? message_span(record->note->description) : (struct span){0},
     };
+    TRY(take_hold(record->hold, &snapshot.hold, err));
     TRY(take_ref(record->version, &snapshot.version, err));
     TRY(take_fixed(record->maker, snapshot.maker.b, sizeof(snapshot.maker.b), err));
     TRY(take_fixed(record->signature, snapshot.signature, SIGNATURE_BYTES, err));

@@ -158,6 +158,12 @@ struct snapshot_claim {
     struct span description;
 };
 
+/* Keeps a snapshot from being dropped, expired or replaced, in this region. */
+struct snapshot_hold {
+    struct span by; /* principal; empty: not held */
+    uint64_t since_ms;
+};
+
 struct snapshot_record {
     struct table_id id; /* tables and snapshots: one sequence */
     struct project_id project;
@@ -170,6 +176,9 @@ struct snapshot_record {
     struct span claim; /* snapshot_claim_decode */
     struct identity_key maker;
     uint8_t signature[SIGNATURE_BYTES];
+    bool redescribed;        /* description was changed here; else it is the claim's */
+    struct span description; /* redescribed; or empty */
+    struct snapshot_hold hold;
 };
 
 /* Stored: never reuse a number. */

@@ -1,11 +1,14 @@
 #include "store/snapshot.h"
 
+#include <time.h>
+
 #include "store/audit.h"
 #include "store/catalog_keys.h"
 #include "store/pages.h"
 #include "store/rights.h"
 
 #define EXPIRE_RECORDS_MAX 50 /* with their entries of the audit log: within one commit */
+#define EXPIRE_TRIES       8
 
 /* ---- reading ---- */
 
@@ -62,16 +65,40 @@ enum err_code snapshot_verify(struct span claim, const struct identity_key *make
 
 /* ---- names ---- */
 
-/* Removes the record of a snapshot from the catalog, as it is now; not its name. */
-static enum err_code record_remove(struct store *store, struct catalog_change *change,
-                                   struct table_id id, struct arena *arena,
-                                   struct snapshot_record *ret_old, struct err *err)
+enum err_code snapshot_held_check(const struct snapshot_record *snapshot, struct err *err)
+{
+    char since[32] = "";
+    time_t seconds = (time_t)(snapshot->hold.since_ms / 1000);
+    struct tm tm;
+    if (snapshot->hold.by.len == 0)
+        return ERR_OK;
+    if (gmtime_r(&seconds, &tm) != NULL)
+        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
+    return err_set(err, ERR_HELD,
+                   "snapshot %.*s is held by %.*s since %s (UTC) and is neither dropped nor "
+                   "replaced: ALTER SNAPSHOT TABLE %.*s RELEASE ends that",
+                   SPAN_PRINTF(snapshot->name), SPAN_PRINTF(snapshot->hold.by), since,
+                   SPAN_PRINTF(snapshot->name));
+}
+
+/* The record as it is now, in both forms. */
+static enum err_code record_look(struct store *store, struct table_id id, struct arena *arena,
+                                 struct span *ret_record, struct snapshot_record *ret_snapshot,
+                                 struct err *err)
+{
+    TRY(snapshot_read(store, NULL, id, arena, ret_record, err));
+    return snapshot_record_decode(*ret_record, arena, ret_snapshot, err);
+}
+
+/* Removes what record_look gave from the catalog; not its name. Whatever ends a snapshot comes here: one
+ * that is held stays, and a hold that comes meanwhile changes the record that the change expects. */
+static enum err_code record_remove(struct catalog_change *change,
+                                   const struct snapshot_record *snapshot, struct span record,
+                                   struct err *err)
 {
     BYTES_CLEANUP struct bytes key = {0};
-    struct span record;
-    TRY(snapshot_read(store, NULL, id, arena, &record, err));
-    TRY(snapshot_record_decode(record, arena, ret_old, err));
-    catalog_key_id('s', id.n, &key);
+    TRY(snapshot_held_check(snapshot, err));
+    catalog_key_id('s', snapshot->id.n, &key);
     catalog_expect(change, FAMILY_CATALOG, bytes_span(&key), record);
     catalog_delete(change, FAMILY_CATALOG, bytes_span(&key));
     return ERR_OK;
@@ -97,8 +124,10 @@ static enum err_code name_take(struct store *store, struct catalog_change *chang
                        SPAN_PRINTF(snapshot->name));
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    struct snapshot_record ignored;
-    TRY(record_remove(store, change, old.id, &arena, &ignored, err));
+    struct snapshot_record going;
+    struct span record;
+    TRY(record_look(store, old.id, &arena, &record, &going, err));
+    TRY(record_remove(change, &going, record, err));
     name_replace(change, snapshot->project, snapshot->name, old, target);
     *ret_replaced = old.id;
     return ERR_OK;
@@ -171,6 +200,14 @@ static void newest_put(struct catalog_change *change, struct table_id table,
     catalog_put_id(change, bytes_span(&key), snapshot.n);
 }
 
+static enum err_code description_check(struct span description, struct err *err)
+{
+    if (description.len <= LIMIT_COMMENT_BYTES && span_is_utf8(description))
+        return ERR_OK;
+    return err_set(err, ERR_PARAMETER, "a description has at most %d bytes of UTF-8",
+                   LIMIT_COMMENT_BYTES);
+}
+
 enum err_code snapshot_create(struct store *store, const struct snapshot_spec *spec,
                               const struct change_note *note, struct table_id *ret_id,
                               struct err *err)
@@ -188,9 +225,7 @@ enum err_code snapshot_create(struct store *store, const struct snapshot_spec *s
         .created_ms = note->now_ms,
         .expires_ms = spec->expires_ms,
     };
-    if (spec->description.len > LIMIT_COMMENT_BYTES || !span_is_utf8(spec->description))
-        return err_set(err, ERR_PARAMETER, "a description has at most %d bytes of UTF-8",
-                       LIMIT_COMMENT_BYTES);
+    TRY(description_check(spec->description, err));
     TRY(catalog_sequence_take(store, &change, "table", &snapshot.id.n, err));
     TRY(name_take(store, &change, &snapshot, spec->or_replace ? &spec->replaces : NULL, &replaced,
                   err));
@@ -315,15 +350,51 @@ enum err_code snapshot_publish(struct store *store, const struct snapshot_replic
     return ERR_OK;
 }
 
+/* ---- change ---- */
+
+static void hold_set(struct snapshot_record *snapshot, bool held, const struct change_note *note)
+{
+    if (!held)
+        snapshot->hold = (struct snapshot_hold){0};
+    else if (snapshot->hold.by.len == 0)
+        snapshot->hold = (struct snapshot_hold){.by = note->principal, .since_ms = note->now_ms};
+}
+
+enum err_code snapshot_change(struct store *store, struct table_id id,
+                              const struct snapshot_change *change, const struct change_note *note,
+                              struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change commit = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct span record;
+    struct snapshot_record snapshot;
+    TRY(description_check(change->description, err));
+    TRY(record_look(store, id, &arena, &record, &snapshot, err));
+    catalog_key_id('s', id.n, &key);
+    catalog_expect(&commit, FAMILY_CATALOG, bytes_span(&key), record);
+    if (change->sets_expires)
+        snapshot.expires_ms = change->expires_ms;
+    if (change->sets_description) {
+        snapshot.redescribed = true;
+        snapshot.description = change->description;
+    }
+    if (change->sets_hold)
+        hold_set(&snapshot, change->held, note);
+    record_put(&commit, &snapshot);
+    return catalog_commit_noted(store, &commit, note, CATALOG_USE_RESERVE, err);
+}
+
 /* ---- drop, expire ---- */
 
-static enum err_code drop_add(struct store *store, struct catalog_change *change,
-                              struct table_id id, struct arena *arena,
-                              struct snapshot_record *ret_old, struct err *err)
+/* Of what record_look gave. */
+static enum err_code drop_add(struct catalog_change *change, const struct snapshot_record *snapshot,
+                              struct span record, struct err *err)
 {
-    TRY(record_remove(store, change, id, arena, ret_old, err));
-    name_release(change, ret_old->project, ret_old->name,
-                 (struct name_target){.kind = NAME_SNAPSHOT, .id = id});
+    TRY(record_remove(change, snapshot, record, err));
+    name_release(change, snapshot->project, snapshot->name,
+                 (struct name_target){.kind = NAME_SNAPSHOT, .id = snapshot->id});
     return ERR_OK;
 }
 
@@ -334,10 +405,18 @@ enum err_code snapshot_drop(struct store *store, struct table_id id, const struc
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
     struct snapshot_record old;
-    TRY(drop_add(store, &change, id, &arena, &old, err));
+    struct span record;
+    TRY(record_look(store, id, &arena, &record, &old, err));
+    TRY(drop_add(&change, &old, record, err));
     TRY(catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err));
     rights_sweep_wish(store);
     return ERR_OK;
+}
+
+static bool is_due(const struct snapshot_record *snapshot, uint64_t now_ms)
+{
+    return snapshot->expires_ms != 0 && snapshot->expires_ms <= now_ms &&
+           snapshot->hold.by.len == 0;
 }
 
 /* *damage: the first record that cannot be read; the others expire all the same. */
@@ -365,49 +444,72 @@ static enum err_code expired_gather(struct store *store, uint64_t now_ms,
                 *damage = reason;
             continue;
         }
-        if (snapshot.expires_ms != 0 && snapshot.expires_ms <= now_ms)
+        if (is_due(&snapshot, now_ms))
             ids[count++] = snapshot.id;
     }
     *ret_count = count;
     return ERR_OK;
 }
 
-/* Nobody's key did it: the entry is the node's. */
+/* Nobody's key did it: the entry is the node's. *ret_added false: it was held, put off or dropped since
+ * it was gathered. */
 static enum err_code expiry_add(struct store *store, struct catalog_change *change,
-                                struct table_id id, uint64_t now_ms, struct err *err)
+                                struct table_id id, uint64_t now_ms, bool *ret_added,
+                                struct err *err)
 {
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
     struct snapshot_record old;
     struct project_record project = {0};
-    TRY(drop_add(store, change, id, &arena, &old, err));
+    struct span record;
+    struct err reason;
+    enum err_code code = record_look(store, id, &arena, &record, &old, &reason);
+    *ret_added = code == ERR_OK && is_due(&old, now_ms);
+    if (code != ERR_OK && code != ERR_TABLE_NOT_FOUND)
+        return err_set(err, code, "%s", reason.message);
+    if (!*ret_added)
+        return ERR_OK;
+    TRY(drop_add(change, &old, record, err));
     if (project_get(store, NULL, old.project, &arena, &project, NULL) != ERR_OK)
         project = (struct project_record){.id = old.project}; /* damaged: it expires all the same */
-    const struct audit_record record = {
+    const struct audit_record entry = {
         .time_ms = now_ms,
         .principal = span_text("the node"),
         .action = span_text("SNAPSHOT EXPIRED"),
         .object = {project.id, project.owner, project.name, old.name},
         .outcome = span_text(AUDIT_OUTCOME_OK),
     };
-    audit_put(change, &record);
+    audit_put(change, &entry);
+    return ERR_OK;
+}
+
+static enum err_code expire_once(struct store *store, uint64_t now_ms, size_t *ret_dropped,
+                                 struct err *damage, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    struct table_id ids[EXPIRE_RECORDS_MAX];
+    size_t count = 0, dropped = 0;
+    TRY(expired_gather(store, now_ms, ids, &count, damage, err));
+    for (size_t i = 0; i < count; i++) {
+        bool added = false;
+        TRY(expiry_add(store, &change, ids[i], now_ms, &added, err));
+        dropped += added;
+    }
+    if (dropped > 0) {
+        TRY(catalog_commit(store, &change, CATALOG_USE_RESERVE, err));
+        rights_sweep_wish(store);
+    }
+    *ret_dropped = dropped;
     return ERR_OK;
 }
 
 enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,
                               struct err *err)
 {
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    struct table_id ids[EXPIRE_RECORDS_MAX];
-    size_t count = 0;
     struct err damage = {0};
-    TRY(expired_gather(store, now_ms, ids, &count, &damage, err));
-    for (size_t i = 0; i < count; i++)
-        TRY(expiry_add(store, &change, ids[i], now_ms, err));
-    if (count > 0) {
-        TRY(catalog_commit(store, &change, CATALOG_USE_RESERVE, err));
-        rights_sweep_wish(store);
-    }
-    *ret_dropped = count;
+    enum err_code code = ERR_CONFLICT; /* one was changed between reading and the commit */
+    for (unsigned tries = 0; code == ERR_CONFLICT && tries < EXPIRE_TRIES; tries++)
+        code = expire_once(store, now_ms, ret_dropped, &damage, err);
+    TRY(code);
     return damage.code == ERR_OK ? ERR_OK : err_set(err, damage.code, "%s", damage.message);
 }

@@ -31,8 +31,8 @@ struct snapshot_spec {
     const struct snapshot_signer *signer;
 };
 
-/* The version that the table has at the moment of the commit. ERR_EXISTS; ERR_NOT_FOUND;
- * ERR_CONFLICT: try again. */
+/* The version that the table has at the moment of the commit. ERR_EXISTS; ERR_NOT_FOUND; ERR_HELD: what
+ * would be replaced is; ERR_CONFLICT: try again. */
 enum err_code snapshot_create(struct store *store, const struct snapshot_spec *spec,
                               const struct change_note *note, struct table_id *ret_id,
                               struct err *err) MUST_USE;
@@ -41,8 +41,26 @@ enum err_code snapshot_create(struct store *store, const struct snapshot_spec *s
 enum err_code snapshot_newest(struct store *store, struct table_id table, struct arena *arena,
                               struct snapshot_record *ret_snapshot, bool *ret_found,
                               struct err *err) MUST_USE;
+/* ERR_HELD. */
 enum err_code snapshot_drop(struct store *store, struct table_id id, const struct change_note *note,
                             struct err *err) MUST_USE;
+
+/* ---- what is this region's of it: its description, its end, its hold ---- */
+
+/* The claim, which its maker signed, stays as it came. */
+struct snapshot_change {
+    bool sets_expires, sets_description, sets_hold;
+    uint64_t expires_ms; /* 0: never */
+    struct span description;
+    bool held; /* by who makes the change, from its time on; a hold that is there stays as it is */
+};
+/* One record. ERR_CONFLICT: try again. Of what is not held a release changes nothing. */
+enum err_code snapshot_change(struct store *store, struct table_id id,
+                              const struct snapshot_change *change, const struct change_note *note,
+                              struct err *err) MUST_USE;
+/* ERR_HELD, with who holds it since when and how it is released. What drops or replaces a snapshot asks
+ * in its commit; others ask to say so early. */
+enum err_code snapshot_held_check(const struct snapshot_record *snapshot, struct err *err) MUST_USE;
 enum err_code snapshot_get(struct store *store, struct db_view *view, struct table_id id,
                            struct arena *arena, struct snapshot_record *ret_snapshot,
                            struct err *err) MUST_USE;
@@ -67,8 +85,8 @@ struct snapshot_replica {
     const uint8_t *signature; /* SIGNATURE_BYTES */
     struct version_ref version;
 };
-/* ERR_EXISTS: the name is a table's. ERR_CONFLICT: try again. *ret_replaced: the id of the snapshot
- * that was there, 0 when none was. */
+/* ERR_EXISTS: the name is a table's. ERR_HELD: what has it is held. ERR_CONFLICT: try again.
+ * *ret_replaced: the id of the snapshot that was there, 0 when none was. */
 enum err_code snapshot_publish(struct store *store, const struct snapshot_replica *replica,
                                const struct change_note *note, struct table_id *ret_id,
                                struct table_id *ret_replaced, struct err *err) MUST_USE;
@@ -80,7 +98,7 @@ enum err_code snapshot_newest_replica(struct store *store, struct project_id pro
                                       struct arena *arena, struct snapshot_record *ret_snapshot,
                                       bool *ret_found, struct err *err) MUST_USE;
 
-/* Drops what has expired at now_ms, some at a time: again until *ret_dropped is 0. A record that
+/* Drops what has expired at now_ms and is not held, some at a time: again until *ret_dropped is 0. A record that
  * cannot be read is the error, after the others have gone; *ret_dropped is valid then, too. */
 enum err_code snapshot_expire(struct store *store, uint64_t now_ms, size_t *ret_dropped,
                               struct err *err) MUST_USE;

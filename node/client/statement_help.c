@@ -33,11 +33,20 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_CREATE_SNAPSHOT] =
         ("CREATE [OR REPLACE] SNAPSHOT TABLE [IF NOT EXISTS] s CLONE t\n"
          "      [OPTIONS(expiration_timestamp=TIMESTAMP '...', description='...')]"),
+    [STATEMENT_ALTER_SNAPSHOT] =
+        ("ALTER SNAPSHOT TABLE s SET OPTIONS(expiration_timestamp=TIMESTAMP '...' | NULL,\n"
+         "      description='...' | NULL)\n"
+         "  ALTER SNAPSHOT TABLE s HOLD | RELEASE     (held: not dropped, expired or replaced)"),
     [STATEMENT_DROP_SNAPSHOT] = "DROP SNAPSHOT TABLE [IF EXISTS] s",
-    [STATEMENT_RESTORE_TABLE] = "CREATE [OR REPLACE] TABLE t CLONE s",
+    [STATEMENT_RESTORE_TABLE] =
+        ("CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t CLONE s\n"
+         "  CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t CLONE [p.]base [IN REGION 'r']\n"
+         "      TIMESTAMP AS OF '...'     (the newest snapshot of base that is not later)"),
     [STATEMENT_CLONE_TABLE] = ("CLONE TABLE [p.]t [PARTITION(...), ...] TO [q.]u [IF EXISTS "
                                "OVERWRITE | IGNORE]"),
-    [STATEMENT_XCOPY] = "XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...')",
+    [STATEMENT_XCOPY] =
+        "XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...'\n"
+        "      [, expiration_timestamp=TIMESTAMP '...'] [, wait=false] [, queue=true])",
     [STATEMENT_SCRUB] = "SCRUB [TABLE t | SNAPSHOT s | ALL]",
     [STATEMENT_CANCEL_TASK] = "CANCEL TASK 'id'",
     [STATEMENT_CREATE_PROJECT] = "CREATE PROJECT [IF NOT EXISTS] p [OWNER ALIYUN$a]",

@@ -26,6 +26,7 @@
     X(TRUNCATE_TABLE, "TRUNCATE TABLE", 1)                                                         \
     X(ALTER_CLUSTERING, "ALTER TABLE CLUSTERED BY", 1)                                             \
     X(CREATE_SNAPSHOT, "CREATE SNAPSHOT TABLE", 1)                                                 \
+    X(ALTER_SNAPSHOT, "ALTER SNAPSHOT TABLE", 1)                                                   \
     X(DROP_SNAPSHOT, "DROP SNAPSHOT TABLE", 1)                                                     \
     X(RESTORE_TABLE, "CREATE TABLE CLONE", 1)                                                      \
     X(CLONE_TABLE, "CLONE TABLE", 1)                                                               \
@@ -407,9 +408,25 @@ struct create_snapshot {
     struct option_list options; /* expiration_timestamp, description */
 };
 
-struct restore_table { /* CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t CLONE s */
+enum alter_snapshot_kind {
+    ALTER_SNAPSHOT_OPTIONS,
+    ALTER_SNAPSHOT_HOLD,
+    ALTER_SNAPSHOT_RELEASE,
+};
+
+struct alter_snapshot {
+    struct name name;
+    enum alter_snapshot_kind kind;
+    struct option_list options; /* ALTER_SNAPSHOT_OPTIONS: expiration_timestamp, description */
+};
+
+/* CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t CLONE s | base [IN REGION 'r'] TIMESTAMP AS OF '...' */
+struct restore_table {
     struct name name;
     struct name source;
+    bool as_of;         /* source is a base table, maybe of another region; what follows is set */
+    struct span region; /* or empty */
+    struct literal time;
     bool or_replace;
     bool if_not_exists;
 };
@@ -642,6 +659,7 @@ struct statement {
         struct truncate_table truncate;
         struct alter_clustering alter_clustering;
         struct create_snapshot create_snapshot;
+        struct alter_snapshot alter_snapshot;
         struct restore_table restore_table;
         struct clone_table clone_table;
         struct xcopy xcopy;

@@ -110,6 +110,9 @@ bool parse_alter(struct parser *parser, struct statement *statement, struct name
 struct span parser_comment(struct parser *parser); /* the string behind COMMENT */
 int64_t parser_lifecycle(struct parser *parser);   /* the days behind LIFECYCLE */
 void parse_create_snapshot(struct parser *parser, struct statement *statement, int variant);
+void parse_alter_snapshot(struct parser *parser, struct statement *statement, int variant);
+/* Behind CLONE base: [IN REGION 'r'] TIMESTAMP AS OF '...', or nothing. */
+void parse_as_of(struct parser *parser, struct restore_table *restore);
 void parse_clone_table(struct parser *parser, struct statement *statement, int variant);
 void parse_xcopy(struct parser *parser, struct statement *statement, int variant);
 void parse_xcopy_table(struct parser *parser, struct statement *statement, int variant);

@@ -55,6 +55,7 @@ static const struct production {
     {{K(DROP), K(SNAPSHOT), K(TABLE)}, STATEMENT_DROP_SNAPSHOT, 0, parse_drop},
     {{K(DROP), K(PROJECT)}, STATEMENT_DROP_PROJECT, 0, parse_drop_project},
     {{K(ALTER), K(TABLE)}, STATEMENT_ADD_PARTITIONS, 0, parse_alter_table},
+    {{K(ALTER), K(SNAPSHOT), K(TABLE)}, STATEMENT_ALTER_SNAPSHOT, 0, parse_alter_snapshot},
     {{K(TRUNCATE), K(TABLE)}, STATEMENT_TRUNCATE_TABLE, 0, parse_truncate},
     {{K(ALTER), K(PROJECT)}, STATEMENT_ALTER_PROJECT_XCOPY, 0, parse_alter_project},
     {{K(ALTER), K(ACCOUNT)}, STATEMENT_ALTER_ACCOUNT_CHANNEL, 0, parse_alter_account},
@@ -111,7 +112,6 @@ static const struct production {
     {{K(SHOW), K(SCHEDULE)}, STATEMENT_SHOW, SHOW_SCHEDULE_RUNS, parse_show},
     /* later */
     {{K(WITH)}, 0, 0, NULL},
-    {{K(ALTER), K(SNAPSHOT)}, 0, 0, NULL},
     {{K(SHOW), K(RECYCLEBIN)}, 0, 0, NULL},
     {{K(SETPROJECT)}, 0, 0, NULL},
     {{K(RESTORE), K(TABLE)}, 0, 0, NULL},

@@ -1,11 +1,12 @@
-/* CREATE SNAPSHOT TABLE, CLONE TABLE, XCOPY, VERIFY SNAPSHOT, SCRUB. */
+/* CREATE and ALTER SNAPSHOT TABLE, TIMESTAMP AS OF, CLONE TABLE, XCOPY, VERIFY SNAPSHOT, SCRUB. */
 #include "node/sql/parse.h"
 
 #include "proto/limits.h"
 
+static const char *const snapshot_options[] = {"expiration_timestamp", "description", NULL};
+
 void parse_create_snapshot(struct parser *parser, struct statement *statement, int variant)
 {
-    static const char *const known[] = {"expiration_timestamp", "description", NULL};
     struct create_snapshot *create = &statement->create_snapshot;
     create->or_replace = variant != 0;
     create->if_not_exists = parser_accept_if_not_exists(parser);
@@ -13,7 +14,68 @@ void parse_create_snapshot(struct parser *parser, struct statement *statement, i
     parser_expect(parser, KEYWORD_CLONE);
     create->source = parser_name(parser, "the table's name");
     if (parser_accept(parser, KEYWORD_OPTIONS))
-        create->options = parser_options(parser, known);
+        create->options = parser_options(parser, snapshot_options);
+}
+
+/* s SET OPTIONS(...) | HOLD | RELEASE */
+void parse_alter_snapshot(struct parser *parser, struct statement *statement, int variant)
+{
+    (void)variant;
+    struct alter_snapshot *alter = &statement->alter_snapshot;
+    alter->name = parser_name(parser, "the snapshot's name");
+    if (parser_accept(parser, KEYWORD_HOLD)) {
+        alter->kind = ALTER_SNAPSHOT_HOLD;
+        return;
+    }
+    if (parser_accept(parser, KEYWORD_RELEASE)) {
+        alter->kind = ALTER_SNAPSHOT_RELEASE;
+        return;
+    }
+    if (!parser_accept(parser, KEYWORD_SET)) {
+        parser_expected(parser, "SET OPTIONS(...), HOLD or RELEASE");
+        return;
+    }
+    uint32_t at = parser->token.at;
+    parser_expect(parser, KEYWORD_OPTIONS);
+    alter->kind = ALTER_SNAPSHOT_OPTIONS;
+    alter->options = parser_options(parser, snapshot_options);
+    if (alter->options.count == 0)
+        parser_fail(parser, ERR_PARSE, at,
+                    "found no option, expected expiration_timestamp or description");
+}
+
+static void region_check(struct parser *parser, const struct literal *region)
+{
+    if (parser->code != ERR_OK)
+        return;
+    struct span text = region->text;
+    if (region->kind != LITERAL_STRING || text.len == 0 || text.len > LIMIT_REGION_BYTES)
+        parser_fail(parser, ERR_PARSE, region->at,
+                    "found no region name, expected 1 to %d characters such as ap-southeast-1",
+                    LIMIT_REGION_BYTES);
+}
+
+void parse_as_of(struct parser *parser, struct restore_table *restore)
+{
+    if (parser_accept(parser, KEYWORD_IN)) {
+        if (!parser_accept_word(parser, "REGION")) {
+            parser_expected(parser, "REGION 'name'");
+            return;
+        }
+        struct literal region = parser_literal(parser);
+        region_check(parser, &region);
+        restore->region = region.text;
+    } else if (!parser_is(parser, KEYWORD_TIMESTAMP)) {
+        return;
+    }
+    parser_expect(parser, KEYWORD_TIMESTAMP);
+    parser_expect(parser, KEYWORD_AS);
+    if (!parser_accept_word(parser, "OF")) {
+        parser_expected(parser, "OF");
+        return;
+    }
+    restore->as_of = true;
+    restore->time = parser_literal(parser);
 }
 
 void parse_clone_table(struct parser *parser, struct statement *statement, int variant)
@@ -53,13 +115,8 @@ struct option_list parser_source_options(struct parser *parser, const char *cons
     const struct option *region = option_find(&options, "src_region");
     if (region == NULL)
         parser_expected(parser, wanted);
-    if (parser->code != ERR_OK)
-        return options;
-    struct span text = region->value.text;
-    if (region->value.kind != LITERAL_STRING || text.len == 0 || text.len > LIMIT_REGION_BYTES)
-        parser_fail(parser, ERR_PARSE, region->value.at,
-                    "found no region name, expected 1 to %d characters such as ap-southeast-1",
-                    LIMIT_REGION_BYTES);
+    else
+        region_check(parser, &region->value);
     return options;
 }
 

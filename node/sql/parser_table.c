@@ -128,8 +128,7 @@ static void parse_restore(struct parser *parser, struct statement *statement)
                                                       .if_not_exists = create.if_not_exists};
     parser_expect(parser, KEYWORD_CLONE);
     statement->restore_table.source = parser_name(parser, "the snapshot's name");
-    if (parser_is(parser, KEYWORD_TIMESTAMP))
-        parser_fail(parser, ERR_SEMANTIC, parser->token.at, "TIMESTAMP AS OF is not supported yet");
+    parse_as_of(parser, &statement->restore_table);
 }
 
 /* LIKE s or AS SELECT ..., behind the clauses: where the columns come from when none are written. */

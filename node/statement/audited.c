@@ -72,6 +72,7 @@ static const struct kind kinds[STATEMENT_KIND_COUNT] = {
     [STATEMENT_REMOVE_TRUSTED] = RIGHTS(NAMES_HERE, 0, 0),
     /* what data becomes without being read */
     [STATEMENT_CREATE_SNAPSHOT] = AUDITED_2(create_snapshot.name, create_snapshot.source),
+    [STATEMENT_ALTER_SNAPSHOT] = AUDITED(NAMES_OBJECT, AT(alter_snapshot.name), 0),
     [STATEMENT_DROP_SNAPSHOT] = AUDITED(NAMES_OBJECT, AT(drop.name), 0),
     [STATEMENT_RESTORE_TABLE] = AUDITED_2(restore_table.name, restore_table.source),
     [STATEMENT_CLONE_TABLE] = AUDITED_2(clone_table.destination, clone_table.source),

@@ -106,6 +106,43 @@ static void frame_kind(struct bytes *frame, const char *kind, uint64_t bytes)
     frame_line(frame, bytes_span(&line));
 }
 
+/* Whose signature the claim has: a key, as the node of no region here may have it. */
+static void frame_maker(struct bytes *frame, const struct snapshot_record *snapshot)
+{
+    BYTES_CLEANUP struct bytes hex = {0};
+    for (size_t i = 0; i < sizeof(snapshot->maker.b); i++)
+        bytes_printf(&hex, "%02x", snapshot->maker.b[i]);
+    frame_item(frame, "Maker:", bytes_span(&hex));
+}
+
+static void frame_hold(struct bytes *frame, const struct snapshot_hold *hold)
+{
+    if (hold->by.len == 0)
+        return;
+    frame_item(frame, "HeldBy:", hold->by);
+    frame_time(frame, "HeldSince:", hold->since_ms);
+}
+
+/* What its maker says of it, and what is this region's. */
+static void frame_snapshot(struct description *d)
+{
+    struct bytes *frame = &d->frame;
+    const struct snapshot_record *snapshot = &d->lookup->snapshot;
+    frame_item(frame, "BaseTable:", d->claim.base_table_name);
+    frame_item(frame, "OriginRegion:", d->claim.region);
+    if (d->extended) {
+        frame_item(frame, "OriginProject:", d->claim.project);
+        frame_item(frame, "OriginSnapshot:", d->claim.name);
+        if (snapshot->redescribed)
+            frame_item(frame, "OriginComment:", d->claim.description);
+        frame_maker(frame, snapshot);
+    }
+    frame_time(frame, "SnapshotTime:", d->claim.created_ms);
+    if (snapshot->expires_ms != 0)
+        frame_time(frame, "Expires:", snapshot->expires_ms);
+    frame_hold(frame, &snapshot->hold);
+}
+
 static void frame_head(struct description *d)
 {
     struct bytes *frame = &d->frame;
@@ -114,7 +151,10 @@ static void frame_head(struct description *d)
     frame_rule(frame);
     frame_item(frame, "Owner:", d->owner);
     frame_item(frame, "Project:", lookup->project.name);
-    frame_item(frame, "TableComment:", table ? lookup->table.comment : d->claim.description);
+    frame_item(frame, "TableComment:",
+               table                          ? lookup->table.comment
+               : lookup->snapshot.redescribed ? lookup->snapshot.description
+                                              : d->claim.description);
     frame_rule(frame);
     frame_time(frame,
                "CreateTime:", table ? lookup->table.created_ms : lookup->snapshot.created_ms);
@@ -129,13 +169,8 @@ static void frame_head(struct description *d)
                lookup_version(lookup)->totals.bytes);
     if (external)
         frame_item(frame, "Location:", lookup->table.external.location);
-    if (!table) {
-        frame_item(frame, "BaseTable:", d->claim.base_table_name);
-        frame_item(frame, "OriginRegion:", d->claim.region);
-        frame_time(frame, "SnapshotTime:", d->claim.created_ms);
-        if (lookup->snapshot.expires_ms != 0)
-            frame_time(frame, "Expires:", lookup->snapshot.expires_ms);
-    }
+    if (!table)
+        frame_snapshot(d);
 }
 
 static void frame_column(struct description *d, const struct column *column, bool partition)

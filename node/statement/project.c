@@ -75,6 +75,45 @@ static enum err_code dropped_find(const struct statement_call *call,
     return err_set(err, code, "%s", reason.message);
 }
 
+struct held_search {
+    struct store *store;
+    struct arena *arena; /* of the one that was found */
+    bool found;
+    struct snapshot_record snapshot;
+};
+
+static enum err_code held_look(void *context, struct name_target target, struct err *err)
+{
+    (void)err;
+    struct held_search *search = context;
+    if (search->found || target.kind != NAME_SNAPSHOT)
+        return ERR_OK;
+    arena_reset(search->arena);
+    search->found = snapshot_get(search->store, NULL, target.id, search->arena, &search->snapshot,
+                                 NULL) == ERR_OK &&
+                    search->snapshot.hold.by.len > 0;
+    return ERR_OK;
+}
+
+/* What the project still holds cannot all be dropped: says which snapshot is held. For who may see it. */
+static enum err_code held_tell(const struct statement_call *call,
+                               const struct project_record *project, const struct err *reason,
+                               struct err *err)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    struct held_search search = {.store = call->services->store, .arena = &arena};
+    struct object object = object_project(call->services->store, project);
+    if (authorise(call->principal, ACTION_OWN, object, NULL) == ERR_OK &&
+        name_each(search.store, NULL, project->id, held_look, &search, NULL) == ERR_OK &&
+        search.found)
+        return err_set(err, reason->code,
+                       "%s; snapshot %.*s is held by %.*s: ALTER SNAPSHOT TABLE ... RELEASE",
+                       reason->message, SPAN_PRINTF(search.snapshot.name),
+                       SPAN_PRINTF(search.snapshot.hold.by));
+    return err_set(err, reason->code, "%s", reason->message);
+}
+
 enum err_code statement_drop_project(const struct statement_call *call, struct answer *answer,
                                      struct err *err)
 {
@@ -85,7 +124,11 @@ enum err_code statement_drop_project(const struct statement_call *call, struct a
     if (!there)
         return ERR_OK;
     struct change_note note = statement_note(call);
-    return project_drop(call->services->store, project.id, &note, err);
+    struct err reason;
+    enum err_code code = project_drop(call->services->store, project.id, &note, &reason);
+    if (code == ERR_EXISTS)
+        return held_tell(call, &project, &reason, err);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
 enum err_code statement_alter_project(const struct statement_call *call, struct answer *answer,

@@ -152,7 +152,7 @@ static enum err_code snapshot_add_row(struct listing *listing,
     answer_add_text(answer, listing->project->name);
     answer_add_text(answer, snapshot->name);
     if (!described) {
-        add_nulls(answer, 7);
+        add_nulls(answer, 9);
         return ERR_OK;
     }
     answer_add_text(answer, claim.base_table_name);
@@ -162,6 +162,12 @@ static enum err_code snapshot_add_row(struct listing *listing,
     answer_add_number(answer, snapshot->version.totals.bytes);
     answer_add_text(answer, span_text(digest_hex(&snapshot->version.version, version)));
     answer_add_text(answer, claim.region);
+    if (snapshot->hold.by.len == 0) {
+        add_nulls(answer, 2);
+        return ERR_OK;
+    }
+    answer_add_text(answer, snapshot->hold.by);
+    answer_add_time(answer, snapshot->hold.since_ms);
     return ERR_OK;
 }
 
@@ -193,7 +199,8 @@ static enum err_code show_snapshots(const struct statement_call *call, struct an
         {"base_table", TYPE_STRING, false},    {"created", TYPE_DATETIME, false},
         {"expires", TYPE_DATETIME, false},     {"row_count", TYPE_BIGINT, false},
         {"bytes", TYPE_BIGINT, false},         {"version", TYPE_STRING, false},
-        {"origin_region", TYPE_STRING, false},
+        {"origin_region", TYPE_STRING, false}, {"held_by", TYPE_STRING, false},
+        {"held_since", TYPE_DATETIME, false},
     };
     struct project_record project;
     TRY(listed_project(call, &project, err));

@@ -1,4 +1,4 @@
-/* CREATE SNAPSHOT TABLE, DROP SNAPSHOT TABLE, CREATE TABLE ... CLONE: one record each, whatever the
+/* CREATE SNAPSHOT TABLE, ALTER SNAPSHOT TABLE, CREATE TABLE ... CLONE: one record each, whatever the
  * size. */
 #include "node/statement/new_table.h"
 
@@ -35,11 +35,24 @@ enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *r
     const char *form = "expiration_timestamp: write a time that is later than now, like TIMESTAMP "
                        "'2030-01-01 00:00:00' (UTC)";
     struct value value;
-    if (literal_value(&option->value, (struct type){.kind = TYPE_DATETIME}, &value, NULL) !=
-            ERR_OK ||
-        value.null || value.i64 <= (int64_t)statement_now_ms())
+    if (literal_value(&option->value, (struct type){.kind = TYPE_DATETIME}, &value, NULL) != ERR_OK)
         return err_set(err, ERR_SEMANTIC, "%s", form);
-    *ret_expires_ms = (uint64_t)value.i64;
+    if (!value.null && value.i64 <= (int64_t)statement_now_ms())
+        return err_set(err, ERR_SEMANTIC, "%s", form);
+    *ret_expires_ms = value.null ? 0 : (uint64_t)value.i64;
+    return ERR_OK;
+}
+
+static enum err_code description_parse(const struct option *option, struct span *ret_description,
+                                       struct err *err)
+{
+    const struct literal *value = &option->value;
+    if (value->kind != LITERAL_NULL &&
+        (value->kind != LITERAL_STRING || value->text.len > LIMIT_COMMENT_BYTES))
+        return err_set(err, ERR_SEMANTIC,
+                       "description is a string of at most %d bytes, or NULL for none",
+                       LIMIT_COMMENT_BYTES);
+    *ret_description = value->kind == LITERAL_NULL ? (struct span){0} : value->text;
     return ERR_OK;
 }
 
@@ -50,14 +63,7 @@ static enum err_code options_apply(const struct option_list *options, struct sna
     const struct option *description = option_find(options, "description");
     if (expiration != NULL)
         TRY(snapshot_expiration_parse(expiration, &spec->expires_ms, err));
-    if (description == NULL)
-        return ERR_OK;
-    if (description->value.kind != LITERAL_STRING ||
-        description->value.text.len > LIMIT_COMMENT_BYTES)
-        return err_set(err, ERR_SEMANTIC, "description is a string of at most %d bytes",
-                       LIMIT_COMMENT_BYTES);
-    spec->description = description->value.text;
-    return ERR_OK;
+    return description == NULL ? ERR_OK : description_parse(description, &spec->description, err);
 }
 
 /* ---- CREATE SNAPSHOT TABLE ---- */
@@ -118,13 +124,75 @@ enum err_code statement_create_snapshot(const struct statement_call *call, struc
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
+/* ---- ALTER SNAPSHOT TABLE ---- */
+
+static enum err_code alter_options(const struct option_list *options,
+                                   struct snapshot_change *change, struct err *err)
+{
+    const struct option *expiration = option_find(options, "expiration_timestamp");
+    const struct option *description = option_find(options, "description");
+    change->sets_expires = expiration != NULL;
+    change->sets_description = description != NULL;
+    if (expiration != NULL)
+        TRY(snapshot_expiration_parse(expiration, &change->expires_ms, err));
+    return description == NULL ? ERR_OK : description_parse(description, &change->description, err);
+}
+
+static enum err_code alter_parse(const struct alter_snapshot *alter,
+                                 struct snapshot_change *ret_change, struct err *err)
+{
+    struct snapshot_change change = {.sets_hold = alter->kind != ALTER_SNAPSHOT_OPTIONS,
+                                     .held = alter->kind == ALTER_SNAPSHOT_HOLD};
+    if (!change.sets_hold)
+        TRY(alter_options(&alter->options, &change, err));
+    *ret_change = change;
+    return ERR_OK;
+}
+
+/* What is so already is not done again: who holds it, and since when, stays. True: it was. */
+static bool alter_is_done(const struct snapshot_record *snapshot,
+                          const struct snapshot_change *change, struct answer *answer)
+{
+    if (!change->sets_hold || change->held != (snapshot->hold.by.len > 0))
+        return false;
+    if (change->held)
+        answer_set_notice(answer, "%.*s is held by %.*s already", SPAN_PRINTF(snapshot->name),
+                          SPAN_PRINTF(snapshot->hold.by));
+    else
+        answer_set_notice(answer, "%.*s is not held", SPAN_PRINTF(snapshot->name));
+    return true;
+}
+
+enum err_code statement_alter_snapshot(const struct statement_call *call, struct answer *answer,
+                                       struct err *err)
+{
+    const struct alter_snapshot *alter = &call->statement->alter_snapshot;
+    struct lookup lookup;
+    struct snapshot_change change;
+    TRY(lookup_snapshot(call, &alter->name, ACTION_ALTER, &lookup, err));
+    TRY(alter_parse(alter, &change, err));
+    if (alter_is_done(&lookup.snapshot, &change, answer))
+        return ERR_OK;
+    struct change_note note = statement_note(call);
+    TRY(snapshot_change(call->services->store, lookup.id, &change, &note, err));
+    if (change.sets_hold && !change.held && lookup.snapshot.expires_ms != 0 &&
+        lookup.snapshot.expires_ms <= statement_now_ms())
+        answer_set_notice(
+            answer,
+            "%.*s has expired while it was held, and goes with the next expiry; ALTER "
+            "SNAPSHOT TABLE %.*s SET OPTIONS(expiration_timestamp=NULL) keeps it",
+            SPAN_PRINTF(lookup.name), SPAN_PRINTF(lookup.name));
+    return ERR_OK;
+}
+
 /* ---- CREATE TABLE ... CLONE ---- */
 
 enum err_code statement_restore_table(const struct statement_call *call, struct answer *answer,
                                       struct err *err)
 {
-    (void)answer;
     const struct restore_table *restore = &call->statement->restore_table;
+    if (restore->as_of)
+        return statement_recover_table(call, answer, err);
     struct new_table new;
     struct lookup source;
     TRY(new_table_look(call, &restore->name, restore->or_replace, restore->if_not_exists, &new,

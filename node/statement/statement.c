@@ -4,7 +4,7 @@
 
 #include "node/task/xcopy_source.h"
 
-#define NOTE_ARENA_BYTES KIB(1) /* of an outcome without a notice: under 200 bytes */
+#define NOTE_ARENA_BYTES KIB(1) /* of an outcome: under 200 bytes, and its notice */
 
 /* NULL: known to the grammar, not to this node yet. */
 static statement_function *const functions[STATEMENT_KIND_COUNT] = {
@@ -19,6 +19,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_TRUNCATE_TABLE] = statement_truncate_table,
     [STATEMENT_ALTER_CLUSTERING] = statement_alter_clustering,
     [STATEMENT_CREATE_SNAPSHOT] = statement_create_snapshot,
+    [STATEMENT_ALTER_SNAPSHOT] = statement_alter_snapshot,
     [STATEMENT_DROP_SNAPSHOT] = statement_drop_snapshot,
     [STATEMENT_RESTORE_TABLE] = statement_restore_table,
     [STATEMENT_CLONE_TABLE] = statement_clone_table,
@@ -141,7 +142,12 @@ enum err_code statement_copy(const struct statement_call *call, struct span cont
 
 struct change_note statement_note(const struct statement_call *call)
 {
-    const struct outcome outcome = {.content = call->content};
+    return statement_note_saying(call, "");
+}
+
+struct change_note statement_note_saying(const struct statement_call *call, const char *notice)
+{
+    const struct outcome outcome = {.content = call->content, .notice = span_text(notice)};
     BYTES_CLEANUP struct bytes encoded = {0};
     outcome_encode(&outcome, &encoded);
     /* A statement that took all the memory that it may must not end the node: this is on top. */

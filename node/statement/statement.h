@@ -83,12 +83,15 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
 /* Time, principal, outcome and audit entry for the commit of a change; its parts live in the call's
  * arena and beside the call. */
 struct change_note statement_note(const struct statement_call *call);
+/* The same with a notice that is told again when the statement comes again: under 640 bytes. */
+struct change_note statement_note_saying(const struct statement_call *call, const char *notice);
 uint64_t statement_now_ms(void); /* since 1970 */
 /* A copy in the call's arena; ERR_LIMIT. */
 enum err_code statement_copy(const struct statement_call *call, struct span content,
                              struct span *ret_copy, struct err *err);
 
-/* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; ERR_SEMANTIC. snapshot.c */
+/* OPTIONS(expiration_timestamp=...): ms since 1970, later than now; NULL: 0, never; ERR_SEMANTIC.
+ * snapshot.c */
 enum err_code snapshot_expiration_parse(const struct option *option, uint64_t *ret_expires_ms,
                                         struct err *err);
 
@@ -135,8 +138,10 @@ statement_function statement_truncate_table;
 statement_function statement_alter_clustering;
 statement_function statement_insert;
 statement_function statement_create_snapshot;
+statement_function statement_alter_snapshot;
 statement_function statement_drop_snapshot;
 statement_function statement_restore_table;
+statement_function statement_recover_table; /* of it: TIMESTAMP AS OF */
 statement_function statement_clone_table;
 statement_function statement_select;
 statement_function statement_explain;

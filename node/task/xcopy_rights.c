@@ -102,8 +102,8 @@ static enum err_code target_name(const struct xcopy_rights *rights, const struct
     if (code != ERR_OK)
         return err_set(err, code, "%s", reason.message);
     *ret_replaces = replaced.id;
-    return authorise(principal, ACTION_DROP, object_snapshot(rights->store, project, &replaced),
-                     err);
+    TRY(authorise(principal, ACTION_DROP, object_snapshot(rights->store, project, &replaced), err));
+    return snapshot_held_check(&replaced, err);
 }
 
 /* Who may see no project of that name is told what they would be told if it were there. */

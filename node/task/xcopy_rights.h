@@ -30,7 +30,7 @@ enum err_code xcopy_gates(const struct xcopy_rights *rights, const struct projec
 /* Destination, at the statement, when the task begins, and at publish: the token's form and
  * signature, that it is for this node, region and time, that its signer is a principal who may
  * create the snapshot (and replace what has its name). No gate is asked: gates are the source's.
- * ERR_DENIED, ERR_EXISTS (a table has the name), ERR_NOT_FOUND. */
+ * ERR_DENIED, ERR_EXISTS (a table has the name), ERR_HELD (the snapshot that has it is), ERR_NOT_FOUND. */
 struct xcopy_target {
     struct project_id project;
     struct account_id owner;  /* of the project: files are held for it */

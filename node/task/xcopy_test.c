@@ -205,6 +205,99 @@ static void test_a_tables_name_is_refused(void **state)
     assert_int_equal(xcopy_start("name_1", "taken", &id), ERR_EXISTS);
 }
 
+static struct snapshot_record replica(const char *name, struct arena *arena)
+{
+    struct snapshot_record snapshot;
+    ok(snapshot_find(here.store, NULL, here.project, span_text(name), arena, &snapshot, &err));
+    return snapshot;
+}
+
+static void replica_hold(const char *name, bool on)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    const struct snapshot_change change = {.sets_hold = true, .held = on};
+    struct change_note made = note();
+    ok(snapshot_change(here.store, replica(name, &arena).id, &change, &made, &err));
+}
+
+/* Of two snapshots of a table, the first under the name `name` here. */
+static void held_make(const char *name)
+{
+    char snapshots[2][16];
+    struct table_id table = table_make(name);
+    for (int i = 0; i < 2; i++) {
+        snprintf(snapshots[i], sizeof(snapshots[i]), "%s_%d", name, i + 1);
+        overwrite(table, 1, 20 * (i + 1), name);
+        snapshot_make(table, snapshots[i]);
+    }
+    struct task_status status = xcopy(snapshots[0], name);
+    done(&status);
+}
+
+static void test_a_held_snapshot_is_not_replaced(void **state)
+{
+    (void)state;
+    struct task_id id;
+    held_make("held");
+    replica_hold("held", true);
+    assert_int_equal(xcopy_start("held_2", "held", &id), ERR_HELD);
+    assert_non_null(strstr(err.message, "snapshot held is held by "));
+    assert_non_null(strstr(err.message, "ALTER SNAPSHOT TABLE held RELEASE"));
+    equal("held_1", "held");
+    replica_hold("held", false);
+    struct task_status status = xcopy("held_2", "held");
+    done(&status);
+    equal("held_2", "held");
+}
+
+/* The hold comes when files are on their way: the copy ends with the reason, and replaces nothing. */
+static void test_a_hold_that_comes_meanwhile_ends_the_copy(void **state)
+{
+    (void)state;
+    struct task_id id;
+    held_make("meantime");
+    atomic_store(&there.holds_files, true);
+    ok(xcopy_start("meantime_2", "meantime", &id));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    replica_hold("meantime", true);
+    request_let_go(&there);
+    struct task_status status = wait_for(&id, has_ended);
+    assert_int_equal(status.state, TASK_FAILED);
+    assert_int_equal(status.error.code, ERR_HELD);
+    assert_non_null(strstr(status.error.message, "snapshot meantime is held by "));
+    equal("meantime_1", "meantime");
+    replica_hold("meantime", false);
+}
+
+/* When a replica ends is decided here: not by what its source says of its own, nor by that clock. */
+static void test_a_replicas_end_is_its_own(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    size_t dropped;
+    arena_init(&arena, MIB(4));
+    snapshot_expires_ms = 7;
+    snapshot_make(table_make("ends"), "ends_1");
+    snapshot_expires_ms = 0;
+    struct task_status status = xcopy("ends_1", "ends_1");
+    done(&status);
+    struct snapshot_claim claim;
+    ok(snapshot_claim_decode(replica("ends_1", &arena).claim, &arena, &claim, &err));
+    assert_int_equal(claim.expires_ms, 7);
+    assert_int_equal(replica("ends_1", &arena).expires_ms, 0);
+    ok(snapshot_expire(here.store, UINT64_C(3000000000000), &dropped, &err));
+    expires_ms = UINT64_C(4000000000000);
+    status = xcopy("ends_1", "ends_2");
+    expires_ms = 0;
+    done(&status);
+    region_restart(&here, &there);
+    assert_int_equal(replica("ends_1", &arena).expires_ms, 0);
+    assert_int_equal(replica("ends_2", &arena).expires_ms, UINT64_C(4000000000000));
+}
+
 static void test_wrong_bytes_fail_naming_peer_and_leave_nothing(void **state)
 {
     (void)state;
@@ -461,6 +554,9 @@ int main(void)
         cmocka_unit_test(test_the_newest_replica_of_a_table_is_noted_whatever_the_order),
         cmocka_unit_test(test_gate_of_the_source_is_told),
         cmocka_unit_test(test_a_tables_name_is_refused),
+        cmocka_unit_test(test_a_held_snapshot_is_not_replaced),
+        cmocka_unit_test(test_a_hold_that_comes_meanwhile_ends_the_copy),
+        cmocka_unit_test(test_a_replicas_end_is_its_own),
         cmocka_unit_test(test_wrong_bytes_fail_naming_peer_and_leave_nothing),
         cmocka_unit_test(test_a_partition_that_lies_across_leaves_is_not_published),
         cmocka_unit_test(test_waits_for_its_peer_and_goes_on_after_a_restart_of_either),

@@ -14,7 +14,7 @@ const char *source_region = "ap-southeast-1";
 const char *destination_project = "demo";
 const char *statement_text = "XCOPY ...";
 bool queues;
-uint64_t expires_ms;
+uint64_t expires_ms, snapshot_expires_ms;
 size_t tasks_per_project;
 uint16_t token_rights = TOKEN_RIGHTS_ALL;
 
@@ -414,6 +414,7 @@ void snapshot_make(struct table_id table, const char *name)
     struct snapshot_spec spec = {.project = there.project,
                                  .name = span_text(name),
                                  .table = table,
+                                 .expires_ms = snapshot_expires_ms,
                                  .or_replace = true,
                                  .region = span_text(there.name),
                                  .signer = &signer};

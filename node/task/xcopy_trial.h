@@ -52,6 +52,7 @@ extern uint64_t statement_last;
 extern const char *source_region, *destination_project, *statement_text;
 extern bool queues;
 extern uint64_t expires_ms;
+extern uint64_t snapshot_expires_ms;   /* of the next snapshots there */
 extern size_t tasks_per_project;       /* here, from the next start on; 0: the default */
 extern uint16_t token_rights;          /* of the next tokens: enum token_right */
 extern _Atomic(struct request *) held; /* by there, while holds_files; NULL: none */
