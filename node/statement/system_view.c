@@ -3,10 +3,8 @@
 #include "node/sql/lexer.h"
 
 static const struct system_view *const views[] = {
-    &audit_view,
-    &lag_view,
-    &tasks_view,
-    &usage_view,
+    &tables_view, &partitions_view, &columns_view, &privileges_view, &users_view,
+    &audit_view,  &lag_view,        &tasks_view,   &usage_view,
 };
 
 /* An opened view: what SELECT holds as its table. */
@@ -70,7 +68,7 @@ enum err_code system_view_find(const struct statement_call *call, const struct n
         return unknown(name, err);
     const struct system_view *view = views[at];
     void *state;
-    TRY(view->open(call, &state, err));
+    TRY(view->open(view, call, &state, err));
     struct opened *opened = opened_new(view, state);
     *ret_source = (struct select_source){
         .ops = view->ops,
