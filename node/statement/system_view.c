@@ -53,8 +53,7 @@ static enum err_code unknown(const struct name *name, struct err *err)
     for (size_t i = 0; i < ARRAY_COUNT(views); i++)
         bytes_printf(&list, "%s%s", i > 0 ? ", " : "", views[i]->name);
     return err_set(err, ERR_TABLE_NOT_FOUND,
-                   "there is no view %.*s in " SYSTEM_VIEW_SCHEMA "; there are: %.*s; SHOW TABLES, "
-                   "SHOW SNAPSHOT TABLES and SHOW PARTITIONS list what there is",
+                   "there is no view %.*s in " SYSTEM_VIEW_SCHEMA "; there are: %.*s",
                    SPAN_PRINTF(name->object), SPAN_PRINTF(bytes_span(&list)));
 }
 
