@@ -164,32 +164,58 @@ struct tree reader_attributes(const struct reader_handle *reader)
 
 /* ---- partitions ---- */
 
-struct partition_walk {
+struct partition_cursor {
     struct tree_cursor *manifest;
     struct tree_cursor *attributes;
+    bool is_begun; /* the manifest's cursor stands at a partition that was given */
+    struct bytes key;
 };
 
-static void partition_walk_deinit(struct partition_walk *walk)
+struct partition_cursor *partition_cursor_new(const struct reader_handle *reader, struct span from)
 {
-    tree_cursor_free(walk->manifest);
-    tree_cursor_free(walk->attributes);
+    struct partition_cursor *cursor = mem_calloc(1, sizeof(*cursor));
+    struct tree manifest = reader_tree(reader);
+    struct tree attributes = reader_attributes(reader);
+    cursor->manifest = tree_cursor_new(&manifest);
+    cursor->attributes = tree_cursor_new(&attributes);
+    tree_cursor_seek(cursor->manifest, from);
+    return cursor;
 }
 
-/* The next partition entry; *ret_end when there is none. */
-static enum err_code partition_walk_next(struct partition_walk *walk, struct partition_row *ret_row,
-                                         bool *ret_end, struct err *err)
+void partition_cursor_free(struct partition_cursor *cursor)
+{
+    if (cursor == NULL)
+        return;
+    tree_cursor_free(cursor->manifest);
+    tree_cursor_free(cursor->attributes);
+    bytes_deinit(&cursor->key);
+    mem_free(cursor);
+}
+
+void partition_cursor_free_pointer(struct partition_cursor **cursor)
+{
+    partition_cursor_free(*cursor);
+}
+
+enum err_code partition_cursor_next(struct partition_cursor *cursor, struct partition_row *ret_row,
+                                    bool *ret_end, struct err *err)
 {
     const struct page_entry *entry = NULL;
     const struct page_entry *attribute = NULL;
-    TRY(tree_cursor_next(walk->manifest, &entry, err));
+    if (cursor->is_begun)
+        tree_cursor_seek_past(cursor->manifest, bytes_span(&cursor->key));
+    TRY(tree_cursor_next(cursor->manifest, &entry, err));
     *ret_end = entry == NULL;
     if (entry == NULL)
         return ERR_OK;
     if (entry->kind != PAGE_ENTRY_PARTITION)
         return err_set(err, ERR_CORRUPT, "manifest tree: a row group without its partition");
     *ret_row = (struct partition_row){.key = entry->key, .partition = entry->partition};
-    tree_cursor_seek(walk->attributes, entry->key);
-    TRY(tree_cursor_next(walk->attributes, &attribute, err));
+    cursor->is_begun = true;
+    bytes_clear(&cursor->key);
+    bytes_append_span(&cursor->key, entry->key);
+    tree_cursor_seek(cursor->attributes, entry->key);
+    TRY(tree_cursor_next(cursor->attributes, &attribute, err));
     if (attribute != NULL && span_equal(attribute->key, entry->key))
         ret_row->attribute = attribute->attribute;
     return ERR_OK;
@@ -198,20 +224,13 @@ static enum err_code partition_walk_next(struct partition_walk *walk, struct par
 enum err_code reader_partitions(const struct reader_handle *reader, struct span from,
                                 on_partition *callback, void *context, struct err *err)
 {
-    struct tree manifest = reader_tree(reader);
-    struct tree attributes = reader_attributes(reader);
-    __attribute__((cleanup(partition_walk_deinit))) struct partition_walk walk = {
-        .manifest = tree_cursor_new(&manifest),
-        .attributes = tree_cursor_new(&attributes),
-    };
-    tree_cursor_seek(walk.manifest, from);
+    PARTITION_CURSOR_CLEANUP struct partition_cursor *cursor = partition_cursor_new(reader, from);
     for (;;) {
         struct partition_row row;
         bool end = false;
-        TRY(partition_walk_next(&walk, &row, &end, err));
+        TRY(partition_cursor_next(cursor, &row, &end, err));
         if (end)
             return ERR_OK;
-        tree_cursor_seek_past(walk.manifest, row.key); /* copies the key */
         TRY(callback(context, &row, err));
     }
 }

@@ -50,4 +50,14 @@ typedef enum err_code on_partition(void *context, const struct partition_row *ro
 enum err_code reader_partitions(const struct reader_handle *reader, struct span from,
                                 on_partition *callback, void *context, struct err *err) MUST_USE;
 
+/* The same one after another. Borrows the reader. */
+struct partition_cursor;
+struct partition_cursor *partition_cursor_new(const struct reader_handle *reader, struct span from);
+void partition_cursor_free(struct partition_cursor *cursor); /* NULL is fine */
+void partition_cursor_free_pointer(struct partition_cursor **cursor);
+#define PARTITION_CURSOR_CLEANUP __attribute__((cleanup(partition_cursor_free_pointer)))
+/* *ret_row is valid until the next call; *ret_end: there is none. */
+enum err_code partition_cursor_next(struct partition_cursor *cursor, struct partition_row *ret_row,
+                                    bool *ret_end, struct err *err) MUST_USE;
+
 #endif

@@ -2,17 +2,19 @@
 
 #include "node/sql/decimal.h"
 #include "node/sql/exact_sum.h"
+#include "node/sql/text_sum.h"
 #include "proto/limits.h"
 
 struct aggregate_state {
     const struct node *node;
     uint64_t count;
-    struct exact_sum sum; /* SUM, AVG of DOUBLE */
-    double mean;          /* VARIANCE, STDDEV */
-    double squares;       /* of distances from the mean */
-    struct bytes numbers; /* MEDIAN: double, or decimal128 */
-    struct bytes rows;    /* WM_CONCAT in order: node->arg_count values each, see row_add */
-    struct bytes texts;   /* WM_CONCAT: of the rows; without order the result */
+    struct exact_sum sum;     /* SUM, AVG of DOUBLE */
+    struct text_sum text_sum; /* of STRING */
+    double mean;              /* VARIANCE, STDDEV */
+    double squares;           /* of distances from the mean */
+    struct bytes numbers;     /* MEDIAN: double, or decimal128 */
+    struct bytes rows;        /* WM_CONCAT in order: node->arg_count values each, see row_add */
+    struct bytes texts;       /* WM_CONCAT: of the rows; without order the result */
 };
 
 struct aggregate_row {
@@ -50,6 +52,42 @@ static enum err_code sum_final(struct aggregate_state *state, struct arena *scra
     *ret_value = (struct value){.f64 = average ? sum / (double)state->count : sum};
     return ERR_OK;
 }
+
+/* ---- SUM, AVG of STRING ---- */
+
+static bool is_text_sum(const struct node *node)
+{
+    return (node->aggregate == AGGREGATE_SUM || node->aggregate == AGGREGATE_AVG) &&
+           node->args[0]->type.kind == TYPE_STRING;
+}
+
+static enum err_code text_sum_step(struct aggregate_state *state, const struct value *args,
+                                   struct err *err)
+{
+    return text_sum_add(&state->text_sum, args[0].text, err);
+}
+
+/* As a text, all its digits; see bind_type.c. */
+static enum err_code text_sum_final(struct aggregate_state *state, struct arena *scratch,
+                                    struct value *ret_value, struct err *err)
+{
+    struct value value = {0};
+    if (state->node->type.kind == TYPE_STRING) {
+        BYTES_CLEANUP struct bytes text = {0};
+        text_sum_format(&state->text_sum, &text);
+        value.text = arena_copy(scratch, bytes_span(&text));
+        if (value.text.data == NULL)
+            return err_set(err, ERR_LIMIT, "a text needs too much memory");
+    } else {
+        value.f64 = text_sum_get(&state->text_sum);
+        if (state->node->aggregate == AGGREGATE_AVG)
+            value.f64 /= (double)state->count;
+    }
+    *ret_value = value;
+    return ERR_OK;
+}
+
+static const struct aggregate_row text_sum_row = {text_sum_step, text_sum_final};
 
 /* ---- VARIANCE, STDDEV (Welford: no difference of large squares) ---- */
 
@@ -253,8 +291,13 @@ bool aggregate_has_state(const struct node *node)
 {
     bool sum = node->aggregate == AGGREGATE_SUM || node->aggregate == AGGREGATE_AVG;
     if (sum)
-        return node->args[0]->type.kind == TYPE_DOUBLE;
+        return node->args[0]->type.kind == TYPE_DOUBLE || is_text_sum(node);
     return node->aggregate < ARRAY_COUNT(rows) && rows[node->aggregate].step != NULL;
+}
+
+static const struct aggregate_row *row_of(const struct node *node)
+{
+    return is_text_sum(node) ? &text_sum_row : &rows[node->aggregate];
 }
 
 struct aggregate_state *aggregate_new(const struct node *node)
@@ -271,7 +314,7 @@ enum err_code aggregate_step(struct aggregate_state *state, const struct value *
     if (args[0].null)
         return ERR_OK;
     state->count++;
-    return rows[state->node->aggregate].step(state, args, err);
+    return row_of(state->node)->step(state, args, err);
 }
 
 enum err_code aggregate_final(struct aggregate_state *state, struct arena *scratch,
@@ -281,7 +324,7 @@ enum err_code aggregate_final(struct aggregate_state *state, struct arena *scrat
         *ret_value = (struct value){.null = true};
         return ERR_OK;
     }
-    return rows[state->node->aggregate].final(state, scratch, ret_value, err);
+    return row_of(state->node)->final(state, scratch, ret_value, err);
 }
 
 void aggregate_free(struct aggregate_state *state)

@@ -169,6 +169,8 @@ static enum err_code bind_cast(struct binder *binder, const struct expr *expr, s
     struct type from = node->args[0]->type;
     node->type = expr->type;
     node->lenient = binder->binding->rules.mode == SELECT_MODE_LENIENT;
+    if (node->args[0]->kind == NODE_AGGREGATE && expr->type.kind == TYPE_STRING)
+        return node_cast(binder, &node->args[0], expr->type, err); /* a sum of texts: all digits */
     if (node->args[0]->untyped || cast_exists(from, expr->type))
         return ERR_OK;
     char a[TYPE_TEXT_BYTES], b[TYPE_TEXT_BYTES];

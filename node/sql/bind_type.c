@@ -313,6 +313,25 @@ static bool common_type(struct type a, struct type b, struct type *ret_type)
            (a.kind == TYPE_DATETIME && b.kind == TYPE_DATE);
 }
 
+/* SUM(text) that becomes a text at once, as in MD5(SUM(text)): all its digits, where a DOUBLE would have
+ * seventeen. */
+static bool is_text_sum(const struct node *node, struct type type)
+{
+    return node->kind == NODE_AGGREGATE && node->aggregate == AGGREGATE_SUM &&
+           node->args[0]->type.kind == TYPE_STRING && type.kind == TYPE_STRING;
+}
+
+static enum err_code text_sum_cast(struct binder *binder, struct node **node, struct type type,
+                                   struct err *err)
+{
+    struct node *sum = NULL;
+    TRY(node_new(binder, NODE_AGGREGATE, (*node)->at, (*node)->arg_count, &sum, err));
+    memcpy(sum, *node, sizeof(*sum) + (*node)->arg_count * sizeof(sum->args[0]));
+    sum->type = type;
+    *node = sum;
+    return ERR_OK;
+}
+
 static enum err_code cast_to(struct binder *binder, struct node **node, struct type type,
                              bool lenient, struct err *err)
 {
@@ -323,6 +342,8 @@ static enum err_code cast_to(struct binder *binder, struct node **node, struct t
             inner->type = type;
         return ERR_OK;
     }
+    if (is_text_sum(inner, type))
+        return text_sum_cast(binder, node, type, err);
     TRY(node_new(binder, NODE_CAST, inner->at, 1, &cast, err));
     cast->type = type;
     cast->lenient = lenient;

@@ -175,8 +175,7 @@ static enum err_code cast_from_text(struct type to, struct span text, struct val
     return value_parse(to, text, &value, err); /* for its words */
 }
 
-/* The bytes of the number at the beginning; no exponent: '12e34...' is 12, and no infinity. */
-static size_t number_prefix(struct span text)
+size_t text_number_prefix(struct span text)
 {
     size_t at = text.len > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
     size_t digits = 0;
@@ -196,7 +195,7 @@ enum err_code text_cast_lenient(struct type to, struct span text, struct value *
 {
     if (cast_from_text(to, text, ret_value, NULL) == ERR_OK)
         return ERR_OK;
-    size_t prefix = type_is_number(to) ? number_prefix(text) : 0;
+    size_t prefix = type_is_number(to) ? text_number_prefix(text) : 0;
     if (prefix > 0) /* too large for the type: an error after all */
         return cast_from_text(to, span_slice(text, 0, prefix), ret_value, err);
     *ret_value = (struct value){.null = true};

@@ -30,6 +30,9 @@ enum err_code value_cast(struct type from, struct type to, struct value value,
  * NULL where no day or truth is. What does not fit is ERR_CAST all the same. */
 enum err_code text_cast_lenient(struct type to, struct span text, struct value *ret_value,
                                 struct err *err);
+/* The bytes of the number that the text begins with, [sign] digits [. digits], or 0; no exponent: of
+ * '12e34...' it is 12, and no infinity. */
+size_t text_number_prefix(struct span text);
 /* What `a op b` says of value_compare(a, b); op: OP_EQUAL to OP_GREATER_EQUAL. */
 bool order_holds(enum binary_op op, int order);
 /* LIKE: % any characters, _ one character, \ takes the next one as it is; case counts. */

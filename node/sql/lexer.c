@@ -673,3 +673,21 @@ bool splitter_next(struct splitter *splitter, struct span *ret_statement, bool *
         return true;
     }
 }
+
+/* ---- written again ---- */
+
+void literal_append(struct bytes *out, struct span text)
+{
+    bytes_append_u8(out, '\'');
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (c < ' ' || c == 0x7F) {
+            bytes_printf(out, "\\u%04x", c);
+            continue;
+        }
+        if (c == '\'' || c == '\\')
+            bytes_append_u8(out, '\\');
+        bytes_append_u8(out, c);
+    }
+    bytes_append_u8(out, '\'');
+}

@@ -257,6 +257,8 @@ const char *keyword_text(enum keyword keyword); /* "SELECT" */
 enum keyword keyword_find(struct span word);    /* KEYWORD_NONE if it is none */
 bool keyword_reserved(enum keyword keyword);
 bool name_equal(struct span a, struct span b); /* ASCII case folded */
+/* The text as a literal that gives it again; what a screen would not show becomes an escape. */
+void literal_append(struct bytes *out, struct span text);
 
 /* The next of the statements between BEGIN and END, each with its ';', from `at` on: behind BEGIN, or behind the
  * last ';'. END is a word where a statement could begin, so CASE ... END is none. */

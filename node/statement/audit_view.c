@@ -47,8 +47,10 @@ struct pass {
     uint64_t last;
 };
 
-static enum err_code view_open(const struct statement_call *call, void **ret_state, struct err *err)
+static enum err_code view_open(const struct system_view *self, const struct statement_call *call,
+                               void **ret_state, struct err *err)
 {
+    (void)self;
     (void)err;
     struct view *view = mem_calloc(1, sizeof(*view));
     view->store = call->services->store;

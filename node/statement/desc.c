@@ -1,5 +1,7 @@
 /* DESC: the documented frame for a screen, rows for programs. SHOW CREATE TABLE. */
+#include "node/sql/lexer.h"
 #include "node/statement/lookup.h"
+#include "node/statement/opaque_id.h"
 #include "node/statement/partition.h"
 
 #include <time.h>
@@ -281,18 +283,11 @@ static void frame_stored_as(struct description *d)
                "RowsStoredAs:", text.len > 0 ? bytes_span(&text) : span_text("NOT CLUSTERED"));
 }
 
-/* One of its own, for ever, and without order: the number that the store counts by would tell how many
- * tables others make. The node's signature is what nobody else can compute from the number. */
 static void frame_table_id(struct description *d)
 {
-    uint8_t number[8];
-    struct signature signature;
-    char hex[DIGEST_HEX_BYTES];
-    store_u64(number, d->lookup->id.n);
-    identity_sign(d->identity, "strait/1 table id", span_of(number, sizeof(number)), &signature);
-    struct digest digest = digest_of(DOMAIN_STATEMENT, span_of(signature.b, sizeof(signature.b)));
-    digest_hex(&digest, hex);
-    frame_item(&d->frame, "TableID:", span_of(hex, 32));
+    char text[OPAQUE_ID_TEXT_BYTES];
+    opaque_id(d->identity, "strait/1 table id", d->lookup->id.n, text);
+    frame_text(&d->frame, "TableID:", text);
 }
 
 static void frame_extended(struct description *d)
@@ -504,30 +499,13 @@ enum err_code statement_desc(const struct statement_call *call, struct answer *a
 
 /* ---- SHOW CREATE TABLE ---- */
 
-/* The lexer's escapes; what a screen would not show becomes one. */
-static void append_text_literal(struct bytes *out, struct span text)
-{
-    bytes_append_u8(out, '\'');
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (c < ' ' || c == 0x7F) {
-            bytes_printf(out, "\\u%04x", c);
-            continue;
-        }
-        if (c == '\'' || c == '\\')
-            bytes_append_u8(out, '\\');
-        bytes_append_u8(out, c);
-    }
-    bytes_append_u8(out, '\'');
-}
-
 static void append_properties(struct bytes *out, const struct table_record *table)
 {
     for (size_t i = 0; i < table->property_count; i++) {
         bytes_append_text(out, i == 0 ? "\nTBLPROPERTIES (" : ", ");
-        append_text_literal(out, table->properties[i].key);
+        literal_append(out, table->properties[i].key);
         bytes_append_text(out, "=");
-        append_text_literal(out, table->properties[i].value);
+        literal_append(out, table->properties[i].value);
     }
     if (table->property_count > 0)
         bytes_append_text(out, ")");
@@ -541,11 +519,11 @@ static void append_definition(struct bytes *out, const struct column *column)
         bytes_append_text(out, " NOT NULL");
     if (column->has_default) {
         bytes_append_text(out, " DEFAULT ");
-        append_text_literal(out, column->default_text);
+        literal_append(out, column->default_text);
     }
     if (column->comment.len > 0) {
         bytes_append_text(out, " COMMENT ");
-        append_text_literal(out, column->comment);
+        literal_append(out, column->comment);
     }
 }
 
@@ -568,7 +546,7 @@ static void append_create(struct bytes *out, const struct lookup *lookup,
     append_definitions(out, schema->columns, schema->column_count);
     if (lookup->table.comment.len > 0) {
         bytes_append_text(out, "\nCOMMENT ");
-        append_text_literal(out, lookup->table.comment);
+        literal_append(out, lookup->table.comment);
     }
     if (schema->partition_column_count > 0) {
         bytes_append_text(out, "\nPARTITIONED BY (");
@@ -579,7 +557,7 @@ static void append_create(struct bytes *out, const struct lookup *lookup,
     clustering_format(&version->clustering, schema, out);
     if (external->stored.len > 0) {
         bytes_printf(out, "\n%.*s\nLOCATION ", SPAN_PRINTF(external->stored));
-        append_text_literal(out, external->location);
+        literal_append(out, external->location);
     }
     append_properties(out, &lookup->table);
     if (lookup->table.lifecycle_days > 0)

@@ -20,6 +20,12 @@ static struct span account_part(struct span principal)
     return colon == NULL ? rest : span_slice(rest, 0, (size_t)(colon - rest.data));
 }
 
+void grantee_account_append(struct span name, struct bytes *out)
+{
+    if (begins(name, USER_PREFIX))
+        bytes_printf(out, ACCOUNT_PREFIX "%.*s", SPAN_PRINTF(account_part(name)));
+}
+
 enum err_code grantee_name(const struct statement_call *call, struct span written,
                            struct span *ret_name, struct err *err)
 {
@@ -79,6 +85,24 @@ enum err_code grantee_user_check(const struct statement_call *call,
         return ERR_OK;
     return err_set(err, ERR_NOT_FOUND, "%.*s is not a user of the project: ADD USER first",
                    SPAN_PRINTF(name));
+}
+
+/* ---- for views ---- */
+
+void user_id_of(const struct statement_services *services, uint64_t number,
+                char ret_id[OPAQUE_ID_TEXT_BYTES])
+{
+    opaque_id(services->identity, "strait/1 user id", number, ret_id);
+}
+
+struct span user_id_format(const struct statement_services *services, struct span name,
+                           char ret_id[OPAQUE_ID_TEXT_BYTES])
+{
+    struct principal principal;
+    if (name.len == 0 || !principals_find_name(services->principals, name, &principal))
+        return (struct span){0};
+    user_id_of(services, principal.number, ret_id);
+    return span_text(ret_id);
 }
 
 /* ---- actions ---- */

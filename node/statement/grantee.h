@@ -5,6 +5,7 @@
 
 #include "node/sql/lexer.h"
 #include "node/statement/lookup.h"
+#include "node/statement/opaque_id.h"
 
 /* RAM$u, without an account, is a user of the caller's account; other names stay. In the call's
  * arena; ERR_LIMIT. */
@@ -22,6 +23,14 @@ enum err_code grantee_user_check(const struct statement_call *call,
                                  struct err *err);
 enum err_code grantee_check(const struct statement_call *call, const struct project_record *project,
                             struct span name, struct err *err);
+/* "ALIYUN$a" of RAM$a:u; nothing of an account's own name. Appends. */
+void grantee_account_append(struct span name, struct bytes *out);
+/* What views show as user_id: one and the same for a principal in this region. _format: of who has the
+ * name now; empty: nobody. */
+void user_id_of(const struct statement_services *services, uint64_t number,
+                char ret_id[OPAQUE_ID_TEXT_BYTES]);
+struct span user_id_format(const struct statement_services *services, struct span name,
+                           char ret_id[OPAQUE_ID_TEXT_BYTES]);
 /* Names as bits 1 << number; All is all of the kind. ERR_SEMANTIC: unknown, or twice. */
 enum err_code grantee_actions(const struct grant *grant, uint64_t *ret_actions, struct err *err);
 /* "Describe | Select", or "All". Appends. */

@@ -139,9 +139,10 @@ static enum err_code project_take(void *context, const struct project_record *pr
     return ERR_OK;
 }
 
-static enum err_code view_open(const struct statement_call *call, void **ret_state, struct err *err)
+static enum err_code view_open(const struct system_view *self, const struct statement_call *call,
+                               void **ret_state, struct err *err)
 {
-    struct lags lags = {.call = call, .rows = row_view_new(&lag_view)};
+    struct lags lags = {.call = call, .rows = row_view_new(self)};
     arena_init(&lags.arena, ROW_VIEW_BYTES_MAX);
     arena_init(&lags.scratch, 4 * CATALOG_ARENA_BYTES);
     enum err_code code = project_each(call->services->store, NULL, project_take, &lags, err);

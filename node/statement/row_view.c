@@ -115,6 +115,11 @@ struct value row_time(uint64_t time_ms)
     return (struct value){.null = time_ms == 0, .i64 = (int64_t)time_ms};
 }
 
+struct value row_boolean(bool truth)
+{
+    return (struct value){.i64 = truth};
+}
+
 struct value row_real(double number, bool null)
 {
     return (struct value){.null = null, .f64 = number};

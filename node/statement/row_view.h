@@ -23,9 +23,10 @@ extern const struct select_source_ops row_view_ops;
 
 /* ---- values ---- */
 
-struct value row_text(struct span text);         /* NULL when empty or not UTF-8 */
-struct value row_number(uint64_t number);        /* at most INT64_MAX */
-struct value row_time(uint64_t time_ms);         /* DATETIME; 0: NULL */
+struct value row_text(struct span text);  /* NULL when empty or not UTF-8 */
+struct value row_number(uint64_t number); /* at most INT64_MAX */
+struct value row_time(uint64_t time_ms);  /* DATETIME; 0: NULL */
+struct value row_boolean(bool truth);
 struct value row_real(double number, bool null); /* DOUBLE */
 
 #endif

@@ -3,10 +3,8 @@
 #include "node/sql/lexer.h"
 
 static const struct system_view *const views[] = {
-    &audit_view,
-    &lag_view,
-    &tasks_view,
-    &usage_view,
+    &tables_view, &partitions_view, &columns_view, &privileges_view, &users_view,
+    &audit_view,  &lag_view,        &tasks_view,   &usage_view,
 };
 
 /* An opened view: what SELECT holds as its table. */
@@ -55,8 +53,7 @@ static enum err_code unknown(const struct name *name, struct err *err)
     for (size_t i = 0; i < ARRAY_COUNT(views); i++)
         bytes_printf(&list, "%s%s", i > 0 ? ", " : "", views[i]->name);
     return err_set(err, ERR_TABLE_NOT_FOUND,
-                   "there is no view %.*s in " SYSTEM_VIEW_SCHEMA "; there are: %.*s; SHOW TABLES, "
-                   "SHOW SNAPSHOT TABLES and SHOW PARTITIONS list what there is",
+                   "there is no view %.*s in " SYSTEM_VIEW_SCHEMA "; there are: %.*s",
                    SPAN_PRINTF(name->object), SPAN_PRINTF(bytes_span(&list)));
 }
 
@@ -70,7 +67,7 @@ enum err_code system_view_find(const struct statement_call *call, const struct n
         return unknown(name, err);
     const struct system_view *view = views[at];
     void *state;
-    TRY(view->open(call, &state, err));
+    TRY(view->open(view, call, &state, err));
     struct opened *opened = opened_new(view, state);
     *ret_source = (struct select_source){
         .ops = view->ops,

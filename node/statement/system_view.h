@@ -13,6 +13,8 @@
 
 #define SYSTEM_VIEW_SCHEMA "SYSTEM_CATALOG.INFORMATION_SCHEMA"
 
+struct object_functions;
+
 struct system_view_column {
     const char *name;
     enum type_kind kind; /* not DECIMAL */
@@ -26,11 +28,14 @@ struct system_view {
     size_t column_count;
     const struct select_source_ops *ops;
     /* What `ops` take as the table: as of now, for this principal. Outlives the call; close ends it. */
-    enum err_code (*open)(const struct statement_call *call, void **ret_state, struct err *err);
+    enum err_code (*open)(const struct system_view *view, const struct statement_call *call,
+                          void **ret_state, struct err *err);
     void (*close)(void *state);
+    const struct object_functions *object; /* of those of object_view.h */
 };
 
-extern const struct system_view audit_view, lag_view, tasks_view, usage_view;
+extern const struct system_view audit_view, columns_view, lag_view, partitions_view,
+    privileges_view, tables_view, tasks_view, usage_view, users_view;
 
 /* For struct select_catalog. ERR_TABLE_NOT_FOUND names the views that there are. */
 enum err_code system_view_find(const struct statement_call *call, const struct name *name,

@@ -82,14 +82,15 @@ static enum err_code task_put(const struct task_status *status, struct row_view 
     return row_view_add(rows, values, err);
 }
 
-static enum err_code view_open(const struct statement_call *call, void **ret_state, struct err *err)
+static enum err_code view_open(const struct system_view *self, const struct statement_call *call,
+                               void **ret_state, struct err *err)
 {
     ARENA_CLEANUP struct arena arena;
     struct task_status *list;
     size_t count;
     arena_init(&arena, LIST_ARENA_BYTES);
     TRY(tasks_list(call->services->tasks, call->principal, &arena, &list, &count, err));
-    struct row_view *rows = row_view_new(&tasks_view);
+    struct row_view *rows = row_view_new(self);
     for (size_t i = 0; i < count; i++) {
         if (task_put(&list[i], rows, err) == ERR_OK)
             continue;

@@ -125,10 +125,11 @@ static enum err_code sums_put(struct sums *sums, struct row_view *rows, struct e
     return ERR_OK;
 }
 
-static enum err_code view_open(const struct statement_call *call, void **ret_state, struct err *err)
+static enum err_code view_open(const struct system_view *self, const struct statement_call *call,
+                               void **ret_state, struct err *err)
 {
     struct sums sums = {.call = call};
-    struct row_view *rows = row_view_new(&usage_view);
+    struct row_view *rows = row_view_new(self);
     arena_init(&sums.arena, ROW_VIEW_BYTES_MAX);
     enum err_code code = meter_each(call->services->store, line_take, &sums, err);
     if (code == ERR_OK)
