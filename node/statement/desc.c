@@ -106,6 +106,15 @@ static void frame_kind(struct bytes *frame, const char *kind, uint64_t bytes)
     frame_line(frame, bytes_span(&line));
 }
 
+/* When VERIFY SNAPSHOT found it whole, and who asked. */
+static void frame_proof(struct bytes *frame, const char *label, const struct snapshot_proof *proof)
+{
+    if (proof->proven_ms == 0)
+        return;
+    frame_time(frame, label, proof->proven_ms);
+    frame_item(frame, "ProvenBy:", proof->by);
+}
+
 static void frame_head(struct description *d)
 {
     struct bytes *frame = &d->frame;
@@ -135,6 +144,8 @@ static void frame_head(struct description *d)
         frame_time(frame, "SnapshotTime:", d->claim.created_ms);
         if (lookup->snapshot.expires_ms != 0)
             frame_time(frame, "Expires:", lookup->snapshot.expires_ms);
+        frame_proof(frame, "Proven:", &lookup->snapshot.proofs[PROOF_STORED]);
+        frame_proof(frame, "ProvenDeep:", &lookup->snapshot.proofs[PROOF_DEEP]);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "node/statement/lookup.h"
 #include "node/statement/show_like.h"
 #include "store/history.h"
+#include "store/verify.h"
 
 /* One list being made. */
 struct listing {
@@ -152,7 +153,7 @@ static enum err_code snapshot_add_row(struct listing *listing,
     answer_add_text(answer, listing->project->name);
     answer_add_text(answer, snapshot->name);
     if (!described) {
-        add_nulls(answer, 7);
+        add_nulls(answer, 9);
         return ERR_OK;
     }
     answer_add_text(answer, claim.base_table_name);
@@ -162,6 +163,8 @@ static enum err_code snapshot_add_row(struct listing *listing,
     answer_add_number(answer, snapshot->version.totals.bytes);
     answer_add_text(answer, span_text(digest_hex(&snapshot->version.version, version)));
     answer_add_text(answer, claim.region);
+    answer_add_time(answer, verify_proven_ms(snapshot));
+    answer_add_time(answer, snapshot->proofs[PROOF_DEEP].proven_ms);
     return ERR_OK;
 }
 
@@ -193,7 +196,8 @@ static enum err_code show_snapshots(const struct statement_call *call, struct an
         {"base_table", TYPE_STRING, false},    {"created", TYPE_DATETIME, false},
         {"expires", TYPE_DATETIME, false},     {"row_count", TYPE_BIGINT, false},
         {"bytes", TYPE_BIGINT, false},         {"version", TYPE_STRING, false},
-        {"origin_region", TYPE_STRING, false},
+        {"origin_region", TYPE_STRING, false}, {"proven", TYPE_DATETIME, false},
+        {"proven_deep", TYPE_DATETIME, false},
     };
     struct project_record project;
     TRY(listed_project(call, &project, err));
