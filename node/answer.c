@@ -100,6 +100,65 @@ void answer_add_null(struct answer *answer)
     cell_add(answer, (struct value){.null = true});
 }
 
+void answer_add_text_or_null(struct answer *answer, struct span text)
+{
+    if (text.len == 0)
+        answer_add_null(answer);
+    else
+        answer_add_text(answer, text);
+}
+
+/* ---- rows, then an error ---- */
+
+#define FAILURE_ROWS 64 /* between two looks at the bytes */
+
+struct failure {
+    struct batch rows;
+    size_t given;
+    struct err err;
+};
+
+static enum err_code failure_next(void *context, size_t bytes_max, struct batch *batch,
+                                  bool *ret_end, struct err *err)
+{
+    struct failure *failure = context;
+    size_t left = failure->rows.rows - failure->given;
+    *ret_end = false;
+    if (left == 0)
+        return err_set(err, failure->err.code, "%s", failure->err.message);
+    while (left > 0 && batch_memory_bytes(batch) < bytes_max / 4) {
+        size_t rows = left < FAILURE_ROWS ? left : FAILURE_ROWS;
+        batch_append_range(batch, &failure->rows, failure->given, rows);
+        failure->given += rows;
+        left -= rows;
+    }
+    return ERR_OK;
+}
+
+static void failure_close(void *context)
+{
+    struct failure *failure = context;
+    batch_deinit(&failure->rows);
+    mem_free(failure);
+}
+
+void answer_fail_after(struct answer *answer, enum err_code code, const char *format, ...)
+{
+    struct failure *failure = mem_calloc(1, sizeof(*failure));
+    const struct schema schema = {.columns = answer->columns, .column_count = answer->column_count};
+    va_list args;
+    ASSERT(answer->column_count > 0 && answer->next_cell == 0 && answer->stream.context == NULL);
+    va_start(args, format);
+    (void)err_vset(&failure->err, code, format, args);
+    va_end(args);
+    batch_init(&failure->rows, &schema);
+    batch_append_range(&failure->rows, &answer->rows, 0, answer->rows.rows);
+    batch_clear(&answer->rows);
+    answer->stream = (struct answer_stream){failure_next, failure_close, failure};
+}
+
+/* ---- text ---- */
+
 enum err_code answer_set_display(struct answer *answer, struct span text, struct err *err)
 {
     struct span copy = arena_copy(&answer->arena, text);

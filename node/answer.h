@@ -65,6 +65,12 @@ void answer_add_real(struct answer *answer, double number);
 void answer_add_boolean(struct answer *answer, bool yes);
 void answer_add_time(struct answer *answer, uint64_t time_ms); /* DATETIME; 0 is NULL */
 void answer_add_null(struct answer *answer);
+void answer_add_text_or_null(struct answer *answer, struct span text); /* empty: NULL */
+
+/* What the rows so far say is a failure: they are given, and then the error. The last call on an answer
+ * that has columns; its text is copied. */
+void answer_fail_after(struct answer *answer, enum err_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Copies into the answer's arena; ERR_LIMIT. */
 enum err_code answer_set_display(struct answer *answer, struct span text, struct err *err);

@@ -412,10 +412,20 @@ enum err_code snapshot_claim_decode(struct span encoded, struct arena *arena,
     return ERR_OK;
 }
 
+static Strait__SnapshotProof *message_of_proof(const struct snapshot_proof *from,
+                                               Strait__SnapshotProof *message)
+{
+    *message = (Strait__SnapshotProof)STRAIT__SNAPSHOT_PROOF__INIT;
+    message->proven_ms = from->proven_ms;
+    message->by = message_data(from->by);
+    return from->proven_ms == 0 ? NULL : message;
+}
+
 void snapshot_record_encode(const struct snapshot_record *from, struct bytes *out)
 {
     Strait__SnapshotRecord record = STRAIT__SNAPSHOT_RECORD__INIT;
     Strait__VersionRef version;
+    Strait__SnapshotProof proofs[PROOF_DEPTHS];
     message_of_ref(&from->version, &version);
     record.id = from->id.n;
     record.project = from->project.n;
@@ -435,6 +445,8 @@ void snapshot_record_encode(const struct snapshot_record *from, struct bytes *ou
     hold.since_ms = from->hold.since_ms;
     record.note = from->redescribed ? &note : NULL;
     record.hold = from->hold.by.len > 0 ? &hold : NULL;
+    record.stored_proof = message_of_proof(&from->proofs[PROOF_STORED], &proofs[PROOF_STORED]);
+    record.deep_proof = message_of_proof(&from->proofs[PROOF_DEEP], &proofs[PROOF_DEEP]);
     message_pack(&record.base, out);
 }
 
@@ -447,6 +459,19 @@ static enum err_code take_hold(const Strait__SnapshotHold *from, struct snapshot
     if (hold.by.len == 0)
         return err_set(err, ERR_BAD_DATA, "snapshot: a hold of nobody");
     *ret_hold = hold;
+    return ERR_OK;
+}
+
+/* Absent: never proven. A time of 0 is what encode never writes. */
+static enum err_code take_proof(const Strait__SnapshotProof *message,
+                                struct snapshot_proof *ret_proof, struct err *err)
+{
+    if (message == NULL)
+        return ERR_OK;
+    if (message->proven_ms == 0)
+        return err_set(err, ERR_BAD_DATA, "catalog record: a proof without a time");
+    *ret_proof =
+        (struct snapshot_proof){.proven_ms = message->proven_ms, .by = message_span(message->by)};
     return ERR_OK;
 }
 
@@ -473,6 +498,8 @@ enum err_code snapshot_record_decode(struct span encoded, struct arena *arena,
     TRY(take_ref(record->version, &snapshot.version, err));
     TRY(take_fixed(record->maker, snapshot.maker.b, sizeof(snapshot.maker.b), err));
     TRY(take_fixed(record->signature, snapshot.signature, SIGNATURE_BYTES, err));
+    TRY(take_proof(record->stored_proof, &snapshot.proofs[PROOF_STORED], err));
+    TRY(take_proof(record->deep_proof, &snapshot.proofs[PROOF_DEEP], err));
     *ret_record = snapshot;
     return ERR_OK;
 }

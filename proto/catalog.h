@@ -164,6 +164,18 @@ struct snapshot_hold {
     uint64_t since_ms;
 };
 
+/* VERIFY SNAPSHOT: when it was last proven here, and by whom. store/verify.h says what each depth proves. */
+enum proof_depth { /* their order is that of the fields of the record */
+                   PROOF_STORED,
+                   PROOF_DEEP,
+                   PROOF_DEPTHS,
+};
+
+struct snapshot_proof {
+    uint64_t proven_ms; /* since 1970; 0: never */
+    struct span by;     /* principal */
+};
+
 struct snapshot_record {
     struct table_id id; /* tables and snapshots: one sequence */
     struct project_id project;
@@ -179,6 +191,7 @@ struct snapshot_record {
     bool redescribed;        /* description was changed here; else it is the claim's */
     struct span description; /* redescribed; or empty */
     struct snapshot_hold hold;
+    struct snapshot_proof proofs[PROOF_DEPTHS]; /* each the last of its depth */
 };
 
 /* Stored: never reuse a number. */

@@ -1,5 +1,7 @@
 #include "store/page_memory.h"
 
+#include "store/mark.h"
+
 struct page_memory_slot {
     struct digest digest;
     struct bytes page; /* len 0: free (no page is empty) */
@@ -17,7 +19,7 @@ void page_memory_deinit(struct page_memory *memory)
 static struct page_memory_slot *slot_of(const struct page_memory *memory,
                                         const struct digest *digest)
 {
-    size_t at = (size_t)load_u64(digest->b);
+    size_t at = (size_t)mark_spread(digest->b);
     for (;; at++) {
         struct page_memory_slot *slot = &memory->slots[at & (memory->slot_count - 1)];
         if (slot->page.len == 0 || digest_equal(&slot->digest, digest))

@@ -1,4 +1,5 @@
-/* Pages in memory: the tests' struct page_source and struct page_sink. One thread. */
+/* Pages in memory: a struct page_source and a struct page_sink, of what a peer sent to be looked at, and of
+ * tests. What is too much is for the caller to say (page_bytes). One thread. */
 #ifndef STORE_PAGE_MEMORY_H
 #define STORE_PAGE_MEMORY_H
 

@@ -704,6 +704,28 @@ static void test_clauses_of_create_table_stand_once(void **state)
         "line 1, column 34: OR REPLACE and IF NOT EXISTS exclude each other: write one of them");
 }
 
+static void test_errors_in_statements_of_snapshots(void **state)
+{
+    (void)state;
+    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(wait=true)", ERR_PARSE,
+             "line 1, column 52: found the end of the statement, expected "
+             "OPTIONS(src_region=...)");
+    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(region='x')", ERR_PARSE,
+             "line 1, column 42: found option region, expected src_region, wait, queue, "
+             "expiration_timestamp");
+    error_is("ALTER SNAPSHOT TABLE s KEEP", ERR_PARSE,
+             "line 1, column 24: found KEEP, expected SET OPTIONS(...), HOLD or RELEASE");
+    error_is("ALTER SNAPSHOT TABLE s SET OPTIONS()", ERR_PARSE,
+             "line 1, column 28: found no option, expected expiration_timestamp or description");
+    error_is("CREATE TABLE t CLONE b IN REGION 'r'", ERR_PARSE,
+             "line 1, column 37: found the end of the statement, expected TIMESTAMP");
+    error_is("CREATE TABLE t CLONE b IN REGION '' TIMESTAMP AS OF '2026-01-01'", ERR_PARSE,
+             "line 1, column 34: found no region name, expected 1 to 64 characters such as "
+             "ap-southeast-1");
+    error_is("XCOPY SNAPSHOT s TO SNAPSHOT s OPTIONS(src_region='x')", ERR_PARSE,
+             "line 1, column 16: found a source without its project, expected project.snapshot");
+}
+
 static void test_errors_say_place_found_and_expected(void **state)
 {
     (void)state;
@@ -747,23 +769,6 @@ static void test_errors_say_place_found_and_expected(void **state)
     error_is("CREATE EXTERNAL TABLE t (a BIGINT) STORED AS ORC LOCATION 'oss://b/' LIFECYCLE 3",
              ERR_SEMANTIC,
              "line 1, column 81: an external table has no LIFECYCLE: its rows are not here");
-    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(wait=true)", ERR_PARSE,
-             "line 1, column 52: found the end of the statement, expected "
-             "OPTIONS(src_region=...)");
-    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(region='x')", ERR_PARSE,
-             "line 1, column 42: found option region, expected src_region, wait, queue, "
-             "expiration_timestamp");
-    error_is("ALTER SNAPSHOT TABLE s KEEP", ERR_PARSE,
-             "line 1, column 24: found KEEP, expected SET OPTIONS(...), HOLD or RELEASE");
-    error_is("ALTER SNAPSHOT TABLE s SET OPTIONS()", ERR_PARSE,
-             "line 1, column 28: found no option, expected expiration_timestamp or description");
-    error_is("CREATE TABLE t CLONE b IN REGION 'r'", ERR_PARSE,
-             "line 1, column 37: found the end of the statement, expected TIMESTAMP");
-    error_is("CREATE TABLE t CLONE b IN REGION '' TIMESTAMP AS OF '2026-01-01'", ERR_PARSE,
-             "line 1, column 34: found no region name, expected 1 to 64 characters such as "
-             "ap-southeast-1");
-    error_is("XCOPY SNAPSHOT s TO SNAPSHOT s OPTIONS(src_region='x')", ERR_PARSE,
-             "line 1, column 16: found a source without its project, expected project.snapshot");
     error_is("INSERT INTO t VALUES (1,2), (3)", ERR_PARSE,
              "line 1, column 29: found 1 values in row 2, expected 2 as in row 1");
     error_is("INSERT INTO t (a) VALUES (1,2)", ERR_PARSE,
@@ -961,6 +966,7 @@ int main(void)
         cmocka_unit_test(test_queries_stand_in_expressions_and_in_with),
         cmocka_unit_test(test_rights),
         cmocka_unit_test(test_clauses_of_create_table_stand_once),
+        cmocka_unit_test(test_errors_in_statements_of_snapshots),
         cmocka_unit_test(test_errors_say_place_found_and_expected),
         cmocka_unit_test(test_what_comes_later_is_named),
         cmocka_unit_test(test_nesting_is_limited_and_chains_are_not),

@@ -125,6 +125,15 @@ static void frame_hold(struct bytes *frame, const struct snapshot_hold *hold)
     frame_time(frame, "HeldSince:", hold->since_ms);
 }
 
+/* When VERIFY SNAPSHOT found it whole, and who asked. */
+static void frame_proof(struct bytes *frame, const char *label, const struct snapshot_proof *proof)
+{
+    if (proof->proven_ms == 0)
+        return;
+    frame_time(frame, label, proof->proven_ms);
+    frame_item(frame, "ProvenBy:", proof->by);
+}
+
 /* What its maker says of it, and what is this region's. */
 static void frame_snapshot(struct description *d)
 {
@@ -143,6 +152,8 @@ static void frame_snapshot(struct description *d)
     if (snapshot->expires_ms != 0)
         frame_time(frame, "Expires:", snapshot->expires_ms);
     frame_hold(frame, &snapshot->hold);
+    frame_proof(frame, "Proven:", &snapshot->proofs[PROOF_STORED]);
+    frame_proof(frame, "ProvenDeep:", &snapshot->proofs[PROOF_DEEP]);
 }
 
 static void frame_head(struct description *d)

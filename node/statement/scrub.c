@@ -137,14 +137,6 @@ static void columns_set(struct answer *answer)
     answer_columns(answer, columns, ARRAY_COUNT(columns));
 }
 
-static void text_or_null(struct answer *answer, struct span text)
-{
-    if (text.len == 0)
-        answer_add_null(answer);
-    else
-        answer_add_text(answer, text);
-}
-
 /* The repair that the finding hangs on: of its version, or of another place of the same digest. */
 static const struct repair *repair_of(const struct scrubbed *scrubbed,
                                       const struct finding *finding)
@@ -195,15 +187,15 @@ static void finding_row(struct scrubbed *scrubbed, struct answer *answer,
     const char *state = finding_state(scrubbed, finding, repair, detail);
     answer_add_text(answer, span_text(finding->what != NULL ? finding->what : what));
     answer_add_text(answer, span_text(state));
-    text_or_null(answer, finding->hurts);
-    text_or_null(answer, finding->partitions);
-    text_or_null(answer, finding->columns);
+    answer_add_text_or_null(answer, finding->hurts);
+    answer_add_text_or_null(answer, finding->partitions);
+    answer_add_text_or_null(answer, finding->columns);
     if (finding->what != NULL)
         answer_add_null(answer);
     else
         answer_add_text(answer, span_text(digest_hex(&finding->digest, hex)));
-    text_or_null(answer, span_text(repair != NULL ? repair->region : ""));
-    text_or_null(answer, span_text(detail));
+    answer_add_text_or_null(answer, span_text(repair != NULL ? repair->region : ""));
+    answer_add_text_or_null(answer, span_text(detail));
     for (int i = 0; i < 4; i++)
         answer_add_null(answer);
 }

@@ -2,6 +2,7 @@
 #include "node/statement/lookup.h"
 #include "node/statement/show_like.h"
 #include "store/history.h"
+#include "store/verify.h"
 
 /* One list being made. */
 struct listing {
@@ -152,7 +153,7 @@ static enum err_code snapshot_add_row(struct listing *listing,
     answer_add_text(answer, listing->project->name);
     answer_add_text(answer, snapshot->name);
     if (!described) {
-        add_nulls(answer, 9);
+        add_nulls(answer, 11);
         return ERR_OK;
     }
     answer_add_text(answer, claim.base_table_name);
@@ -164,10 +165,12 @@ static enum err_code snapshot_add_row(struct listing *listing,
     answer_add_text(answer, claim.region);
     if (snapshot->hold.by.len == 0) {
         add_nulls(answer, 2);
-        return ERR_OK;
+    } else {
+        answer_add_text(answer, snapshot->hold.by);
+        answer_add_time(answer, snapshot->hold.since_ms);
     }
-    answer_add_text(answer, snapshot->hold.by);
-    answer_add_time(answer, snapshot->hold.since_ms);
+    answer_add_time(answer, verify_proven_ms(snapshot));
+    answer_add_time(answer, snapshot->proofs[PROOF_DEEP].proven_ms);
     return ERR_OK;
 }
 
@@ -200,7 +203,8 @@ static enum err_code show_snapshots(const struct statement_call *call, struct an
         {"expires", TYPE_DATETIME, false},     {"row_count", TYPE_BIGINT, false},
         {"bytes", TYPE_BIGINT, false},         {"version", TYPE_STRING, false},
         {"origin_region", TYPE_STRING, false}, {"held_by", TYPE_STRING, false},
-        {"held_since", TYPE_DATETIME, false},
+        {"held_since", TYPE_DATETIME, false},  {"proven", TYPE_DATETIME, false},
+        {"proven_deep", TYPE_DATETIME, false},
     };
     struct project_record project;
     TRY(listed_project(call, &project, err));

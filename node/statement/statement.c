@@ -24,6 +24,7 @@ static statement_function *const functions[STATEMENT_KIND_COUNT] = {
     [STATEMENT_RESTORE_TABLE] = statement_restore_table,
     [STATEMENT_CLONE_TABLE] = statement_clone_table,
     [STATEMENT_XCOPY] = statement_xcopy,
+    [STATEMENT_VERIFY_SNAPSHOT] = statement_verify,
     [STATEMENT_SCRUB] = statement_scrub,
     [STATEMENT_CANCEL_TASK] = statement_cancel_task,
     [STATEMENT_CREATE_ACCOUNT] = statement_create_account,
