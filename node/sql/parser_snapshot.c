@@ -105,11 +105,27 @@ void parse_clone_table(struct parser *parser, struct statement *statement, int v
                     "CREATE SNAPSHOT TABLE there and XCOPY SNAPSHOT here");
 }
 
+struct option_list parser_source_options(struct parser *parser, const char *const *known)
+{
+    static const char wanted[] = "OPTIONS(src_region=...)";
+    struct option_list options = {0};
+    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
+        parser_expected(parser, wanted);
+        return options;
+    }
+    options = parser_options(parser, known);
+    const struct option *region = option_find(&options, "src_region");
+    if (region == NULL)
+        parser_expected(parser, wanted);
+    else
+        region_check(parser, &region->value);
+    return options;
+}
+
 void parse_xcopy(struct parser *parser, struct statement *statement, int variant)
 {
     static const char *const known[] = {"src_region", "wait", "queue", "expiration_timestamp",
                                         NULL};
-    static const char wanted[] = "OPTIONS(src_region=...)";
     (void)variant;
     struct xcopy *xcopy = &statement->xcopy;
     xcopy->source = parser_name(parser, "the source as project.snapshot");
@@ -119,16 +135,7 @@ void parse_xcopy(struct parser *parser, struct statement *statement, int variant
     parser_expect(parser, KEYWORD_TO);
     parser_expect(parser, KEYWORD_SNAPSHOT);
     xcopy->destination = parser_name(parser, "the destination snapshot's name");
-    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
-        parser_expected(parser, wanted);
-        return;
-    }
-    xcopy->options = parser_options(parser, known);
-    const struct option *region = option_find(&xcopy->options, "src_region");
-    if (region == NULL)
-        parser_expected(parser, wanted);
-    else
-        region_check(parser, &region->value);
+    xcopy->options = parser_source_options(parser, known);
 }
 
 void parse_xcopy_table(struct parser *parser, struct statement *statement, int variant)
