@@ -310,27 +310,6 @@ static void test_snapshot_statements_keep_their_options(void **state)
     s = parse("CREATE SNAPSHOT TABLE IF NOT EXISTS s CLONE t");
     assert_true(s->create_snapshot.if_not_exists);
     assert_true(parse("DROP SNAPSHOT TABLE IF EXISTS s")->drop.if_exists);
-    s = parse("alter snapshot table p.s set options(expiration_timestamp=NULL, description='x')");
-    assert_int_equal(s->kind, STATEMENT_ALTER_SNAPSHOT);
-    assert_int_equal(s->alter_snapshot.kind, ALTER_SNAPSHOT_OPTIONS);
-    assert_int_equal(option_find(&s->alter_snapshot.options, "expiration_timestamp")->value.kind,
-                     LITERAL_NULL);
-    name_is(s->alter_snapshot.name, "p", "s");
-    assert_int_equal(parse("ALTER SNAPSHOT TABLE s HOLD")->alter_snapshot.kind,
-                     ALTER_SNAPSHOT_HOLD);
-    assert_int_equal(parse("ALTER SNAPSHOT TABLE s RELEASE;")->alter_snapshot.kind,
-                     ALTER_SNAPSHOT_RELEASE);
-    s = parse("CREATE OR REPLACE TABLE t CLONE p.base IN REGION 'ap-1' TIMESTAMP AS OF "
-              "TIMESTAMP '2026-01-01 00:00:00'");
-    assert_int_equal(s->kind, STATEMENT_RESTORE_TABLE);
-    assert_true(s->restore_table.as_of && s->restore_table.or_replace);
-    span_is(s->restore_table.region, "ap-1");
-    name_is(s->restore_table.source, "p", "base");
-    assert_int_equal(s->restore_table.time.kind, LITERAL_TIMESTAMP);
-    s = parse("CREATE TABLE IF NOT EXISTS t CLONE base TIMESTAMP AS OF '2026-01-01'");
-    assert_true(s->restore_table.as_of && s->restore_table.if_not_exists);
-    assert_int_equal(s->restore_table.region.len, 0);
-    assert_false(parse("CREATE TABLE t CLONE s")->restore_table.as_of);
     s = parse("CREATE TABLE IF NOT EXISTS t CLONE s");
     assert_true(!s->restore_table.or_replace && s->restore_table.if_not_exists);
     assert_true(parse("CREATE OR REPLACE TABLE t CLONE s")->restore_table.or_replace);
@@ -704,28 +683,6 @@ static void test_clauses_of_create_table_stand_once(void **state)
         "line 1, column 34: OR REPLACE and IF NOT EXISTS exclude each other: write one of them");
 }
 
-static void test_errors_in_statements_of_snapshots(void **state)
-{
-    (void)state;
-    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(wait=true)", ERR_PARSE,
-             "line 1, column 52: found the end of the statement, expected "
-             "OPTIONS(src_region=...)");
-    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(region='x')", ERR_PARSE,
-             "line 1, column 42: found option region, expected src_region, wait, queue, "
-             "expiration_timestamp");
-    error_is("ALTER SNAPSHOT TABLE s KEEP", ERR_PARSE,
-             "line 1, column 24: found KEEP, expected SET OPTIONS(...), HOLD or RELEASE");
-    error_is("ALTER SNAPSHOT TABLE s SET OPTIONS()", ERR_PARSE,
-             "line 1, column 28: found no option, expected expiration_timestamp or description");
-    error_is("CREATE TABLE t CLONE b IN REGION 'r'", ERR_PARSE,
-             "line 1, column 37: found the end of the statement, expected TIMESTAMP");
-    error_is("CREATE TABLE t CLONE b IN REGION '' TIMESTAMP AS OF '2026-01-01'", ERR_PARSE,
-             "line 1, column 34: found no region name, expected 1 to 64 characters such as "
-             "ap-southeast-1");
-    error_is("XCOPY SNAPSHOT s TO SNAPSHOT s OPTIONS(src_region='x')", ERR_PARSE,
-             "line 1, column 16: found a source without its project, expected project.snapshot");
-}
-
 static void test_errors_say_place_found_and_expected(void **state)
 {
     (void)state;
@@ -769,6 +726,14 @@ static void test_errors_say_place_found_and_expected(void **state)
     error_is("CREATE EXTERNAL TABLE t (a BIGINT) STORED AS ORC LOCATION 'oss://b/' LIFECYCLE 3",
              ERR_SEMANTIC,
              "line 1, column 81: an external table has no LIFECYCLE: its rows are not here");
+    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(wait=true)", ERR_PARSE,
+             "line 1, column 52: found the end of the statement, expected "
+             "OPTIONS(src_region=...)");
+    error_is("XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(region='x')", ERR_PARSE,
+             "line 1, column 42: found option region, expected src_region, wait, queue, "
+             "expiration_timestamp");
+    error_is("XCOPY SNAPSHOT s TO SNAPSHOT s OPTIONS(src_region='x')", ERR_PARSE,
+             "line 1, column 16: found a source without its project, expected project.snapshot");
     error_is("INSERT INTO t VALUES (1,2), (3)", ERR_PARSE,
              "line 1, column 29: found 1 values in row 2, expected 2 as in row 1");
     error_is("INSERT INTO t (a) VALUES (1,2)", ERR_PARSE,
@@ -966,7 +931,6 @@ int main(void)
         cmocka_unit_test(test_queries_stand_in_expressions_and_in_with),
         cmocka_unit_test(test_rights),
         cmocka_unit_test(test_clauses_of_create_table_stand_once),
-        cmocka_unit_test(test_errors_in_statements_of_snapshots),
         cmocka_unit_test(test_errors_say_place_found_and_expected),
         cmocka_unit_test(test_what_comes_later_is_named),
         cmocka_unit_test(test_nesting_is_limited_and_chains_are_not),
