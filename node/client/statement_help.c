@@ -38,7 +38,9 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_CLONE_TABLE] = ("CLONE TABLE [p.]t [PARTITION(...), ...] TO [q.]u [IF EXISTS "
                                "OVERWRITE | IGNORE]"),
     [STATEMENT_XCOPY] = "XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...')",
-    [STATEMENT_VERIFY_SNAPSHOT] = ("VERIFY SNAPSHOT s [DEEP]     (DEEP decodes every file)"),
+    [STATEMENT_VERIFY_SNAPSHOT] =
+        ("VERIFY SNAPSHOT s [DEEP]     (DEEP decodes every file)\n"
+         "  VERIFY SNAPSHOT s AGAINST OPTIONS(region='...' [, snapshot='[p.]s'])"),
     [STATEMENT_SCRUB] = "SCRUB [TABLE t | SNAPSHOT s | ALL]",
     [STATEMENT_CANCEL_TASK] = "CANCEL TASK 'id'",
     [STATEMENT_CREATE_PROJECT] = "CREATE PROJECT [IF NOT EXISTS] p [OWNER ALIYUN$a]",
