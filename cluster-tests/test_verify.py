@@ -1,4 +1,5 @@
 """VERIFY SNAPSHOT: a snapshot proven restorable, here and against another region's; and the receipts that say where else it is."""
+import json
 import signal
 import subprocess
 import time
@@ -68,3 +69,102 @@ def test_it_ends_with_its_client_and_reads_what_is_dropped(copied):  # noqa: F81
         out, error = process.communicate(timeout=120)
     assert '"damaged"' not in out  # whole, or not found: never something in between
     assert process.returncode == 0 or "not found" in error.lower(), error
+
+
+# ---- AGAINST another region ----
+
+FRESH = "CREATE TABLE c (id BIGINT, amount BIGINT, note STRING) PARTITIONED BY (day BIGINT);"
+
+
+def against(_, name="s", other=None, source=SOURCE):
+    more = f", snapshot='{other}'" if other else ""
+    return f"VERIFY SNAPSHOT {name} AGAINST OPTIONS(region='{source}'{more});"
+
+
+def rows_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def compared(pair):
+    """A table of days 1 to 5 at the source; its snapshot c0 at both ends."""
+    source, destination = pair
+    source.sql(FRESH)
+    for day in range(1, 6):
+        values = ", ".join(f"({day * 1000 + i}, {i % 7}, 'note {i}')" for i in range(50))
+        source.sql(f"INSERT INTO c PARTITION (day={day}) VALUES {values};")
+    source.sql("CREATE SNAPSHOT TABLE c0 CLONE c;")
+    destination.xcopy("c0")
+    return source, destination
+
+
+def test_equal_after_a_copy_and_not_after_a_change(compared):
+    source, destination = compared
+    row = destination.one(against(destination, "c0"))
+    assert (row["difference"], row["rows_here"], row["rows_there"]) == ("equal", 250, 250)
+    assert "0 pages were asked for" in row["detail"]
+    # another row, one more partition, one less, and one whose rows lie otherwise
+    source.sql("INSERT INTO c PARTITION (day=2) VALUES (7, 7, 'seven');")
+    source.sql("INSERT INTO c PARTITION (day=6) VALUES (8, 8, 'eight');")
+    source.sql("ALTER TABLE c DROP PARTITION (day=4);")
+    source.sql("CREATE TABLE again AS SELECT id, amount, note FROM c WHERE day=3 AND id % 2 = 0;")
+    source.sql("CREATE TABLE rest AS SELECT id, amount, note FROM c WHERE day=3 AND id % 2 = 1;")
+    source.sql("INSERT OVERWRITE TABLE c PARTITION (day=3) SELECT id, amount, note FROM again;")
+    source.sql("INSERT INTO c PARTITION (day=3) SELECT id, amount, note FROM rest;")
+    source.sql("INSERT OVERWRITE TABLE c PARTITION (day=5) SELECT id, amount, CONCAT(note, '!') FROM c WHERE day=5;")
+    source.sql("CREATE SNAPSHOT TABLE c1 CLONE c;")
+    out, error = refused(destination, against(destination, "c0", "c1"))
+    assert "ODPS-1010091" in error and "the snapshots differ: 4 partitions" in error
+    first, *rest = rows_of(out)
+    assert (first["kind"], first["difference"], first["rows_here"], first["rows_there"]) == ("snapshot", "different rows", 250, 202)
+    assert [(row["partition"], row["difference"]) for row in rest] == [
+        ("day=2", "different rows"), ("day=3", "same rows, other layout"), ("day=4", "only here"),
+        ("day=5", "different rows"), ("day=6", "only there")]
+    assert (rest[1]["rows_here"], rest[1]["rows_there"]) == (50, 50)
+    assert rest[2]["rows_there"] is None and rest[4]["rows_here"] is None
+    assert rest[3]["columns"] == "note"  # its length shows it, though all three share a file
+    # the other way round: the same, seen from there, with a name in the project of this name
+    destination.xcopy("c1")
+    out, _ = refused(source, against(source, "c1", "c0", DESTINATION))
+    assert [(row["partition"], row["difference"]) for row in rows_of(out)[1:]][2] == ("day=4", "only there")
+
+
+def test_the_same_rows_in_another_layout_are_no_failure(compared):
+    source, destination = compared
+    source.sql("INSERT OVERWRITE TABLE c PARTITION (day=1) SELECT id, amount, note FROM c WHERE day=1 ORDER BY id DESC;")
+    source.sql("CREATE SNAPSHOT TABLE c1 CLONE c;")
+    rows = destination.sql(against(destination, "c0", "demo.c1"))
+    assert [row["difference"] for row in rows] == ["same rows, other layout"] * 2
+
+
+def test_columns_that_differ(compared):
+    source, destination = compared
+    source.sql("CREATE TABLE d (id BIGINT, amount INT, extra STRING) PARTITIONED BY (day BIGINT);")
+    source.sql("INSERT INTO d PARTITION (day=1) VALUES (1, 1, 'x');\nCREATE SNAPSHOT TABLE d0 CLONE d;")
+    out, error = refused(destination, against(destination, "c0", "d0"))
+    schema = {row["columns"]: row["detail"] for row in rows_of(out) if row["kind"] == "schema"}
+    assert schema == {"amount": "BIGINT here, INT there", "note": "only here", "extra": "only there"}
+    assert "3 columns of their schemas" in error
+
+
+def test_who_cannot_be_asked_and_what_is_not_there(compared):
+    source, destination = compared
+    assert "region cn-hongkong is this one" in destination.refused(against(destination, "c0", source=DESTINATION))
+    assert "no region" in destination.refused(against(destination, "c0", source="mars")).lower() or \
+        "mars" in destination.refused(against(destination, "c0", source="mars"))
+    assert "no snapshot demo.none, or no right to it" in destination.refused(against(destination, "c0", "none"))
+    assert "no snapshot hidden.c0, or no right to it" in destination.refused(against(destination, "c0", "hidden.c0"))
+    assert "nothing" in destination.refused(against(destination, "nothing"))
+    source.sql("ALTER PROJECT demo DISABLE XCOPY;")
+    assert "allow-list" in destination.refused(against(destination, "c0"))
+    source.sql("ALTER PROJECT demo ENABLE XCOPY;")
+    source.cluster.kill(source.name)
+    words = [*destination.client, "sql", "-e", against(destination, "c0")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)  # while it asks again
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert destination.sql("SHOW TASKS;")[0]["state"] == "DONE"  # no task was made of it
+    source.cluster.start(source.name)
+    assert destination.one(against(destination, "c0"))["difference"] == "equal"

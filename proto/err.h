@@ -66,7 +66,8 @@ enum err_class {
     X(ERR_GATE, CLASS_DENIED, "ODPS-1010071", "Replication is not enabled")                        \
     X(ERR_TASK_LIMIT, CLASS_LIMIT, "ODPS-1010081", "Too many replication tasks")                   \
     X(ERR_NO_DESCRIPTORS, CLASS_RETRY, "ODPS-0010135", "Too many open files")                      \
-    X(ERR_HELD, CLASS_INPUT, "ODPS-0110071", "Snapshot is held")
+    X(ERR_HELD, CLASS_INPUT, "ODPS-0110071", "Snapshot is held")                                   \
+    X(ERR_DIFFERENT, CLASS_INPUT, "ODPS-1010091", "Not the same")
 
 enum err_code {
 #define X(code, class, odps, text) code,

@@ -21,15 +21,12 @@ enum err_code node_region_find(struct remote *remote, struct bytes *ret_region, 
 enum err_code delegation_sign(const struct delegation *delegation, const struct identity *signer,
                               struct bytes *token, struct err *err)
 {
-    const struct xcopy *xcopy = delegation->xcopy;
-    const struct option *region = option_find(&xcopy->options, "src_region");
-    struct span project = xcopy->destination.project;
+    const struct name *source = delegation->source;
+    struct span project = delegation->snapshot->project;
     if (project.len == 0)
         project = delegation->project;
     if (project.len == 0)
         return err_set(err, ERR_SEMANTIC, "no project: write project.snapshot or USE a project");
-    if (region == NULL)
-        return err_set(err, ERR_SEMANTIC, "XCOPY needs OPTIONS(src_region=\"...\")");
     struct token grant = {
         .kind = TOKEN_ONCE,
         .rights =
@@ -38,8 +35,9 @@ enum err_code delegation_sign(const struct delegation *delegation, const struct 
         .issued_s = delegation->now_s,
         .not_after_s = delegation->now_s + TOKEN_ONCE_LIFE_S,
         .destination_node = delegation->destination,
-        .source = {region->value.text, xcopy->source.project, xcopy->source.object},
-        .destination = {delegation->region, project, xcopy->destination.object},
+        .source = {delegation->source_region, source->project.len > 0 ? source->project : project,
+                   source->object},
+        .destination = {delegation->region, project, delegation->snapshot->object},
     };
     randombytes_buf(grant.id.b, sizeof grant.id.b);
     struct bytes content BYTES_CLEANUP = {0};

@@ -14,15 +14,17 @@
 enum err_code node_region_find(struct remote *remote, struct bytes *ret_region, struct err *err);
 
 struct delegation {
-    const struct xcopy *xcopy;
-    bool looks_only;                 /* EXPLAIN: no right to the files */
-    struct span project;             /* current one, for an unqualified destination; or empty */
+    struct span source_region;
+    const struct name *source;       /* without a project: of the destination's name */
+    const struct name *snapshot;     /* here: the destination, or what is compared */
+    bool looks_only;                 /* EXPLAIN, VERIFY: no right to the files */
+    struct span project;             /* current one, for an unqualified snapshot; or empty */
     struct span region;              /* destination's */
     struct identity_key destination; /* its node's key */
     uint64_t now_s;                  /* since 1970 */
 };
 
-/* Appends the signed token. ERR_SEMANTIC: no project, no src_region. */
+/* Appends the signed token. ERR_SEMANTIC: no project. */
 enum err_code delegation_sign(const struct delegation *delegation, const struct identity *signer,
                               struct bytes *token, struct err *err);
 

@@ -59,32 +59,42 @@ static void statement_apply(struct script *script, const struct statement *state
     }
 }
 
-/* The XCOPY in a statement; NULL: it has none. */
-static const struct xcopy *xcopy_of(const struct statement *statement)
+/* What a statement asks another region for in its principal's name. False: nothing. */
+static bool delegation_of(const struct statement *statement, struct delegation *delegation)
 {
+    delegation->looks_only = statement->kind != STATEMENT_XCOPY;
     if (statement->kind == STATEMENT_EXPLAIN)
         statement = statement->explained;
-    return statement->kind == STATEMENT_XCOPY ? &statement->xcopy : NULL;
+    if (statement->kind == STATEMENT_VERIFY_SNAPSHOT && statement->verify_snapshot.against) {
+        delegation->source_region = statement->verify_snapshot.region;
+        delegation->source = &statement->verify_snapshot.other;
+        delegation->snapshot = &statement->verify_snapshot.name;
+        return true;
+    }
+    if (statement->kind != STATEMENT_XCOPY)
+        return false;
+    const struct option *region = option_find(&statement->xcopy.options, "src_region");
+    ASSERT(region != NULL); /* the parser asks for it */
+    delegation->source_region = region->value.text;
+    delegation->source = &statement->xcopy.source;
+    delegation->snapshot = &statement->xcopy.destination;
+    return true;
 }
 
-/* Signs where there is an XCOPY to sign. */
+/* Signs where there is something to sign. */
 static enum err_code statement_sign(struct script *script, const struct statement *statement,
                                     struct bytes *token, struct err *err)
 {
-    const struct xcopy *xcopy = xcopy_of(statement);
-    if (xcopy == NULL)
+    struct delegation delegation = {0};
+    if (!delegation_of(statement, &delegation))
         return ERR_OK;
     struct remote *remote = script->client->remote;
     struct bytes region BYTES_CLEANUP = {0};
     TRY(node_region_find(remote, &region, err));
-    struct delegation delegation = {
-        .xcopy = xcopy,
-        .looks_only = statement->kind == STATEMENT_EXPLAIN,
-        .project = bytes_span(&script->project),
-        .region = bytes_span(&region),
-        .destination = remote_node_key(remote)->sign,
-        .now_s = (uint64_t)time(NULL),
-    };
+    delegation.project = bytes_span(&script->project);
+    delegation.region = bytes_span(&region);
+    delegation.destination = remote_node_key(remote)->sign;
+    delegation.now_s = (uint64_t)time(NULL);
     return delegation_sign(&delegation, remote_identity(remote), token, err);
 }
 

@@ -47,7 +47,9 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_XCOPY] =
         "XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...'\n"
         "      [, expiration_timestamp=TIMESTAMP '...'] [, wait=false] [, queue=true])",
-    [STATEMENT_VERIFY_SNAPSHOT] = ("VERIFY SNAPSHOT s [DEEP]     (DEEP decodes every file)"),
+    [STATEMENT_VERIFY_SNAPSHOT] =
+        ("VERIFY SNAPSHOT s [DEEP]     (DEEP decodes every file)\n"
+         "  VERIFY SNAPSHOT s AGAINST OPTIONS(region='...' [, snapshot='[p.]s'])"),
     [STATEMENT_CREATE_SCHEDULE] =
         ("CREATE SCHEDULE [IF NOT EXISTS] n CRON '0 1 * * *' [TIMEZONE '...']\n"
          "      [EFFECTIVE FROM '...' TO '...'] [AFTER other] [RETRY n EVERY m MINUTES]\n"

@@ -453,8 +453,9 @@ struct xcopy {
 struct verify_snapshot {
     struct name name;
     bool deep;
-    bool against; /* VERIFY SNAPSHOT s AGAINST OPTIONS(region=, snapshot=) */
-    struct option_list options;
+    bool against;       /* VERIFY SNAPSHOT s AGAINST OPTIONS(region=, snapshot=) */
+    struct span region; /* against: of the other; its project is empty: named like this one's */
+    struct name other;
 };
 
 enum scrub_kind {

@@ -146,9 +146,52 @@ void parse_xcopy_table(struct parser *parser, struct statement *statement, int v
         "CLONE t, then XCOPY SNAPSHOT p.s TO SNAPSHOT s OPTIONS(src_region=...)");
 }
 
-void parse_verify(struct parser *parser, struct statement *statement, int variant)
+/* 'project.snapshot', or a name in the project that has the same name there; absent: the same name, too. */
+static struct name other_snapshot(struct parser *parser, const struct option *option,
+                                  const struct name *here)
+{
+    struct name other = {.project = here->project, .object = here->object, .at = here->at};
+    if (option == NULL || parser->code != ERR_OK)
+        return other;
+    struct span text = option->value.text;
+    size_t dot = 0;
+    while (dot < text.len && text.data[dot] != '.')
+        dot++;
+    bool has_project = dot < text.len;
+    other.at = option->value.at;
+    other.object = has_project ? span_slice(text, dot + 1, text.len - dot - 1) : text;
+    if (has_project)
+        other.project = span_slice(text, 0, dot);
+    if (option->value.kind != LITERAL_STRING || other.object.len == 0 ||
+        other.object.len > LIMIT_NAME_BYTES || other.project.len > LIMIT_NAME_BYTES ||
+        (has_project && dot == 0))
+        parser_fail(parser, ERR_PARSE, option->value.at,
+                    "found no snapshot's name, expected one like 'sales_1' or 'project.sales_1'");
+    return other;
+}
+
+static void parse_against(struct parser *parser, struct verify_snapshot *verify)
 {
     static const char *const known[] = {"region", "snapshot", NULL};
+    const char *wanted = "OPTIONS(region=\"...\")";
+    verify->against = true;
+    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
+        parser_expected(parser, wanted);
+        return;
+    }
+    struct option_list options = parser_options(parser, known);
+    const struct option *region = option_find(&options, "region");
+    if (region == NULL) {
+        parser_expected(parser, wanted);
+        return;
+    }
+    region_check(parser, region);
+    verify->region = region->value.text;
+    verify->other = other_snapshot(parser, option_find(&options, "snapshot"), &verify->name);
+}
+
+void parse_verify(struct parser *parser, struct statement *statement, int variant)
+{
     (void)variant;
     struct verify_snapshot *verify = &statement->verify_snapshot;
     verify->name = parser_name(parser, "the snapshot's name");
@@ -160,9 +203,7 @@ void parse_verify(struct parser *parser, struct statement *statement, int varian
         verify->deep = true;
     } else if (name_equal(word, span_text("AGAINST"))) {
         parser_advance(parser);
-        verify->against = true;
-        parser_expect(parser, KEYWORD_OPTIONS);
-        verify->options = parser_options(parser, known);
+        parse_against(parser, verify);
     }
 }
 

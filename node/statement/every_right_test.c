@@ -159,6 +159,8 @@ static const struct test_case cases[] = {
      {ON_PROJECT("CreateTable", "@")}, "without a delegation signed by its principal"},
     {STATEMENT_VERIFY_SNAPSHOT, "VERIFY SNAPSHOT @.s", {ON_TABLE("Select", "@.s")}, NULL},
     {STATEMENT_VERIFY_SNAPSHOT, "VERIFY SNAPSHOT @.s DEEP", {ON_TABLE("Select", "@.s")}, NULL},
+    {STATEMENT_VERIFY_SNAPSHOT, "VERIFY SNAPSHOT @.s AGAINST OPTIONS(region=\"there\")", {ON_TABLE("Select", "@.s")},
+     "without a delegation signed by its principal"},
     {STATEMENT_SCRUB, "SCRUB ALL", {OPERATOR}, NOT_HERE},
     {STATEMENT_SCRUB, "SCRUB TABLE @.t", {ON_TABLE("Select", "@.t")}, NOT_HERE},
     {STATEMENT_SCRUB, "SCRUB SNAPSHOT @.s", {ON_TABLE("Select", "@.s")}, NOT_HERE},

@@ -156,6 +156,7 @@ statement_function statement_cancel_task;
 statement_function statement_revoke_token;
 statement_function statement_show_tokens;
 statement_function statement_verify;
+statement_function statement_verify_against; /* called by statement_verify */
 statement_function statement_scrub;
 statement_function statement_add_user;
 statement_function statement_remove_user;

@@ -195,6 +195,8 @@ enum err_code statement_verify(const struct statement_call *call, struct answer 
 {
     DRILL_CLEANUP struct drill drill = {.call = call, .began_ms = loop_now_ms()};
     struct lookup lookup = {0};
+    if (call->statement->verify_snapshot.against)
+        return statement_verify_against(call, answer, err);
     arena_init(&drill.arena, ANSWER_ARENA_BYTES);
     TRY(lookup_snapshot(call, &call->statement->verify_snapshot.name, ACTION_SELECT, &lookup, err));
     return drill_run(&drill, &lookup, answer, err);

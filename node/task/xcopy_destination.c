@@ -5,6 +5,7 @@
 #include "node/task/repair.h"
 #include "node/log.h"
 #include "node/task/xcopy_list.h"
+#include "node/task/xcopy_compare.h"
 #include "node/task/xcopy_look.h"
 #include "store/crash.h"
 #include "store/held.h"
@@ -470,7 +471,22 @@ enum err_code tasks_look(struct tasks *tasks, const struct tasks_order *order,
     arena_init(&arena, MIB(8));
     struct xcopy_target target;
     TRY(order_allowed(tasks, order, &arena, &target, err));
-    return look_start(tasks->looks, order, ret_look, err);
+    return look_start(tasks->looks, order, NULL, ret_look, err);
+}
+
+enum err_code tasks_compare(struct tasks *tasks, const struct tasks_order *order,
+                            struct table_id snapshot, struct xcopy_look **ret_look,
+                            const struct compare_result **ret_result, struct err *err)
+{
+    TRY(order_check(tasks, order, err));
+    struct compare *compare = compare_new(&tasks->options, order, snapshot);
+    const struct look_work work = compare_work(compare);
+    enum err_code code = look_start(tasks->looks, order, &work, ret_look, err);
+    if (code == ERR_OK)
+        *ret_result = compare_result_get(compare);
+    else
+        compare_free(compare);
+    return code;
 }
 
 static struct xcopy_record record_new(const struct tasks_order *order, const struct task_id *id,

@@ -29,6 +29,7 @@ struct xcopy_look {
     TAILQ_ENTRY(xcopy_look) link; /* looks->lock */
     size_t refs;                  /* the same: the asker's, and the work's */
     /* constant */
+    struct look_work work;
     struct bytes token_bytes;
     struct token token; /* borrows */
     struct task_id task;
@@ -40,6 +41,7 @@ struct xcopy_look {
     bool is_checked;   /* rights here, at the start */
     bool was_asked;    /* describe: there may be a lease to end */
     bool is_described; /* and look begun */
+    bool is_enough;    /* the work needs no more pages */
     struct look look;
     struct described described;
     struct content *content; /* pins the base */
@@ -89,6 +91,8 @@ static void work_free(struct xcopy_look *look)
     look->base = NULL;
     content_close(look->content);
     look->content = NULL;
+    if (look->work.work_free != NULL)
+        look->work.work_free(look->work.context);
     look_deinit(&look->look);
     bytes_deinit(&look->request_body);
     bytes_deinit(&look->reply_header);
@@ -97,6 +101,8 @@ static void work_free(struct xcopy_look *look)
 
 static void look_free(struct xcopy_look *look)
 {
+    if (look->work.free != NULL)
+        look->work.free(look->work.context);
     bytes_deinit(&look->token_bytes);
     pthread_mutex_destroy(&look->lock);
     mem_free(look);
@@ -285,19 +291,22 @@ static void rate_find(const struct xcopy_look *look, struct look_result *result)
     result->bytes_per_second = result->is_measured ? question.bandwidth : limit;
 }
 
-static enum err_code rights_check(struct xcopy_look *look, struct err *err)
+static enum err_code explain_check(void *context, struct err *err)
 {
+    struct xcopy_look *look = context;
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, MIB(8));
     return xcopy_rights_destination(&look->rights, bytes_span(&look->token_bytes), &arena,
                                     &look->target, err);
 }
 
-static enum err_code conclude(struct xcopy_look *look, struct err *err)
+static enum err_code explain_conclude(void *context, const struct look *walked,
+                                      const atomic_bool *closed, struct err *err)
 {
-    struct look_result result = {.counts = look_counts_get(&look->look),
-                                 .has_base = look->base != NULL};
-    TRY(rights_check(look, err));
+    struct xcopy_look *look = context;
+    struct look_result result = {.counts = look_counts_get(walked), .has_base = look->base != NULL};
+    (void)closed;
+    (void)err;
     rate_find(look, &result);
     uint64_t bytes = result.counts.of[LOOK_NEW].bytes + result.counts.of[LOOK_CHANGED].bytes +
                      result.counts.page_bytes;
@@ -342,12 +351,18 @@ static enum err_code own_page_read(void *context, const struct digest *digest,
 }
 
 /* Pinned, so that what is asked of it stays to the end. */
-static enum err_code base_open(struct xcopy_look *look, struct err *err)
+static enum err_code explain_begin(void *context, struct described *described, struct span version,
+                                   bool *ret_enough, struct err *err)
 {
+    struct xcopy_look *look = context;
     struct store *store = look->rights.store;
-    const struct xcopy_base *base = &look->described.base;
+    const struct xcopy_base *base = &described->base;
     bool is_held = false;
-    xcopy_base_find(store, look->target.project, &look->described);
+    (void)version;
+    (void)ret_enough;
+    tree_cursor_free(look->base);
+    look->base = NULL;
+    xcopy_base_find(store, look->target.project, described);
     if (!base->is_known)
         return ERR_OK;
     if (look->content == NULL)
@@ -372,7 +387,7 @@ static enum err_code peer_fault(struct err *err)
 }
 
 static enum err_code described_check(struct xcopy_look *look, struct arena *arena,
-                                     struct digest *ret_attributes, struct err *err)
+                                     struct span *ret_version, struct err *err)
 {
     struct peer_described described;
     TRY(peer_described_decode(look->reply_body, arena, &described, err));
@@ -381,7 +396,7 @@ static enum err_code described_check(struct xcopy_look *look, struct arena *aren
     bytes_deinit(&look->described.claim);
     look->described = (struct described){0};
     TRY(described_verify(look->looks->options, &described, arena, &look->described, err));
-    *ret_attributes = look->described.version.attribute_root;
+    *ret_version = described.version;
     return ERR_OK;
 }
 
@@ -390,14 +405,14 @@ static enum err_code take_described(struct xcopy_look *look, bool *ret_own, stru
 {
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, JOB_ARENA_BYTES);
-    struct digest attributes;
-    if (described_check(look, &arena, &attributes, err) != ERR_OK)
+    struct span version = {0};
+    if (described_check(look, &arena, &version, err) != ERR_OK)
         return peer_fault(err);
     *ret_own = true;
-    tree_cursor_free(look->base);
-    look->base = NULL;
-    TRY(base_open(look, err));
-    TRY(look_begin(&look->look, &look->described.manifest_root, &attributes, err));
+    look->is_enough = false;
+    TRY(look->work.begin(look->work.context, &look->described, version, &look->is_enough, err));
+    TRY(look_begin(&look->look, &look->described.manifest_root,
+                   &look->described.version.attribute_root, err));
     look->is_described = true;
     look->renewed_ms = loop_now_ms();
     return ERR_OK;
@@ -415,6 +430,8 @@ static enum err_code take_page(struct xcopy_look *look, struct look_item *item, 
         return err_wrap(err, "page %.16s", digest_hex(&item->digest, hex));
     }
     *ret_own = true;
+    if (look->work.page != NULL)
+        TRY(look->work.page(look->work.context, &item->digest, bytes, &look->is_enough, err));
     TRY(look_take(&look->look, item, &page, bytes.len, err));
     *ret_own = false;
     return ERR_OK;
@@ -537,17 +554,23 @@ static enum err_code take_held(struct xcopy_look *look, struct err *err)
     return ERR_OK;
 }
 
+static enum err_code conclude(struct xcopy_look *look, struct err *err)
+{
+    TRY(look->work.check(look->work.context, err));
+    return look->work.conclude(look->work.context, &look->look, &look->closed, err);
+}
+
 /* *ret_waits: the look is another's now: a request's, or a later step's. */
 static enum err_code go_on(struct xcopy_look *look, bool *ret_waits, struct err *err)
 {
     if (!look->is_checked)
-        TRY(rights_check(look, err));
+        TRY(look->work.check(look->work.context, err));
     look->is_checked = true;
     *ret_waits = true;
     if (!look->is_described)
         return ask_describe(look, err);
     for (size_t i = 0; i < HELD_BATCHES; i++) {
-        look->item_count = look_batch(&look->look, look->items);
+        look->item_count = look->is_enough ? 0 : look_batch(&look->look, look->items);
         if (look->item_count == 0) {
             *ret_waits = false;
             return conclude(look, err);
@@ -600,7 +623,18 @@ static struct task_id task_of(struct span token)
     return task;
 }
 
-static struct xcopy_look *look_new(struct looks *looks, const struct tasks_order *order)
+static struct look_work explain_work(struct xcopy_look *look)
+{
+    return (struct look_work){.check = explain_check,
+                              .begin = explain_begin,
+                              .store = {has_page, has_file, base_has, look},
+                              .conclude = explain_conclude,
+                              .held_pages_max = look_limits_default().held_pages_max,
+                              .context = look};
+}
+
+static struct xcopy_look *look_new(struct looks *looks, const struct tasks_order *order,
+                                   const struct look_work *work)
 {
     const struct tasks_options *options = looks->options;
     struct xcopy_look *look = mem_calloc(1, sizeof(*look));
@@ -618,28 +652,30 @@ static struct xcopy_look *look_new(struct looks *looks, const struct tasks_order
     look->peer = peers_find_region(options->peers, order->source_region);
     look->source = (struct page_source){own_page_read, options->store};
     look->timer = (struct loop_timer){.run = on_pause_over, .argument = look};
+    look->work = work != NULL ? *work : explain_work(look);
+    limits.held_pages_max = look->work.held_pages_max;
     randombytes_buf(limits.seed, sizeof(limits.seed));
-    const struct look_store store = {
-        .has_page = has_page, .has_file = has_file, .base_has = base_has, .context = look};
-    look_init(&look->look, &limits, &store);
+    look_init(&look->look, &limits, &look->work.store);
     snprintf(look->phase, sizeof(look->phase), "asking %s", look->peer->region);
     return look;
 }
 
 enum err_code look_start(struct looks *looks, const struct tasks_order *order,
-                         struct xcopy_look **ret_look, struct err *err)
+                         const struct look_work *work, struct xcopy_look **ret_look,
+                         struct err *err)
 {
     pthread_mutex_lock(&looks->lock);
     bool admitted = looks->at_work < LOOKS_MAX && !looks->stopped;
     if (admitted) {
-        *ret_look = look_new(looks, order);
+        *ret_look = look_new(looks, order, work);
         TAILQ_INSERT_TAIL(&looks->list, *ret_look, link);
         looks->at_work++;
     }
     pthread_mutex_unlock(&looks->lock);
     if (!admitted)
         return err_set(err, ERR_TASK_LIMIT,
-                       "%d EXPLAIN XCOPY run on this node already; ask again when one has ended",
+                       "%d EXPLAIN XCOPY or VERIFY ... AGAINST run on this node already; ask again "
+                       "when one has ended",
                        LOOKS_MAX);
     look_post(*ret_look);
     return ERR_OK;

@@ -1,5 +1,5 @@
 /* EXPLAIN XCOPY at the destination: walks the source's pages under a lease, as an XCOPY would, asks what
- * of them is held here, and keeps nothing.
+ * of them is held here, and keeps nothing. VERIFY SNAPSHOT ... AGAINST goes the same way (look_work).
  *
  *     rights -> describe -> (get_pages | own pages)* -> rights -> end of the lease
  *                   ^__ lease gone: begun anew
@@ -18,6 +18,8 @@
 #ifndef NODE_TASK_XCOPY_LOOK_H
 #define NODE_TASK_XCOPY_LOOK_H
 
+#include <stdatomic.h>
+
 #include "node/task/look.h"
 #include "node/task/xcopy_destination.h"
 
@@ -28,6 +30,29 @@
 
 struct looks;
 struct xcopy_look;
+struct described;
+
+/* What a look is for: EXPLAIN XCOPY (xcopy_look.c), or VERIFY SNAPSHOT ... AGAINST (xcopy_compare.c). On
+ * workers, one call at a time; an error ends the look. */
+struct look_work {
+    /* May this still be asked here? At the start, and before the answer. */
+    enum err_code (*check)(void *context, struct err *err);
+    /* The source's snapshot, and its version record as it came; again after a lease was lost. True in
+     * *ret_enough: nothing needs to be read. */
+    enum err_code (*begin)(void *context, struct described *described, struct span version,
+                           bool *ret_enough, struct err *err);
+    struct look_store store; /* asked after begin */
+    /* One that came, and was checked. NULL: of no interest. */
+    enum err_code (*page)(void *context, const struct digest *digest, struct span page,
+                          bool *ret_enough, struct err *err);
+    /* After check. closed: nobody waits any more. */
+    enum err_code (*conclude)(void *context, const struct look *look, const atomic_bool *closed,
+                              struct err *err);
+    void (*work_free)(void *context); /* after the work; may be NULL */
+    void (*free)(void *context);      /* with the look; may be NULL */
+    uint64_t held_pages_max;          /* look_limits */
+    void *context;
+};
 
 struct look_result {
     struct look_counts counts;
@@ -43,9 +68,11 @@ struct look_result {
 enum err_code tasks_look(struct tasks *tasks, const struct tasks_order *order,
                          struct xcopy_look **ret_look, struct err *err) MUST_USE;
 
-/* Copies what it needs of the order, which has been checked. */
+/* Copies what it needs of the order, which has been checked. work NULL: EXPLAIN's. The work's context is
+ * the look's from a good end on. */
 enum err_code look_start(struct looks *looks, const struct tasks_order *order,
-                         struct xcopy_look **ret_look, struct err *err) MUST_USE;
+                         const struct look_work *work, struct xcopy_look **ret_look,
+                         struct err *err) MUST_USE;
 /* *ret_ended: it is told in *ret_result, or the code is why not. Else phase says what it does. Never
  * blocks. */
 enum err_code look_poll(struct xcopy_look *look, char phase[TASK_PHASE_BYTES], bool *ret_ended,

@@ -1,5 +1,5 @@
 /* EXPLAIN XCOPY: what the source serves to a look, and what a look says before a copy says the same. */
-#include "node/task/xcopy_look.h"
+#include "node/task/xcopy_compare.h"
 #include "node/task/xcopy_trial.h"
 
 #include "proto/key.h"
@@ -558,6 +558,208 @@ static void test_a_node_that_stops_ends_its_looks(void **state)
     ok(look_at("late_1", "n", &result));
 }
 
+/* ---- VERIFY SNAPSHOT ... AGAINST ---- */
+
+struct compared {
+    struct xcopy_look *look;
+    const struct compare_result *result;
+};
+
+static struct snapshot_record snapshot_here(const char *name, struct arena *arena)
+{
+    struct snapshot_record snapshot;
+    arena_init(arena, MIB(1));
+    ok(snapshot_find(here.store, NULL, here.project, span_text(name), arena, &snapshot, &err));
+    return snapshot;
+}
+
+static enum err_code compare_begin_at(const char *name, const char *other,
+                                      struct compared *ret_compared)
+{
+    BYTES_CLEANUP struct bytes token = {0};
+    ARENA_CLEANUP struct arena arena;
+    struct snapshot_record snapshot = snapshot_here(name, &arena);
+    token_rights = TOKEN_LOOKS;
+    token_make(other, name, &token);
+    token_rights = TOKEN_RIGHTS_ALL;
+    const struct tasks_order order = {.principal = root_principal(),
+                                      .statement = span_text("VERIFY SNAPSHOT ..."),
+                                      .token = bytes_span(&token),
+                                      .source_region = span_text(source_region),
+                                      .source_project = span_text("demo"),
+                                      .source_snapshot = span_text(other),
+                                      .destination_project = span_text("demo"),
+                                      .destination_snapshot = span_text(name)};
+    return tasks_compare(here.tasks, &order, snapshot.id, &ret_compared->look,
+                         &ret_compared->result, &err);
+}
+
+/* To be closed when it went well. */
+static enum err_code compare_at(const char *name, const char *other, struct compared *ret_compared)
+{
+    struct look_result ignored;
+    enum err_code code = compare_begin_at(name, other, ret_compared);
+    if (code != ERR_OK)
+        return code;
+    code = look_wait(ret_compared->look, &ignored);
+    if (code != ERR_OK)
+        look_close(ret_compared->look);
+    return code;
+}
+
+static uint64_t differences(const struct compare_result *result, enum version_change_kind kind)
+{
+    return result->counts.of[kind];
+}
+
+static void test_equal_versions_ask_for_no_page(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("pair");
+    struct compared compared;
+    overwrite(table, 1, 10000, "pair");
+    snapshot_make(table, "pair_1");
+    struct task_status status = xcopy("pair_1", "pair_1");
+    done(&status);
+    struct digest before = content_of_store();
+    ok(compare_at("pair_1", "pair_1", &compared));
+    assert_true(compared.result->equal && compared.result->attributes_equal);
+    assert_int_equal(compared.result->pages, 0);
+    assert_int_equal(compared.result->found_count, 0);
+    assert_int_equal(compared.result->there.totals.rows, 30000);
+    look_close(compared.look);
+    leases_end();
+    struct digest after = content_of_store();
+    assert_true(digest_equal(&before, &after));
+}
+
+static void test_three_of_many_partitions_ask_for_few_pages(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("pair_changed"); /* its own id, the same content */
+    struct compared compared;
+    overwrite(table, 1, 10000, "pair");
+    overwrite(table, 77, 77, "changed");
+    overwrite(table, 5000, 5000, "changed");
+    overwrite(table, 10001, 10001, "changed");
+    snapshot_make(table, "pair_2");
+    struct digest before = content_of_store();
+    ok(compare_at("pair_1", "pair_2", &compared));
+    const struct compare_result *result = compared.result;
+    assert_false(result->equal || result->is_partial);
+    assert_int_equal(result->found_count, 3);
+    assert_int_equal(differences(result, CHANGE_OTHER_ROWS), 2);
+    assert_int_equal(differences(result, CHANGE_ONLY_THERE), 1);
+    assert_true(span_equal(result->found[0].partition, span_text("p=77")));
+    assert_true(span_equal(result->found[1].partition, span_text("p=5000")));
+    assert_true(span_equal(result->found[2].partition, span_text("p=10001")));
+    assert_true(span_equal(result->found[0].perhaps, span_text("note")));
+    assert_true(!result->found[2].has_here && result->found[2].rows_there == 3);
+    assert_true(result->pages > 0 && result->pages <= 12); /* three paths */
+    look_close(compared.look);
+    leases_end();
+    struct digest after = content_of_store();
+    assert_true(digest_equal(&before, &after)); /* nothing was written here */
+}
+
+static void test_its_rights_are_those_of_a_reader_and_the_source_s(void **state)
+{
+    (void)state;
+    struct compared compared;
+    refused(compare_at("pair_1", "nowhere", &compared), ERR_NOT_FOUND,
+            "peer ap-southeast-1: no snapshot demo.nowhere, or no right to it");
+    struct change_note made = note();
+    ok(project_xcopy_set(there.store, there.project, false, &made, &err));
+    refused(compare_at("pair_1", "pair_2", &compared), ERR_GATE, "not on its region's allow-list");
+    made = note();
+    ok(project_xcopy_set(there.store, there.project, true, &made, &err));
+    source_region = "eu-nowhere";
+    enum err_code code = compare_at("pair_1", "pair_2", &compared);
+    source_region = "ap-southeast-1";
+    refused(code, ERR_UNREACHABLE, "peer eu-nowhere: ");
+    leases_end();
+}
+
+static struct xcopy_look *compare_held(void)
+{
+    struct compared compared;
+    atomic_store(&there.holds_pages, true);
+    ok(compare_begin_at("pair_1", "pair_2", &compared));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    return compared.look;
+}
+
+static void test_a_snapshot_that_is_dropped_meanwhile_ends_it(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    struct look_result ignored;
+    struct compared compared;
+    struct xcopy_look *look = compare_held();
+    struct snapshot_record snapshot = snapshot_here("pair_1", &arena);
+    struct change_note made = note();
+    ok(snapshot_drop(here.store, snapshot.id, &made, &err));
+    request_let_go(&there);
+    refused(look_wait(look, &ignored), ERR_TABLE_NOT_FOUND, "the snapshot is gone");
+    look_close(look);
+    struct task_status status = xcopy("pair_1", "pair_1");
+    done(&status);
+    ok(compare_at("pair_1", "pair_2", &compared));
+    look_close(compared.look);
+    leases_end();
+}
+
+static void test_who_closes_ends_the_comparison_and_its_lease(void **state)
+{
+    (void)state;
+    struct xcopy_look *look = compare_held();
+    look_close(look);
+    source_on_request(there.source, atomic_exchange(&held, NULL));
+    leases_end();
+    atomic_store(&there.holds_pages, false);
+}
+
+static void test_wrong_pages_are_not_compared(void **state)
+{
+    (void)state;
+    struct compared compared;
+    const enum tamper tampers[] = {TAMPER_PAGES, TAMPER_OTHER_PAGE};
+    for (size_t i = 0; i < ARRAY_COUNT(tampers); i++) {
+        there.tamper = tampers[i];
+        enum err_code code = compare_at("pair_1", "pair_2", &compared);
+        there.tamper = TAMPER_NONE;
+        refused(code, ERR_PEER, "its bytes have another digest");
+    }
+    there.tamper = TAMPER_PAGES_ONCE;
+    ok(compare_at("pair_1", "pair_2", &compared));
+    assert_int_equal(compared.result->found_count, 3);
+    look_close(compared.look);
+    leases_end();
+}
+
+static void test_what_is_held_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct compared compared;
+    ok(compare_at("pair_1", "pair_2", &compared));
+    uint64_t pages = compared.result->pages;
+    look_close(compared.look);
+    struct change_note made = note();
+    const struct task_status copied = xcopy("pair_2", "pair_2"); /* now all of it is held */
+    done(&copied);
+    ok(compare_at("pair_1", "pair_2", &compared));
+    assert_int_equal(compared.result->pages, 0);
+    assert_int_equal(compared.result->found_count, 3);
+    look_close(compared.look);
+    ARENA_CLEANUP struct arena arena;
+    struct snapshot_record snapshot = snapshot_here("pair_2", &arena);
+    ok(snapshot_drop(here.store, snapshot.id, &made, &err));
+    assert_true(pages > 0);
+    leases_end();
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -577,6 +779,13 @@ int main(void)
         cmocka_unit_test(test_wrong_pages_end_it_naming_peer_and_page),
         cmocka_unit_test(test_a_peer_that_is_not_there_ends_it_soon_with_the_reason),
         cmocka_unit_test(test_so_many_at_once_and_then_no_more),
+        cmocka_unit_test(test_equal_versions_ask_for_no_page),
+        cmocka_unit_test(test_three_of_many_partitions_ask_for_few_pages),
+        cmocka_unit_test(test_its_rights_are_those_of_a_reader_and_the_source_s),
+        cmocka_unit_test(test_a_snapshot_that_is_dropped_meanwhile_ends_it),
+        cmocka_unit_test(test_who_closes_ends_the_comparison_and_its_lease),
+        cmocka_unit_test(test_wrong_pages_are_not_compared),
+        cmocka_unit_test(test_what_is_held_is_not_asked_for),
         cmocka_unit_test(test_a_node_that_stops_ends_its_looks),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -118,9 +118,10 @@ static enum err_code target_project(const struct xcopy_rights *rights, struct sp
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
-enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token_bytes,
-                                       struct arena *arena, struct xcopy_target *ret_target,
-                                       struct err *err)
+/* A token for this node, and its signer. */
+static enum err_code token_here(const struct xcopy_rights *rights, struct span token_bytes,
+                                struct token *ret_token, struct principal *ret_signer,
+                                struct err *err)
 {
     struct token token;
     TRY(token_decode(token_bytes, &token, err));
@@ -129,10 +130,37 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
     if (memcmp(token.destination_node.b, rights->node.b, sizeof(rights->node.b)) != 0 ||
         !span_equal(token.destination.region, span_text(rights->region)))
         return err_set(err, ERR_DENIED, "the token is for another node");
-    struct principal principal;
-    if (!principals_find_signer(rights->principals, &token.signer, &principal))
+    if (!principals_find_signer(rights->principals, &token.signer, ret_signer))
         return err_set(err, ERR_DENIED, "the token's signer is not known in %s", rights->region);
+    *ret_token = token;
+    return ERR_OK;
+}
+
+enum err_code xcopy_rights_compare(const struct xcopy_rights *rights, struct span token_bytes,
+                                   struct table_id snapshot, struct arena *arena,
+                                   struct account_id *ret_owner, struct err *err)
+{
+    struct token token;
+    struct principal principal;
+    struct snapshot_record record;
     struct project_record project;
+    TRY(token_here(rights, token_bytes, &token, &principal, err));
+    TRY(snapshot_get(rights->store, NULL, snapshot, arena, &record, err));
+    TRY(project_get(rights->store, NULL, record.project, arena, &project, err));
+    TRY(authorise(&principal, ACTION_SELECT, object_snapshot(rights->store, &project, &record),
+                  err));
+    *ret_owner = project.owner;
+    return ERR_OK;
+}
+
+enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token_bytes,
+                                       struct arena *arena, struct xcopy_target *ret_target,
+                                       struct err *err)
+{
+    struct token token;
+    struct principal principal;
+    struct project_record project;
+    TRY(token_here(rights, token_bytes, &token, &principal, err));
     TRY(target_project(rights, token.destination.project, &principal, arena, &project, err));
     struct table_id replaces;
     TRY(target_name(rights, &token, &principal, &project, arena, &replaces, err));

@@ -41,6 +41,12 @@ enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct
                                        struct arena *arena, struct xcopy_target *ret_target,
                                        struct err *err) MUST_USE;
 
+/* The same for VERIFY SNAPSHOT ... AGAINST, of the snapshot here that is compared: its reader may. ERR_DENIED;
+ * ERR_TABLE_NOT_FOUND: it is gone. */
+enum err_code xcopy_rights_compare(const struct xcopy_rights *rights, struct span token,
+                                   struct table_id snapshot, struct arena *arena,
+                                   struct account_id *ret_owner, struct err *err) MUST_USE;
+
 /* What a peer asks for at the source. Borrows. */
 struct xcopy_ask {
     struct span token;

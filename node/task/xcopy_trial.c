@@ -313,6 +313,7 @@ static void load_prepare(struct load *load, struct content *content, int64_t p, 
         .kind = PAGE_ENTRY_PARTITION,
         .key = bytes_span(&load->partition_key),
         .partition = {.segment_count = 1, .row_count = 3, .byte_count = stored.len}};
+    memcpy(load->partition.partition.checksum.b, load->file.digest.b, ROW_CHECKSUM_BYTES);
     load->group = (struct page_entry){.kind = PAGE_ENTRY_ROW_GROUP,
                                       .key = bytes_span(&load->group_key),
                                       .row_group = {.row_count = 3,
