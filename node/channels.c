@@ -3,18 +3,14 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "node/channel_keeping.h"
 #include "node/log.h"
 #include "proto/peer.h"
 #include "store/catalog_commit.h"
 
 #define RECORD_FORM      1
 #define TELL_DEADLINE_MS 10000
-/* Of the limit, what we read while the source keeps it: what lies in the kernel's buffers has come over
- * the wire already, and read slowly it would leave the wire idle when the limit falls. */
-#define BACKSTOP       8
-#define OBEYED_PERCENT 110 /* of the limit, over CHANNELS_RATE_TICKS: a source that keeps it */
-#define OBEYED_TICKS   600 /* from a change on: until then buffers may be what is read */
-#define DAY_MS         (UINT64_C(24) * 3600 * 1000)
+#define DAY_MS           (UINT64_C(24) * 3600 * 1000)
 
 struct channel {
     struct peer *peer;
@@ -33,12 +29,9 @@ struct channel {
     } samples[CHANNELS_RATE_TICKS]; /* a ring */
     size_t sample_count;
     uint64_t received_bytes; /* of the link, counted so far */
-    uint64_t bits;           /* a second, that hold */
-    bool telling;            /* a request is out */
-    uint64_t told_bits;      /* 0: nothing yet */
-    uint8_t told_boot[16];   /* to whom */
-    bool obeys;              /* who was told keeps it, as far as is seen */
-    size_t steady_ticks;     /* since something of this changed */
+    uint64_t looked_ms;
+    struct channel_keeping keeping;
+    uint64_t read_rate; /* of the bucket */
 };
 
 struct channels {
@@ -152,12 +145,12 @@ static void bytes_keep(void *argument)
 
 /* ---- what holds ---- */
 
-/* Exactly the limit, until the source was told and says that it keeps it. */
-static void bucket_follow(struct channel *channel, uint64_t bits)
+static void bucket_follow(struct channel *channel)
 {
-    bool keeps = channel->obeys && channel->told_bits == bits;
-    bucket_set_rate(channel->peer->bucket, keeps ? BACKSTOP * bits : bits, pool_now_us());
-    channel->steady_ticks = 0;
+    uint64_t rate = keeping_read_rate(&channel->keeping);
+    if (rate != channel->read_rate)
+        bucket_set_rate(channel->peer->bucket, rate, pool_now_us());
+    channel->read_rate = rate;
 }
 
 static void channel_apply(struct channels *channels, struct channel *channel, uint64_t now_ms)
@@ -171,9 +164,9 @@ static void channel_apply(struct channels *channels, struct channel *channel, ui
     pthread_mutex_unlock(&channels->lock);
     if (bits == before)
         return;
-    channel->bits = bits;
     channel->peer->limit = bits / 8;
-    bucket_follow(channel, bits);
+    keeping_limit(&channel->keeping, bits);
+    bucket_follow(channel);
     if (before != 0 || bits != BUCKET_DEFAULT_BITS_PER_SECOND)
         log_event(LOG_INFO, "a channel's limit holds", LOG_TEXT("from", channel->peer->region),
                   LOG_NUMBER("bits_per_second", bits));
@@ -211,14 +204,12 @@ static void channel_count(struct channels *channels, struct channel *channel,
     status->tasks = channel->peer->pulls;
     status->connected = link->connected;
     status->last_error = link->last_error;
-    uint64_t bits = status->bits_per_second;
     pthread_mutex_unlock(&channels->lock);
-    channel->steady_ticks++;
-    bool above = rate > bits / 8 / 100 * OBEYED_PERCENT;
-    if (!channel->obeys || !above || channel->steady_ticks <= OBEYED_TICKS)
+    const struct channel_seen seen = {news, loop_now_ms() - channel->looked_ms, rate};
+    channel->looked_ms += seen.elapsed_ms;
+    if (!keeping_sees(&channel->keeping, &seen))
         return;
-    channel->obeys = false;
-    bucket_follow(channel, bits);
+    bucket_follow(channel);
     log_event(LOG_WARN, "a source sends more than it was told to: it is read slowly",
               LOG_TEXT("from", channel->peer->region), LOG_NUMBER("bytes_per_second", rate));
 }
@@ -228,30 +219,22 @@ static void channel_count(struct channels *channels, struct channel *channel,
 struct telling {
     struct channels *channels;
     struct channel *channel;
-    uint64_t bits;
-    uint8_t boot[16];
-    bool answered, taken;
+    struct channel_told told;
 };
 
 static void told(void *argument)
 {
     struct telling *telling = argument;
-    struct channel *channel = telling->channel;
-    channel->telling = false;
-    if (telling->answered) {
-        channel->told_bits = telling->bits;
-        memcpy(channel->told_boot, telling->boot, sizeof(channel->told_boot));
-        channel->obeys = telling->taken;
-        bucket_follow(channel, channel->bits);
-    }
+    keeping_told(&telling->channel->keeping, &telling->told);
+    bucket_follow(telling->channel);
     mem_free(telling);
 }
 
 static void on_told(void *context, const struct link_reply *reply)
 {
     struct telling *telling = context;
-    telling->taken = reply->err.code == ERR_OK;
-    telling->answered = telling->taken || reply->from_peer;
+    telling->told.taken = reply->err.code == ERR_OK;
+    telling->told.answered = telling->told.taken || reply->from_peer;
     if (!loop_post(telling->channels->options.loop, told, telling))
         mem_free(telling);
 }
@@ -259,18 +242,14 @@ static void on_told(void *context, const struct link_reply *reply)
 static void channel_tell(struct channels *channels, struct channel *channel,
                          const struct link_status *link)
 {
-    uint64_t bits = channel->bits;
-    bool same = memcmp(channel->told_boot, link->boot_id, sizeof(link->boot_id)) == 0;
-    if (!same && channel->obeys) { /* another process: it knows of nothing yet */
-        channel->obeys = false;
-        bucket_follow(channel, bits);
-    }
-    if (!link->connected || channel->telling || (same && channel->told_bits == bits))
+    bool tells = keeping_tells(&channel->keeping, link->connected, link->boot_id);
+    uint64_t bits = channel->keeping.bits;
+    bucket_follow(channel);
+    if (!tells)
         return;
     struct telling *telling = mem_calloc(1, sizeof(*telling));
-    *telling = (struct telling){.channels = channels, .channel = channel, .bits = bits};
-    memcpy(telling->boot, link->boot_id, sizeof(telling->boot));
-    channel->telling = true;
+    *telling = (struct telling){channels, channel, {.bits = bits}};
+    memcpy(telling->told.boot, link->boot_id, sizeof(telling->told.boot));
     BYTES_CLEANUP struct bytes header = {0};
     peer_channel_encode(&(struct peer_channel){.bits_per_second = bits}, &header);
     link_post(channel->peer->link, &(struct link_request){.method = PEER_CHANNEL,
@@ -331,6 +310,7 @@ enum err_code channels_open(const struct channels_options *options, struct chann
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < channels->count && code == ERR_OK; i++) {
         channels->items[i].peer = peers_at(options->peers, i);
+        channels->items[i].looked_ms = loop_now_ms();
         code = schedule_load(channels, &channels->items[i], err);
         if (code == ERR_OK)
             code = bytes_load(channels, &channels->items[i], err);

@@ -5,10 +5,7 @@
  *     timer ─► what holds now (channel_schedule.h) ─► peer->bucket, peer->limit ─► told to the source
  *
  * A limit is kept at the source, which is told on its control connection (PEER_CHANNEL), by sending
- * later; and here by reading later: exactly, until the source has said that it knows; then, while it
- * is seen to keep it, at several times that, for what is in the kernel's buffers has crossed the wire.
- * What a source is told it forgets when it ends: it is told again when its boot id is another one. One
- * that does not know the request, or sends more, is limited from here alone.
+ * later; and here by reading later, how much later channel_keeping.h decides.
  *
  * The clock may jump: what holds is looked up anew each CHANNELS_TICK_MS. "Today" is a day of UTC;
  * its bytes are kept in the store each CHANNELS_KEEP_MS and at the end, so that a crash loses that much.
