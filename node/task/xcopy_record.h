@@ -18,6 +18,7 @@ struct xcopy_record {
     bool published;        /* the snapshot is visible */
     bool queues;           /* OPTIONS(queue=true) */
     struct account_id account;
+    struct project_id project; /* that it goes to; of an old record 0: as its name says then */
     enum err_code error; /* state FAILED */
     uint64_t expires_ms; /* of the snapshot to be; 0: never */
     uint64_t created_ms; /* since 1970, UTC, as the next */
