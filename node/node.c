@@ -28,6 +28,7 @@ struct node {
     struct pool *links; /* transport's threads */
     struct loop *loop;
     struct workers *workers;      /* statements, loads */
+    struct workers *hurried;      /* CANCEL: no SELECT keeps it waiting */
     struct workers *task_workers; /* XCOPY at both ends, clean-up: no SELECT costs a lease */
     struct peers *peers;
     struct tasks *tasks;   /* XCOPY, this node as destination */
@@ -296,10 +297,13 @@ static enum err_code threads_start(struct node *node, struct err *err)
             node->config.workers < TASK_WORKERS_MIN ? TASK_WORKERS_MIN : node->config.workers,
         .mailbox_jobs = WORKERS_MAILBOX_JOBS,
     };
+    const struct workers_options hurried = {
+        .name = "hurried", .workers = 1, .mailbox_jobs = WORKERS_MAILBOX_JOBS};
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
     TRY(workers_start(&statements, &node->workers, err));
     TRY(workers_start(&tasks, &node->task_workers, err));
+    TRY(workers_start(&hurried, &node->hurried, err));
     const struct expiry_options expiry = {.store = node->store,
                                           .workers = node->task_workers,
                                           .history_retention_ms =
@@ -391,6 +395,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .loads = node->loads,
         .watches = node->watches,
         .workers = node->workers,
+        .hurried = node->hurried,
         .principals = node->principals,
         .peers = node->peers,
         .source = node->source,
@@ -495,6 +500,7 @@ void node_stop(struct node *node)
     if (node->loop != NULL)
         loop_call(node->loop, timers_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
+    workers_stop(node->hurried);
     workers_stop(node->task_workers);
     loop_stop(node->loop);
     watches_free(node->watches);
@@ -506,6 +512,7 @@ void node_stop(struct node *node)
     channels_free(node->channels);
     peers_free(node->peers);
     workers_free(node->workers);
+    workers_free(node->hurried);
     workers_free(node->task_workers);
     cleanup_free(node->cleanup);
     expiry_free(node->expiry);

@@ -28,6 +28,11 @@ bool tasks_stopped(const struct tasks *tasks)
     return tasks->stopped;
 }
 
+struct pull *tasks_pull_find(struct tasks *tasks, const struct task_id *id)
+{
+    return pull_list_find(&tasks->list, id);
+}
+
 const struct tasks_options *tasks_options_get(const struct tasks *tasks)
 {
     return &tasks->options;

@@ -741,13 +741,16 @@ static void status_update(struct pull *pull)
     status_trouble(pull, &machine->store, &pull->store_tries);
     task_phase_format(machine, loop_now_ms(), status->phase, sizeof(status->phase));
     bool done = machine->state > TASK_RUNNING; /* the receipt may be on its way */
-    if (done && pull->end_ms == 0) {
+    bool news = done && pull->end_ms == 0;
+    if (news) {
         pull->end_ms = loop_now_ms();
         status->ended_ms = xcopy_now_ms();
     }
     pthread_mutex_unlock(&pull->lock);
     if (done)
         atomic_store(&pull->ended, true);
+    if (news && !ended)
+        tasks_pull_gave_way(pull->tasks); /* its place among the project's */
     if (!ended)
         return;
     pull_count(pull, false);

@@ -283,6 +283,8 @@ void tasks_pull_gave_way(struct tasks *tasks); /* on the loop: another may begin
 /* For status: the body of one reply, pages or files, right or wrong. */
 void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes);
 bool tasks_stopped(const struct tasks *tasks);
+/* With a reference; NULL: there is none. Any thread. */
+struct pull *tasks_pull_find(struct tasks *tasks, const struct task_id *id);
 const struct tasks_options *tasks_options_get(const struct tasks *tasks); /* constant */
 /* Takes the pull: it runs as a task, unless one of its id is under way, or (not now) has failed a moment
  * ago. Not on the loop; waits for it. */
