@@ -10,6 +10,7 @@
 #include "node/expiry.h"
 #include "node/operator.h"
 #include "node/principals_store.h"
+#include "node/rights_alarm.h"
 #include "node/scrubber.h"
 #include "node/sql/resources.h"
 #include "node/sql/select.h"
@@ -48,6 +49,7 @@ struct node {
     struct auditor *auditor;
     struct loop_timer audit_timer;
     struct loop_timer expiry_timer;
+    struct rights_alarm rights_alarm;
     struct loop_timer collection;
 };
 
@@ -223,6 +225,8 @@ static void timers_start(void *argument)
 static void timers_cancel(void *argument)
 {
     struct node *node = argument;
+    if (node->rights_alarm.loop != NULL)
+        rights_alarm_stop(&node->rights_alarm);
     loop_timer_cancel(node->loop, &node->expiry_timer);
     loop_timer_cancel(node->loop, &node->collection);
     loop_timer_cancel(node->loop, &node->audit_timer);
@@ -315,6 +319,13 @@ static enum err_code threads_start(struct node *node, struct err *err)
     return ERR_OK;
 }
 
+static void on_rights_ended(void *context)
+{
+    struct node *node = context;
+    source_recheck(node->source);
+    tasks_recheck(node->tasks);
+}
+
 /* XCOPY at both ends. */
 static enum err_code tasks_start_all(struct node *node, struct err *err)
 {
@@ -342,7 +353,11 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .clock_doubted = !expiry_clock_believed(node->expiry),
     };
     TRY(source_open(&source, &node->source, err));
-    return tasks_open(&destination, &node->tasks, err);
+    TRY(tasks_open(&destination, &node->tasks, err));
+    node->rights_alarm = (struct rights_alarm){
+        .store = node->store, .loop = node->loop, .ring = on_rights_ended, .context = node};
+    rights_alarm_start(&node->rights_alarm);
+    return ERR_OK;
 }
 
 static enum err_code services_start(struct node *node, struct err *err)
@@ -369,6 +384,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .peers = node->peers,
         .tasks = node->tasks,
         .source = node->source,
+        .rights_alarm = &node->rights_alarm,
         .channels = node->channels,
         .cleanup = node->cleanup,
         .scrubber = node->scrubber,

@@ -503,7 +503,8 @@ static void test_what_waits_of_one_flow_is_dropped_and_the_other_goes_on(void **
     for (unsigned i = 0; i <= EACH; i++) { /* the one that was out, and the other flow's */
         testbed_wait_held(&bed, 1);
         pthread_mutex_lock(&bed.lock);
-        assert_true(span_equal(request_header(bed.held[0]), span_text(i == 0 ? "dropped" : "kept")));
+        assert_true(
+            span_equal(request_header(bed.held[0]), span_text(i == 0 ? "dropped" : "kept")));
         pthread_mutex_unlock(&bed.lock);
         testbed_let_go(&bed);
     }

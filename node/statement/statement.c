@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "node/rights_alarm.h"
 #include "node/task/xcopy_destination.h"
 #include "node/task/xcopy_source.h"
 
@@ -109,6 +110,8 @@ static void copies_follow(const struct statement_call *call, enum err_code code)
         source_recheck(call->services->source);
     if (call->services->tasks != NULL)
         tasks_recheck(call->services->tasks);
+    if (call->services->rights_alarm != NULL)
+        rights_alarm_set(call->services->rights_alarm);
 }
 
 enum err_code statement_run(const struct statement_call *call, struct answer *answer,

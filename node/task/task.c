@@ -103,7 +103,8 @@ static void outcome_set(struct task *task, enum task_state outcome, struct task_
     task->retry_at_ms = 0;
     task->outcome = outcome;
     if (outcome == TASK_CANCELLED)
-        task->state = outcome; /* who asked for it has recorded that: a restart comes to the same end */
+        task->state =
+            outcome; /* who asked for it has recorded that: a restart comes to the same end */
     if (task->leased)
         action_add(actions, TASK_DO_END_LEASE, 0);
     task->leased = false;

@@ -133,10 +133,11 @@ struct task_counters {
 struct task_event {
     enum task_event_kind kind;
     uint64_t now_ms;
-    uint64_t random;       /* fresh for each event; jitter of pauses comes from it */
-    uint64_t request;      /* of the action that this answers */
-    const struct err *err; /* NULL or code ERR_OK: it went well; WITHDRAWN: which right, or what, went */
-    uint64_t wire_bytes;   /* GOT, DESCRIBED, RENEWED, RECEIPTED: sealed bytes both ways */
+    uint64_t random;  /* fresh for each event; jitter of pauses comes from it */
+    uint64_t request; /* of the action that this answers */
+    const struct err
+        *err; /* NULL or code ERR_OK: it went well; WITHDRAWN: which right, or what, went */
+    uint64_t wire_bytes; /* GOT, DESCRIBED, RENEWED, RECEIPTED: sealed bytes both ways */
     union {
         struct {                           /* START: what the record says */
             bool published;                /* the snapshot is visible: only the receipt is left */

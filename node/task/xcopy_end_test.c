@@ -145,7 +145,8 @@ static void test_a_publish_that_has_not_begun_is_cancelled_at_once(void **state)
                      ERR_TABLE_NOT_FOUND);
 }
 
-static void test_a_cancelled_task_is_cancelled_after_a_restart_though_others_wait_before_it(void **state)
+static void
+test_a_cancelled_task_is_cancelled_after_a_restart_though_others_wait_before_it(void **state)
 {
     (void)state;
     struct table_id table = table_make("line");

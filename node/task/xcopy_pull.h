@@ -93,7 +93,8 @@ struct pull {
     struct xcopy_rights rights;
     struct peer *peer;         /* NULL: not configured any more */
     struct account_id account; /* for whom files are held */
-    struct project_id project; /* that it goes to; of a repair, and of an old record before CHECK, 0 */
+    struct project_id
+        project; /* that it goes to; of a repair, and of an old record before CHECK, 0 */
     struct pull_repair repair;
     /* the loop's */
     struct task machine;

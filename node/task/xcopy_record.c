@@ -2,10 +2,10 @@
 
 #include <time.h>
 
-#define RECORD_FORM         4
-#define RECORD_FORM_NAMED   3 /* without the project's id */
-#define RECORD_FORM_PLAIN   2 /* without queues and troubles either */
-#define RECORD_FORM_OLDEST  1 /* without held_since either: the task begins anew */
+#define RECORD_FORM        4
+#define RECORD_FORM_NAMED  3 /* without the project's id */
+#define RECORD_FORM_PLAIN  2 /* without queues and troubles either */
+#define RECORD_FORM_OLDEST 1 /* without held_since either: the task begins anew */
 
 uint64_t xcopy_now_ms(void)
 {

@@ -57,8 +57,8 @@ static void tasks_gather(struct standing *standing)
     standing->asked = mem_calloc(count + 1, sizeof(*standing->asked));
     for (size_t i = 0; i < count; i++) {
         struct pull *pull = pull_list_at(standing->list, i);
-        bool asks = atomic_load(&pull->recorded) && !atomic_load(&pull->ended) &&
-                    !pull->repair.is_one;
+        bool asks =
+            atomic_load(&pull->recorded) && !atomic_load(&pull->ended) && !pull->repair.is_one;
         if (!asks)
             continue;
         pull_ref(pull);

@@ -40,9 +40,9 @@ struct region {
     struct tasks *tasks;
     struct project_id project;
     _Atomic enum tamper tamper;
-    atomic_bool holds_files; /* a request for files waits until it is false */
-    atomic_bool holds_pages; /* the same for pages */
-    atomic_bool holds_all;   /* all requests for files wait */
+    atomic_bool holds_files;   /* a request for files waits until it is false */
+    atomic_bool holds_pages;   /* the same for pages */
+    atomic_bool holds_all;     /* all requests for files wait */
     atomic_size_t files_asked; /* requests for files that came */
 };
 
