@@ -5,6 +5,7 @@ node/task/xcopy_rights_test.c; a source or destination of another version: node/
 test_crash.py."""
 import os
 import re
+import signal
 import subprocess
 import time
 from datetime import datetime, timedelta, timezone
@@ -293,6 +294,48 @@ def test_what_goes_ends_the_task_though_its_source_is_away(pair, tmp_path, rng, 
     row = end_of(destination, task, "FAILED")
     assert words in row["error"], row
     assert counter(destination, "strait_tasks") == 0
+
+
+@pytest.mark.parametrize("ends_at", [SOURCE, DESTINATION])
+def test_a_grant_that_ends_ends_the_copy_though_nobody_asks_anything(cluster, tmp_path, rng, ends_at):
+    """Where it ends: the lease of a destination that is stopped, the task whose source says nothing."""
+    source, destination = pair = cluster.up(SOURCE, DESTINATION)
+    load(source, tmp_path, rng)
+    clock = Clock(tmp_path / "clock")
+    user = brief_user(pair, tmp_path / "user.key", ends_at)
+    with Relay(source) as relay:
+        restart(cluster, clock, ends_at)
+        relay.hold_after(HELD_AT)
+        task = user.xcopy("s", wait="false")["task_id"]
+        relay.wait_until_held()
+        if ends_at == SOURCE:
+            lease_ends_unasked(pair, clock)
+            refused = source.sql("SELECT message FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.AUDIT_LOG WHERE action = 'XCOPY DESCRIBE' "
+                                 "AND principal = 'RAM$root:job' AND outcome <> 'OK';")
+            assert len(refused) == 1 and "Select" in refused[0]["message"], refused
+            return  # what was served before may come yet
+        clock.jump_to(86400 + 3600)
+        assert "has no CreateTable" in end_of(destination, task, "FAILED")["error"]
+
+
+def lease_ends_unasked(pair, clock):
+    source, destination = pair
+    os.kill(destination.pid, signal.SIGSTOP)
+    try:
+        clock.jump_to(86400 + 3600)
+        until(lambda: counter(source, "strait_leases") == 0, lambda: source.log[-3000:])
+    finally:
+        os.kill(destination.pid, signal.SIGCONT)
+
+
+def brief_user(pair, key, ends_at):
+    """Who may copy s, for a day at one end."""
+    command(BIN / "strait", "keygen", key)
+    for region, grant in zip(pair, ("Select ON TABLE s", "CreateTable ON PROJECT demo")):
+        brief = ' PRIVILEGEPROPERTIES("expires"="1")' if region.name == ends_at else ""
+        region.sql(f"CREATE USER RAM$root:job PUBLIC KEY '{proof(region, 'RAM$root:job', key)}';"
+                   f"USE demo; ADD USER RAM$root:job; GRANT {grant} TO USER RAM$root:job{brief};")
+    return Principal(pair[1], key)
 
 
 # ---- 128 tasks and a restart ----
