@@ -47,6 +47,29 @@ static void good(struct trial *trial, enum err_code code)
         fail_msg("%s", trial->err.message);
 }
 
+/* Projects 1 to 7 are there; whose they are, the tests say. */
+static int setup(void **state)
+{
+    const struct account_record maker = {.name = span_text("ALIYUN$maker")};
+    struct account_id account;
+    struct project_id made;
+    char name[8];
+    int code = trial_setup(state);
+    if (code != 0)
+        return code;
+    struct trial *trial = *state;
+    good(trial, account_create(trial->store, &maker, note(), &account, &trial->err));
+    for (unsigned i = 1; i <= 7; i++) {
+        snprintf(name, sizeof(name), "p%u", i);
+        const struct project_spec spec = {.name = span_text(name), .owner = account};
+        good(trial, project_create(trial->store, &spec, note(), &made, &trial->err));
+        assert_int_equal(made.n, i);
+    }
+    return 0;
+}
+
+#define IN_PROJECTS(name) cmocka_unit_test_setup_teardown(name, setup, trial_teardown)
+
 static void add(struct trial *trial, const struct project_record *project,
                 const struct principal *principal)
 {
@@ -424,12 +447,12 @@ static void actions_have_names_and_numbers_of_their_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TRIAL(each_action_fits_each_relation),
-        TRIAL(a_grant_gives_its_action_and_no_other),
-        TRIAL(a_grant_is_of_one_object),
-        TRIAL(who_comes_back_begins_without_rights),
-        TRIAL(what_may_be_seen),
-        TRIAL(a_refusal_says_the_same_of_what_is_not_there),
+        IN_PROJECTS(each_action_fits_each_relation),
+        IN_PROJECTS(a_grant_gives_its_action_and_no_other),
+        IN_PROJECTS(a_grant_is_of_one_object),
+        IN_PROJECTS(who_comes_back_begins_without_rights),
+        IN_PROJECTS(what_may_be_seen),
+        IN_PROJECTS(a_refusal_says_the_same_of_what_is_not_there),
         cmocka_unit_test(a_protected_project_lets_data_go_to_trusted_ones_only),
         cmocka_unit_test(ram_users_do_not_clone_across_accounts),
         cmocka_unit_test(xcopy_and_its_tasks_stay_within_an_account),

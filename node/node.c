@@ -10,6 +10,7 @@
 #include "node/expiry.h"
 #include "node/operator.h"
 #include "node/principals_store.h"
+#include "node/rights_alarm.h"
 #include "node/scrubber.h"
 #include "node/sql/resources.h"
 #include "node/sql/select.h"
@@ -28,6 +29,7 @@ struct node {
     struct pool *links; /* transport's threads */
     struct loop *loop;
     struct workers *workers;      /* statements, loads */
+    struct workers *hurried;      /* CANCEL: no SELECT keeps it waiting */
     struct workers *task_workers; /* XCOPY at both ends, clean-up: no SELECT costs a lease */
     struct peers *peers;
     struct tasks *tasks;   /* XCOPY, this node as destination */
@@ -47,6 +49,7 @@ struct node {
     struct auditor *auditor;
     struct loop_timer audit_timer;
     struct loop_timer expiry_timer;
+    struct rights_alarm rights_alarm;
     struct loop_timer collection;
 };
 
@@ -222,6 +225,8 @@ static void timers_start(void *argument)
 static void timers_cancel(void *argument)
 {
     struct node *node = argument;
+    if (node->rights_alarm.loop != NULL)
+        rights_alarm_stop(&node->rights_alarm);
     loop_timer_cancel(node->loop, &node->expiry_timer);
     loop_timer_cancel(node->loop, &node->collection);
     loop_timer_cancel(node->loop, &node->audit_timer);
@@ -296,10 +301,13 @@ static enum err_code threads_start(struct node *node, struct err *err)
             node->config.workers < TASK_WORKERS_MIN ? TASK_WORKERS_MIN : node->config.workers,
         .mailbox_jobs = WORKERS_MAILBOX_JOBS,
     };
+    const struct workers_options hurried = {
+        .name = "hurried", .workers = 1, .mailbox_jobs = WORKERS_MAILBOX_JOBS};
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
     TRY(workers_start(&statements, &node->workers, err));
     TRY(workers_start(&tasks, &node->task_workers, err));
+    TRY(workers_start(&hurried, &node->hurried, err));
     const struct expiry_options expiry = {.store = node->store,
                                           .workers = node->task_workers,
                                           .history_retention_ms =
@@ -309,6 +317,13 @@ static enum err_code threads_start(struct node *node, struct err *err)
         cleanup_new(&(struct cleanup_options){.store = node->store, .expiry = node->expiry});
     loop_post(node->loop, timers_start, node);
     return ERR_OK;
+}
+
+static void on_rights_ended(void *context)
+{
+    struct node *node = context;
+    source_recheck(node->source);
+    tasks_recheck(node->tasks);
 }
 
 /* XCOPY at both ends. */
@@ -338,7 +353,11 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .clock_doubted = !expiry_clock_believed(node->expiry),
     };
     TRY(source_open(&source, &node->source, err));
-    return tasks_open(&destination, &node->tasks, err);
+    TRY(tasks_open(&destination, &node->tasks, err));
+    node->rights_alarm = (struct rights_alarm){
+        .store = node->store, .loop = node->loop, .ring = on_rights_ended, .context = node};
+    rights_alarm_start(&node->rights_alarm);
+    return ERR_OK;
 }
 
 static enum err_code services_start(struct node *node, struct err *err)
@@ -365,6 +384,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .peers = node->peers,
         .tasks = node->tasks,
         .source = node->source,
+        .rights_alarm = &node->rights_alarm,
         .channels = node->channels,
         .cleanup = node->cleanup,
         .scrubber = node->scrubber,
@@ -391,6 +411,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .loads = node->loads,
         .watches = node->watches,
         .workers = node->workers,
+        .hurried = node->hurried,
         .principals = node->principals,
         .peers = node->peers,
         .source = node->source,
@@ -495,6 +516,7 @@ void node_stop(struct node *node)
     if (node->loop != NULL)
         loop_call(node->loop, timers_cancel, node);
     workers_stop(node->workers); /* what has begun ends */
+    workers_stop(node->hurried);
     workers_stop(node->task_workers);
     loop_stop(node->loop);
     watches_free(node->watches);
@@ -506,6 +528,7 @@ void node_stop(struct node *node)
     channels_free(node->channels);
     peers_free(node->peers);
     workers_free(node->workers);
+    workers_free(node->hurried);
     workers_free(node->task_workers);
     cleanup_free(node->cleanup);
     expiry_free(node->expiry);

@@ -8,6 +8,7 @@ static const struct method {
     bool quick;
     operator_handler *at_once; /* of one that waits for a worker: what cannot wait; or NULL */
     bool tells;                /* the auditor of its refusals, itself */
+    bool hurries;              /* does not wait behind statements: it stops something */
 } methods[OPERATOR_METHOD_COUNT] = {
     [OPERATOR_EXECUTE] = {"execute", handle_execute, LIMIT_STATEMENT_BYTES, false, NULL},
     [OPERATOR_FETCH] = {"fetch", handle_fetch, 0, false, NULL},
@@ -19,7 +20,7 @@ static const struct method {
     [OPERATOR_CLOSE] = {"close", handle_close, 0, false, handle_close_at_once},
     [OPERATOR_TASKS] = {"tasks", handle_tasks, 0, false, NULL},
     [OPERATOR_WATCH] = {"watch", handle_watch, 0, false, NULL},
-    [OPERATOR_CANCEL] = {"cancel", handle_cancel, 0, false, NULL},
+    [OPERATOR_CANCEL] = {"cancel", handle_cancel, 0, false, NULL, .hurries = true},
     [OPERATOR_STATUS] = {"status", handle_status, 0, true, NULL},
     [OPERATOR_PEERS] = {"peers", handle_peers, 0, true, NULL},
 };
@@ -127,7 +128,10 @@ void operator_on_request(void *context, struct request *request)
         (void)method->at_once(&call, NULL, NULL, &err);
     struct posted *posted = mem_alloc(sizeof(*posted));
     *posted = (struct posted){services, request};
-    if (workers_post(services->workers, posted_run, posted, &err) != ERR_OK) {
+    bool hurries =
+        method->hurries || (method->handle == handle_execute && execute_hurries(request));
+    struct workers *workers = hurries ? services->hurried : services->workers;
+    if (workers_post(workers, posted_run, posted, &err) != ERR_OK) {
         mem_free(posted);
         request_reply_error(request, &err);
     }

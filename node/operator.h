@@ -4,7 +4,8 @@
  *
  * One request a file, operator_*.c. A handler is a function from the request's bytes to the reply's;
  * one that answers later takes the request out of the call.
- * Threads: quick handlers run on a link worker and only look at memory; the others on a worker.
+ * Threads: quick handlers run on a link worker and only look at memory; the others on a worker, those
+ * that stop something on one that has nothing else to do: long queries may have all the others.
  */
 #ifndef NODE_OPERATOR_H
 #define NODE_OPERATOR_H
@@ -24,6 +25,7 @@ struct operator_services {
     struct loads *loads;
     struct watches *watches;
     struct workers *workers;
+    struct workers *hurried; /* of what stops something, and waits for nothing long */
     const struct principals *principals;
     struct peers *peers;
     struct source *source;
@@ -40,6 +42,8 @@ struct operator_call {
     struct request *request;    /* NULL: the handler took it and replies itself */
 };
 
+/* By its first word: CANCEL TASK is not to wait behind what it may be about. Link thread. */
+bool execute_hurries(const struct request *request);
 /* Where the request came from, for the audit log. */
 void operator_address(const struct operator_call *call, struct statement_audit *audit);
 

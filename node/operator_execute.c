@@ -1,6 +1,9 @@
 /* execute: one statement. Sent again under its id it joins the run that is under way. */
 #include "node/operator.h"
 
+#include <ctype.h>
+#include <strings.h>
+
 /* A statement with all it needs after the request's bytes are gone. */
 struct execution {
     struct arena arena;
@@ -75,6 +78,16 @@ static enum err_code execution_fill(const struct operator_call *call, struct exe
         .audit = &execution->audit,
     };
     return ERR_OK;
+}
+
+bool execute_hurries(const struct request *request)
+{
+    static const char word[] = "CANCEL";
+    struct span text = request_body(request);
+    while (text.len > 0 && isspace(text.data[0]))
+        text = span_slice(text, 1, text.len - 1);
+    return text.len >= sizeof(word) - 1 &&
+           strncasecmp((const char *)text.data, word, sizeof(word) - 1) == 0;
 }
 
 enum err_code handle_execute(struct operator_call *call, struct bytes *header, struct bytes *body,

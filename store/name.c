@@ -67,20 +67,6 @@ enum err_code name_each(struct store *store, struct db_view *view, struct projec
 
 /* ---- in a change ---- */
 
-static enum err_code project_expect(struct store *store, struct catalog_change *change,
-                                    struct project_id project, struct err *err)
-{
-    BYTES_CLEANUP struct bytes key = {0};
-    BYTES_CLEANUP struct bytes value = {0};
-    bool found = false;
-    catalog_key_id('p', project.n, &key);
-    TRY(catalog_find(store, NULL, FAMILY_CATALOG, bytes_span(&key), &value, &found, err));
-    if (!found)
-        return err_set(err, ERR_NOT_FOUND, "the project was dropped meanwhile");
-    catalog_expect(change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&value));
-    return ERR_OK;
-}
-
 enum err_code name_claim(struct store *store, struct catalog_change *change,
                          struct project_id project, struct span name, struct name_target target,
                          struct err *err)

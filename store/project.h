@@ -55,6 +55,9 @@ enum err_code project_find(struct store *store, struct db_view *view, struct spa
 enum err_code project_get(struct store *store, struct db_view *view, struct project_id id,
                           struct arena *arena, struct project_record *ret_project,
                           struct err *err) MUST_USE;
+/* The change is made in a project that is there, and only if it still is as it was. ERR_NOT_FOUND. */
+enum err_code project_expect(struct store *store, struct catalog_change *change,
+                             struct project_id project, struct err *err) MUST_USE;
 /* With its users, roles and grants, which count for nothing from then on (rights_sweep). ERR_NOT_FOUND;
  * ERR_EXISTS says how many tables and snapshots it still holds; ERR_CONFLICT: some table or snapshot was
  * made meanwhile. Its id is never given again. */

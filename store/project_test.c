@@ -2,6 +2,7 @@
 #include "store/project.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -210,12 +211,84 @@ static void of_a_drop_and_a_new_table_at_once_one_is_done(void **state)
     }
 }
 
+/* ---- users, roles, grants and roles' users, at once with the drop ---- */
+
+#define GIVEN 4
+
+static enum err_code given_make(const struct rival *rival, unsigned what)
+{
+    const struct span role = span_text("dev"), user = span_text("RAM$o:a");
+    const struct member_record member = {
+        .project = rival->project, .name = span_text("RAM$o:b"), .principal = 2};
+    const struct role_record ops = {.project = rival->project, .name = span_text("ops")};
+    const struct role_change change = {rival->project, user, &role, 1};
+    const struct grant_change grant = {
+        .project = rival->project, .grantee = {.name = user}, .actions = 2 | 4};
+    struct store *store = rival->trial->store;
+    return what == 0   ? member_add(store, &member, &note, NULL)
+           : what == 1 ? role_create(store, &ops, &note, NULL)
+           : what == 2 ? role_give(store, &change, &note, NULL)
+                       : grants_give(store, &grant, &note, NULL);
+}
+
+static void *giver_run(void *argument)
+{
+    struct rival *rival = argument;
+    atomic_store(rival->go, true);
+    do
+        rival->created = given_make(rival, rival->number % GIVEN);
+    while (rival->created == ERR_CONFLICT);
+    return NULL;
+}
+
+/* What the drop's commit does, while whoever gives waits for its turn to commit. */
+static void drop_locked(struct trial *trial, struct project_id project)
+{
+    DB_BATCH_CLEANUP struct db_batch batch = {0};
+    BYTES_CLEANUP struct bytes key = {0};
+    catalog_key_id('p', project.n, &key);
+    db_batch_delete(&batch, FAMILY_CATALOG, bytes_span(&key));
+    good(trial, db_write(trial->store->db, &batch, true, &trial->err));
+}
+
+static void nothing_is_given_in_a_project_that_is_dropped_meanwhile(void **state)
+{
+    struct trial *trial = *state;
+    struct account_id owner = account_make(trial);
+    for (unsigned round = 0; round < 10 * GIVEN; round++) {
+        char name[16];
+        snprintf(name, sizeof(name), "p%u", round);
+        atomic_bool begun = false;
+        struct rival rival = {.trial = trial,
+                              .project = project_make(trial, owner, name),
+                              .go = &begun,
+                              .number = round};
+        const struct member_record member = {
+            .project = rival.project, .name = span_text("RAM$o:a"), .principal = 1};
+        const struct role_record role = {.project = rival.project, .name = span_text("dev")};
+        good(trial, member_add(trial->store, &member, &note, &trial->err));
+        good(trial, role_create(trial->store, &role, &note, &trial->err));
+        pthread_t thread;
+        pthread_mutex_lock(&trial->store->catalog_lock);
+        assert_int_equal(pthread_create(&thread, NULL, giver_run, &rival), 0);
+        while (!atomic_load(&begun))
+            ;
+        for (unsigned i = 0; i < 2000; i++) /* mostly it has found the project by then */
+            sched_yield();
+        drop_locked(trial, rival.project);
+        pthread_mutex_unlock(&trial->store->catalog_lock);
+        pthread_join(thread, NULL);
+        assert_int_equal(rival.created, ERR_NOT_FOUND);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TRIAL(a_project_that_holds_something_stays),
         TRIAL(what_is_made_again_under_its_name_is_another),
         TRIAL(of_a_drop_and_a_new_table_at_once_one_is_done),
+        TRIAL(nothing_is_given_in_a_project_that_is_dropped_meanwhile),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
 }

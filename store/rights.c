@@ -231,6 +231,24 @@ struct rights_answer rights_ask(struct store *store, const struct rights_query *
     return answer;
 }
 
+uint64_t rights_clock_ms(struct store *store)
+{
+    return rights_now_ms(store->rights);
+}
+
+/* The first of all is known until a sweep; which comes next after one that has passed, is looked for. */
+uint64_t rights_next_end_ms(struct store *store, uint64_t after_ms)
+{
+    struct rights *rights = store->rights;
+    uint64_t ends_ms = atomic_load(&rights->ends_ms);
+    if (ends_ms > after_ms)
+        return ends_ms;
+    pthread_rwlock_rdlock(&rights->lock);
+    ends_ms = rights_ends_after(rights, after_ms);
+    pthread_rwlock_unlock(&rights->lock);
+    return ends_ms;
+}
+
 uint64_t rights_probes(struct store *store)
 {
     return atomic_load(&store->rights->probes);

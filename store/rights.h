@@ -52,6 +52,11 @@ struct rights_answer rights_ask(struct store *store, const struct rights_query *
  * again because the clock is set back. */
 void rights_believe(struct store *store, uint64_t wall_ms);
 
+/* The clock that grants end by, and when the next one does after a time of it; UINT64_MAX: none does. A grant
+ * that was taken away or swept meanwhile may be named. No I/O. */
+uint64_t rights_clock_ms(struct store *store);
+uint64_t rights_next_end_ms(struct store *store, uint64_t after_ms);
+
 /* Cache lines of grants that look-ups have looked at so far. */
 uint64_t rights_probes(struct store *store);
 /* Records that could not be read when the store was opened. */

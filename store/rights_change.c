@@ -1,9 +1,11 @@
 /* Users, roles and grants in the catalog: each change is one commit, and is in the index before it is
- * acknowledged. The first half of rights.h is rights.c. */
+ * acknowledged. What is given expects its project to be as it was: in one that is dropped nothing is left
+ * behind. The first half of rights.h is rights.c. */
 #include "store/rights.h"
 
 #include "store/catalog_keys.h"
 #include "store/parts.h"
+#include "store/project.h"
 #include "store/rights_index.h"
 
 #define SEQUENCE_GRANTEE "grantee"
@@ -120,6 +122,7 @@ enum err_code member_add(struct store *store, const struct member_record *spec,
     if (again)
         return err_set(err, ERR_EXISTS, "%.*s is a user of the project already",
                        SPAN_PRINTF(spec->name));
+    TRY(project_expect(store, &change, spec->project, err));
     TRY(catalog_sequence_take(store, &change, SEQUENCE_GRANTEE, &member.id, err));
     if (found)
         catalog_expect(&change, FAMILY_CATALOG, bytes_span(&key), bytes_span(&value));
@@ -225,6 +228,7 @@ enum err_code role_create(struct store *store, const struct role_record *spec,
     TRY(catalog_find(store, NULL, FAMILY_CATALOG, bytes_span(&key), &value, &found, err));
     if (found || is_admin_name(spec->name))
         return err_set(err, ERR_EXISTS, "role %.*s exists already", SPAN_PRINTF(spec->name));
+    TRY(project_expect(store, &change, spec->project, err));
     TRY(catalog_sequence_take(store, &change, SEQUENCE_GRANTEE, &role.id, err));
     role_record_encode(&role, &value);
     catalog_expect_absent(&change, FAMILY_CATALOG, bytes_span(&key));
@@ -401,6 +405,8 @@ static enum err_code role_change(struct store *store, const struct role_change *
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     uint64_t roles[LIMIT_ROLES_OF_MEMBER];
     TRY(role_change_make(store, spec, give, note, &change, roles, err));
+    if (give)
+        TRY(project_expect(store, &change, spec->project, err));
     TRY(catalog_commit_noted(store, &change, note,
                              give ? CATALOG_KEEP_RESERVE : CATALOG_USE_RESERVE, err));
     pthread_rwlock_wrlock(&rights->lock);
@@ -497,6 +503,7 @@ enum err_code grants_give(struct store *store, const struct grant_change *spec,
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     uint64_t grantee;
     TRY(grantee_find(store, spec->project, &spec->grantee, &grantee, err));
+    TRY(project_expect(store, &change, spec->project, err));
     grant_steps_add(&change, spec, grantee, true, note);
     TRY(catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err));
     index_change(rights, spec, grantee, true);

@@ -211,6 +211,21 @@ void rights_grant_remove(struct rights *rights, const struct rights_key *key)
     rights_grantee_free(grantee);
 }
 
+uint64_t rights_ends_after(const struct rights *rights, uint64_t after_ms)
+{
+    uint64_t first_ms = UINT64_MAX;
+    for (size_t i = 0; i < rights->grantees.slot_count; i++)
+        for (const struct rights_node *at = rights->grantees.slots[i]; at != NULL; at = at->next) {
+            const struct rights_table *ending = &((const struct rights_grantee *)at)->ending;
+            for (size_t slot = 0; slot < ending->slots; slot++) {
+                uint64_t ends_ms = ending->words[slot * ending->stride + 1];
+                if (!slot_is_free(ending, slot) && ends_ms > after_ms && ends_ms < first_ms)
+                    first_ms = ends_ms;
+            }
+        }
+    return first_ms;
+}
+
 /* ---- asking ---- */
 
 /* When the last of these actions ends; 0: none was given. */

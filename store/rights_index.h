@@ -87,6 +87,8 @@ uint64_t rights_granted_until(struct rights *rights, const struct rights_key *ke
                               uint64_t actions);
 /* expires_ms 0: never. False: an id or action that no grant has. */
 bool rights_grant_put(struct rights *rights, const struct rights_key *key, uint64_t expires_ms);
+/* When the first grant ends after this; UINT64_MAX: none does. `lock` held for reading. */
+uint64_t rights_ends_after(const struct rights *rights, uint64_t after_ms);
 void rights_grant_remove(struct rights *rights, const struct rights_key *key);
 void rights_grantee_free(struct rights_grantee *grantee);
 

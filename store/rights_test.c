@@ -35,6 +35,16 @@ static void project_make(struct trial *trial)
     assert_int_equal(made.n, project.n);
 }
 
+static int setup(void **state)
+{
+    int code = trial_setup(state);
+    if (code == 0)
+        project_make(*state);
+    return code;
+}
+
+#define IN_PROJECT(name) cmocka_unit_test_setup_teardown(name, setup, trial_teardown)
+
 static struct table_id table_make(struct trial *trial, const char *name)
 {
     struct column column = {.id = 1, .name = span_text("c"), .type = {.kind = TYPE_BIGINT}};
@@ -113,7 +123,6 @@ static size_t sweep(struct trial *trial, uint64_t now_ms)
 static void all_is_found_again_after_a_restart(void **state)
 {
     struct trial *trial = *state;
-    project_make(trial);
     struct table_id table = table_make(trial, "t");
     const struct span roles[] = {span_text("dev"), span_text("ADMIN")};
     const struct role_record role = {.project = project, .name = span_text("Dev")};
@@ -223,6 +232,25 @@ static void an_expired_grant_does_not_count_again_when_the_clock_goes_back(void 
     assert_true(ask(trial, (struct table_id){9}, "RAM$o:a", 2).granted);
 }
 
+static void the_next_end_of_a_grant_is_known(void **state)
+{
+    struct trial *trial = *state;
+    uint64_t now_ms = rights_clock_ms(trial->store);
+    assert_true(rights_next_end_ms(trial->store, now_ms) == UINT64_MAX);
+    member_make(trial, "RAM$o:a");
+    member_make(trial, "RAM$o:b");
+    give(trial, (struct table_id){9}, user("RAM$o:a"), 2, 0);
+    give(trial, (struct table_id){9}, user("RAM$o:a"), 4, now_ms + 5000);
+    give(trial, (struct table_id){9}, user("RAM$o:b"), 4, now_ms + 3000);
+    give(trial, (struct table_id){8}, user("RAM$o:b"), 4, now_ms + 9000);
+    assert_int_equal(rights_next_end_ms(trial->store, now_ms), now_ms + 3000);
+    assert_int_equal(rights_next_end_ms(trial->store, now_ms + 3000), now_ms + 5000);
+    assert_int_equal(rights_next_end_ms(trial->store, now_ms + 5000), now_ms + 9000);
+    assert_true(rights_next_end_ms(trial->store, now_ms + 9000) == UINT64_MAX);
+    trial_reopen(trial);
+    assert_int_equal(rights_next_end_ms(trial->store, now_ms + 3000), now_ms + 5000);
+}
+
 /* ---- the sweep ---- */
 
 static void what_counts_for_nothing_is_deleted_and_nothing_else(void **state)
@@ -231,7 +259,6 @@ static void what_counts_for_nothing_is_deleted_and_nothing_else(void **state)
     const struct span dev = span_text("dev"), ops = span_text("ops");
     const struct role_record roles[] = {{.project = project, .name = dev},
                                         {.project = project, .name = ops}};
-    project_make(trial);
     struct table_id stays = table_make(trial, "stays"), goes = table_make(trial, "goes");
     member_make(trial, "RAM$o:a");
     member_make(trial, "RAM$o:b");
@@ -440,15 +467,16 @@ static void what_cannot_be_read_gives_no_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TRIAL(all_is_found_again_after_a_restart),
-        TRIAL(what_is_there_twice_or_not_at_all_changes_nothing),
-        TRIAL(a_user_has_so_many_roles_and_no_more),
-        TRIAL(an_expired_grant_does_not_count_again_when_the_clock_goes_back),
-        TRIAL(what_counts_for_nothing_is_deleted_and_nothing_else),
-        TRIAL(a_question_costs_the_same_among_100000_grants_as_among_10),
-        TRIAL(the_index_is_as_a_model_after_any_changes),
-        TRIAL(what_no_grant_has_is_not_put),
-        TRIAL(what_cannot_be_read_gives_no_right),
+        IN_PROJECT(all_is_found_again_after_a_restart),
+        IN_PROJECT(what_is_there_twice_or_not_at_all_changes_nothing),
+        IN_PROJECT(a_user_has_so_many_roles_and_no_more),
+        IN_PROJECT(an_expired_grant_does_not_count_again_when_the_clock_goes_back),
+        IN_PROJECT(the_next_end_of_a_grant_is_known),
+        IN_PROJECT(what_counts_for_nothing_is_deleted_and_nothing_else),
+        IN_PROJECT(a_question_costs_the_same_among_100000_grants_as_among_10),
+        IN_PROJECT(the_index_is_as_a_model_after_any_changes),
+        IN_PROJECT(what_no_grant_has_is_not_put),
+        IN_PROJECT(what_cannot_be_read_gives_no_right),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
 }

@@ -27,6 +27,7 @@ struct link {
     struct turns turns;         /* of bulk */
     uint32_t depth;             /* of a data connection; 0: what the peer takes */
     struct ask_queue refused;   /* only to be told so */
+    struct ask_queue dropped;   /* the same */
     uint32_t ask_count;         /* queued and outstanding */
     struct lane *lanes;
 
@@ -508,12 +509,15 @@ static uint64_t queues_clear(struct link *link, uint64_t now_us)
     uint64_t due_us = TIME_NEVER;
     struct ask_queue late;
     struct ask_queue refused;
+    struct ask_queue dropped;
     struct ask_queue failed[2];
     struct err failed_err[2];
     queue_init(&late);
     queue_init(&refused);
+    queue_init(&dropped);
     pthread_mutex_lock(&link->lock);
     queue_move(&link->refused, &refused);
+    queue_move(&link->dropped, &dropped);
     for (int bulk = 0; bulk < 2; bulk++) {
         queue_init(&failed[bulk]);
         if (link->closing)
@@ -536,6 +540,8 @@ static uint64_t queues_clear(struct link *link, uint64_t now_us)
     else
         err_set(&err, ERR_BUSY, "%d requests wait on this link", LIMIT_LINK_QUEUE);
     queue_fail(link, &refused, &err);
+    err_set(&err, ERR_CANCELLED, "nobody waits for the answer any more");
+    queue_fail(link, &dropped, &err);
     for (int bulk = 0; bulk < 2; bulk++)
         queue_fail(link, &failed[bulk], &failed_err[bulk]);
     return due_us;
@@ -595,6 +601,7 @@ enum err_code link_open(struct pool *pool, const struct link_options *options,
     queue_init(&link->queues[0]);
     queue_init(&link->queues[1]);
     queue_init(&link->refused);
+    queue_init(&link->dropped);
     link->pause_ms = LINK_DIAL_PAUSE_MIN_MS;
     link->suite = suite_available(SUITE_AESGCM) ? SUITE_AESGCM : SUITE_CHACHAPOLY;
     link_set_data_connections(link, options->data_connections_max);
@@ -685,6 +692,21 @@ void link_post(struct link *link, const struct link_request *request)
     if (stir)
         actor_poke(&link->actor);
     actor_wake_at(&link->actor, deadline_us); /* should it still be queued then */
+}
+
+void link_drop(struct link *link, uint64_t flow)
+{
+    struct ask_queue kept;
+    struct ask *ask;
+    queue_init(&kept);
+    pthread_mutex_lock(&link->lock);
+    while ((ask = queue_pop(&link->queues[true])) != NULL)
+        queue_push(ask->request.flow == flow ? &link->dropped : &kept, ask);
+    queue_move(&kept, &link->queues[true]);
+    bool dropped = link->dropped.count > 0;
+    pthread_mutex_unlock(&link->lock);
+    if (dropped)
+        actor_poke(&link->actor);
 }
 
 struct call {

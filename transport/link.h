@@ -11,7 +11,7 @@
  * may have done it), ERR_UNREACHABLE (no address answered; nothing was sent), ERR_TIMEOUT
  * (deadline), ERR_PEER (the peer broke the protocol: the connection is closed), ERR_PEER_KEY (it
  * proved another key, or closed LINK_SILENT_CLOSES_MAX handshakes without a byte: it has another
- * key than ours of it, or does not know ours), ERR_CANCELLED (link_close).
+ * key than ours of it, or does not know ours), ERR_CANCELLED (link_drop, link_close).
  *
  * Threads: functions from any thread unless said otherwise; on_reply runs on a link worker or on
  * the reaper, never under a lock; it must not block and not close the link.
@@ -87,6 +87,10 @@ void link_post(struct link *link, const struct link_request *request);
  * worker. Returns the reply's code. */
 enum err_code link_call(struct link *link, const struct link_request *request,
                         struct bytes *ret_header, struct bytes *ret_body, struct err *err);
+
+/* Bulk requests of the flow that wait for their turn are not sent any more and end with ERR_CANCELLED; what
+ * is out is not touched. */
+void link_drop(struct link *link, uint64_t flow);
 
 void link_set_data_connections(struct link *link, uint32_t data_connections_max);
 /* At most so many requests out on each of them: what is out has no turns any more. 0: what the peer takes. With 1 the

@@ -475,6 +475,51 @@ static void test_flows_take_turns_on_a_data_connection(void **state)
     testbed_close(&bed);
 }
 
+static void test_what_waits_of_one_flow_is_dropped_and_the_other_goes_on(void **state)
+{
+    (void)state;
+    enum { EACH = 10 };
+    struct testbed bed;
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    link_set_depth(link, 1);
+    struct asked asked[2 * EACH];
+    for (unsigned i = 0; i < 2 * EACH; i++) {
+        asked_post(&asked[i], link,
+                   &(struct link_request){.method = METHOD_HOLD,
+                                          .bulk = true,
+                                          .flow = i % 2,
+                                          .header = span_text(i % 2 == 0 ? "dropped" : "kept"),
+                                          .reply_body_bytes = 1000,
+                                          .deadline_ms = 60000});
+        if (i == 0)
+            testbed_wait_held(&bed, 1);
+    }
+    link_drop(link, 0);
+    for (unsigned i = 2; i < 2 * EACH; i += 2) { /* while the peer says nothing */
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_CANCELLED);
+    }
+    for (unsigned i = 0; i <= EACH; i++) { /* the one that was out, and the other flow's */
+        testbed_wait_held(&bed, 1);
+        pthread_mutex_lock(&bed.lock);
+        assert_true(
+            span_equal(request_header(bed.held[0]), span_text(i == 0 ? "dropped" : "kept")));
+        pthread_mutex_unlock(&bed.lock);
+        testbed_let_go(&bed);
+    }
+    for (unsigned i = 1; i < 2 * EACH; i += 2) {
+        asked_wait(&asked[i]);
+        assert_int_equal(asked[i].err.code, ERR_OK);
+    }
+    asked_wait(&asked[0]);
+    assert_int_equal(asked[0].err.code, ERR_OK);
+    for (unsigned i = 0; i < 2 * EACH; i++)
+        asked_deinit(&asked[i]);
+    link_close(link);
+    testbed_close(&bed);
+}
+
 /* Two connections that carry one reply at a time: one is kept for small ones. */
 static void test_the_last_idle_connection_is_for_small_replies(void **state)
 {
@@ -884,6 +929,7 @@ int main(void)
         cmocka_unit_test(test_data_connections_are_dialled_early_once_and_carry_what_comes),
         cmocka_unit_test(test_an_early_dial_that_fails_costs_no_request_its_addresses),
         cmocka_unit_test(test_flows_take_turns_on_a_data_connection),
+        cmocka_unit_test(test_what_waits_of_one_flow_is_dropped_and_the_other_goes_on),
         cmocka_unit_test(test_the_last_idle_connection_is_for_small_replies),
         cmocka_unit_test(test_a_control_connection_hands_out_all_it_may),
         cmocka_unit_test(test_a_deadline_ends_a_request_and_its_late_reply_is_dropped),

@@ -268,6 +268,8 @@ static void snapshot_put(struct op *op)
 static void on_publish(struct op *op)
 {
     struct sim_task *task = &world.tasks[op->task];
+    if (op->request == task->prevented)
+        return;
     op->root = task->root;
     bool early = world.plant == PLANT_PUBLISH_BEFORE_DURABLE;
     if (world.destination_denied)
@@ -520,6 +522,9 @@ static void do_renew(size_t index, const struct task_action *action)
 static void action_do(size_t index, const struct task_action *action)
 {
     world.counts->task_actions[action->kind]++;
+    if (world.tasks[index].machine.state == TASK_CANCELLED && action->kind != TASK_DO_END_LEASE &&
+        action->kind != TASK_DO_FINISH)
+        violate("task %zu is cancelled and asks for %s", index + 1, action_names[action->kind]);
     trace_line("task %zu:   -> %s", index + 1, action_names[action->kind]);
     switch (action->kind) {
     case TASK_DO_CHECK:
@@ -586,6 +591,7 @@ void destination_task_start(size_t index)
     task->wake_ms = 0;
     task->generation = 0;
     task->waits_elsewhere = task->waited = false;
+    task->prevented = 0;
     task->root = (struct digest){0};
     struct identity_key key = {
         {7}}; /* a lease id is derived, so that a receipt needs no describe */
@@ -604,6 +610,24 @@ void destination_task_cancel(size_t index)
         return;
     task->record.cancel = true;
     struct task_event event = {.kind = TASK_ON_CANCEL};
+    step(index, &event);
+    if (!task->alive || !task->machine.publishing || chance_percent(&world.chance, 30))
+        return; /* there is nothing to publish, or its commit is under way */
+    struct err err;
+    err_set(&err, ERR_CANCELLED, "cancelled before its commit");
+    task->prevented = task->machine.control;
+    struct task_event prevented = {
+        .kind = TASK_ON_PUBLISHED, .request = task->prevented, .err = &err};
+    step(index, &prevented);
+    if (task->machine.state != TASK_CANCELLED)
+        violate("task %" PRIu64 " goes on though it will not be published", task->number);
+}
+
+void destination_task_withdraw(size_t index)
+{
+    struct err err;
+    err_set(&err, ERR_DENIED, "no right to create it any more");
+    struct task_event event = {.kind = TASK_ON_WITHDRAWN, .err = &err};
     step(index, &event);
 }
 

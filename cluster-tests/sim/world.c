@@ -372,6 +372,9 @@ static void deny(void)
     fault_count(FAULT_DENY);
     world.destination_denied = true;
     all_excused();
+    for (size_t i = 0; i < world.task_count; i++)
+        if (chance_percent(&world.chance, 70)) /* the others learn of it when they ask */
+            destination_task_withdraw(i);
 }
 
 static void peer_key(void)

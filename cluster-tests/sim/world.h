@@ -133,6 +133,7 @@ struct sim_task {
     bool torn;            /* a commit is half done */
     uint64_t generation;  /* of the walk, as of the last step */
     bool waits_elsewhere; /* RELEASED is owed */
+    uint64_t prevented;   /* the PUBLISH that will not be; 0: none */
     bool waited;          /* for its peer, as of the last step */
     uint64_t key_seen_ms; /* it was told that its peer's key is another; 0: never */
     bool published_before_key;
@@ -224,6 +225,7 @@ void world_trouble_soon(void);
 /* destination.c */
 void destination_task_start(size_t task); /* from its record */
 void destination_task_cancel(size_t task);
+void destination_task_withdraw(size_t task);
 void destination_crash(void);
 void destination_reply(struct op *op); /* a request's answer or loss has come */
 void destination_collect_roots(struct digest *roots, size_t *count);

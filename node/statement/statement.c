@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "node/rights_alarm.h"
+#include "node/task/xcopy_destination.h"
 #include "node/task/xcopy_source.h"
 
 #define NOTE_ARENA_BYTES KIB(1) /* of an outcome: under 200 bytes, and its notice */
@@ -99,13 +101,19 @@ static enum err_code function_run(statement_function *function, const struct sta
     return code;
 }
 
-/* What may be copied from here follows from rights. Also when it failed for another reason than the
- * caller's rights: it may have failed after its commit. */
-static void leases_follow(const struct statement_call *call, enum err_code code)
+/* What may be copied from here and to here follows from rights. Also when it failed for another reason than
+ * the caller's rights: it may have failed after its commit. */
+static void copies_follow(const struct statement_call *call, enum err_code code)
 {
-    if (call->services->source != NULL && statement_kind_rights(call->statement->kind) &&
-        (code == ERR_OK || err_class(code) != CLASS_DENIED))
+    if (!statement_kind_rights(call->statement->kind) ||
+        (code != ERR_OK && err_class(code) == CLASS_DENIED))
+        return;
+    if (call->services->source != NULL)
         source_recheck(call->services->source);
+    if (call->services->tasks != NULL)
+        tasks_recheck(call->services->tasks);
+    if (call->services->rights_alarm != NULL)
+        rights_alarm_set(call->services->rights_alarm);
 }
 
 enum err_code statement_run(const struct statement_call *call, struct answer *answer,
@@ -117,7 +125,7 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
         return err_set(err, ERR_SEMANTIC, "%s is not supported yet", statement_kind_text(kind));
     struct err reason;
     enum err_code code = function_run(function, call, answer, &reason);
-    leases_follow(call, code);
+    copies_follow(call, code);
     if (code == ERR_OK)
         return ERR_OK;
     statement_refused(call, NULL, &reason);

@@ -38,6 +38,7 @@ struct statement_services {
     struct peers *peers;
     struct tasks *tasks;
     struct source *source; /* NULL: nobody copies from here */
+    struct rights_alarm *rights_alarm;
     struct channels *channels;
     struct cleanup *cleanup;
     struct scrubber *scrubber;

@@ -102,6 +102,9 @@ static void outcome_set(struct task *task, enum task_state outcome, struct task_
     task->renewal = 0;
     task->retry_at_ms = 0;
     task->outcome = outcome;
+    if (outcome == TASK_CANCELLED)
+        task->state =
+            outcome; /* who asked for it has recorded that: a restart comes to the same end */
     if (task->leased)
         action_add(actions, TASK_DO_END_LEASE, 0);
     task->leased = false;
@@ -418,6 +421,8 @@ static void on_published(struct task *task, const struct task_event *event,
         phase_set(task, TASK_PHASE_RECEIPT);
     } else if (task->cancel_wanted) {
         outcome_set(task, TASK_CANCELLED, actions);
+    } else if (task->withdrawn.code != ERR_OK) {
+        task_fail(task, &task->withdrawn, actions);
     } else {
         phase_set(task, TASK_PHASE_PULL); /* what was relied on is looked at again */
         store_error(task, event, actions);
@@ -477,6 +482,19 @@ static void on_cancel(struct task *task, const struct task_event *event,
     outcome_set(task, TASK_CANCELLED, actions);
 }
 
+/* A right, or what the task stands on, went, whatever it waits for. A PUBLISH asks for itself. */
+static void on_withdrawn(struct task *task, const struct task_event *event,
+                         struct task_actions *actions)
+{
+    if (event_code(event) == ERR_OK || task->phase == TASK_PHASE_RECEIPT ||
+        task->phase == TASK_PHASE_FINISH || task->phase == TASK_PHASE_ENDED)
+        return;
+    if (task->publishing)
+        task->withdrawn = *event->err;
+    else
+        task_fail(task, event->err, actions);
+}
+
 static void on_tick(struct task *task, const struct task_event *event, struct task_actions *actions)
 {
     (void)task;
@@ -491,7 +509,7 @@ static event_function *const event_functions[TASK_EVENT_COUNT] = {
     [TASK_ON_COMMITTED] = on_committed, [TASK_ON_PUBLISHED] = on_published,
     [TASK_ON_RECEIPTED] = on_receipted, [TASK_ON_FINISHED] = on_finished,
     [TASK_ON_RELEASED] = on_released,   [TASK_ON_CANCEL] = on_cancel,
-    [TASK_ON_TICK] = on_tick,
+    [TASK_ON_WITHDRAWN] = on_withdrawn, [TASK_ON_TICK] = on_tick,
 };
 
 /* ---- what to do next ---- */

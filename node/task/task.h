@@ -18,6 +18,9 @@
  * 3. Pauses lie between retry_pause_min_ms and retry_pause_max_ms, and end in FAILED after
  *    retry_total_ms without progress.
  * 4. A state once DONE, FAILED or CANCELLED never changes.
+ * 5. CANCEL waits for no peer, no disk and no worker: the state is CANCELLED, and nothing more is asked
+ * for, in the same step; what is still done is to tidy up. Only a PUBLISH that is out decides itself: who
+ * performs it may say that it will not be (PUBLISHED with ERR_CANCELLED), and is not asked again.
  *
  * Memory: bounded by walk_limits. One thread at a time.
  */
@@ -106,6 +109,7 @@ void task_actions_deinit(struct task_actions *actions);
     X(TASK_ON_FINISHED, "finished")                                                                \
     X(TASK_ON_RELEASED, "released")                                                                \
     X(TASK_ON_CANCEL, "cancel")                                                                    \
+    X(TASK_ON_WITHDRAWN, "withdrawn")                                                              \
     X(TASK_ON_TICK, "tick")
 
 enum task_event_kind {
@@ -129,10 +133,11 @@ struct task_counters {
 struct task_event {
     enum task_event_kind kind;
     uint64_t now_ms;
-    uint64_t random;       /* fresh for each event; jitter of pauses comes from it */
-    uint64_t request;      /* of the action that this answers */
-    const struct err *err; /* NULL or code ERR_OK: it went well */
-    uint64_t wire_bytes;   /* GOT, DESCRIBED, RENEWED, RECEIPTED: sealed bytes both ways */
+    uint64_t random;  /* fresh for each event; jitter of pauses comes from it */
+    uint64_t request; /* of the action that this answers */
+    const struct err
+        *err; /* NULL or code ERR_OK: it went well; WITHDRAWN: which right, or what, went */
+    uint64_t wire_bytes; /* GOT, DESCRIBED, RENEWED, RECEIPTED: sealed bytes both ways */
     union {
         struct {                           /* START: what the record says */
             bool published;                /* the snapshot is visible: only the receipt is left */
@@ -188,6 +193,7 @@ struct task {
     bool leased;
     bool publishing; /* control is a PUBLISH */
     bool cancel_wanted;
+    struct err withdrawn;   /* while a PUBLISH was out; it counts unless that succeeds */
     unsigned wrong_answers; /* to describe and renew */
     struct walk walk;
 };

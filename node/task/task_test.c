@@ -355,6 +355,7 @@ static void test_cancel_stops_it_and_a_running_commit_comes_to_its_end_first(voi
     got(f, file_asked(f), WALK_STORED);
     uint64_t commit = want(f, TASK_DO_COMMIT);
     send(f, (struct task_event){.kind = TASK_ON_CANCEL});
+    assert_int_equal(f->task.state, TASK_CANCELLED); /* which waits for nothing */
     assert_non_null(find(f, TASK_DO_END_LEASE));
     assert_null(find(f, TASK_DO_FINISH));
     answer_code(f, TASK_ON_COMMITTED, commit, ERR_OK);
@@ -372,6 +373,133 @@ static void test_cancel_during_publish_lets_the_publish_decide(void **state)
     assert_int_equal(f->actions.count, 0);
     answer_code(f, TASK_ON_PUBLISHED, publish, ERR_OK);
     assert_int_equal(f->task.state, TASK_DONE);
+}
+
+static void test_cancel_during_a_publish_that_will_not_be_ends_at_once(void **state)
+{
+    struct fixture *f = *state;
+    got(f, file_asked(f), WALK_STORED);
+    answer_code(f, TASK_ON_COMMITTED, want(f, TASK_DO_COMMIT), ERR_OK);
+    uint64_t publish = want(f, TASK_DO_PUBLISH);
+    send(f, (struct task_event){.kind = TASK_ON_CANCEL});
+    answer_code(f, TASK_ON_PUBLISHED, publish, ERR_CANCELLED);
+    assert_int_equal(f->task.state, TASK_CANCELLED);
+    assert_int_equal(f->task.phase, TASK_PHASE_FINISH);
+    answer_code(f, TASK_ON_PUBLISHED, publish, ERR_OK); /* late */
+    assert_int_equal(f->task.state, TASK_CANCELLED);
+}
+
+/* ---- at every step ---- */
+
+enum step {
+    STEP_NEW,
+    STEP_CHECK,
+    STEP_DESCRIBE,
+    STEP_PLAN,
+    STEP_PAGES,
+    STEP_FILES,
+    STEP_COMMIT,
+    STEP_RENEW,
+    STEP_PAUSE, /* the peer is away */
+    STEP_COUNT,
+};
+
+/* What each step asks for is out, and nothing has answered it. */
+static void to_step(struct fixture *f, enum step step)
+{
+    if (step == STEP_CHECK || step == STEP_DESCRIBE || step == STEP_PAUSE)
+        start(f);
+    if (step == STEP_DESCRIBE || step == STEP_PAUSE)
+        answer_code(f, TASK_ON_CHECKED, want(f, TASK_DO_CHECK), ERR_OK);
+    if (step == STEP_PAUSE)
+        answer_code(f, TASK_ON_DESCRIBED, want(f, TASK_DO_DESCRIBE), ERR_UNREACHABLE);
+    if (step == STEP_PLAN)
+        described(f);
+    if (step == STEP_PAGES)
+        planned(f, described(f), (struct walk_need){.kind = WALK_PAGE, .digest = {{2}}});
+    if (step == STEP_FILES || step == STEP_RENEW)
+        file_asked(f);
+    if (step == STEP_COMMIT)
+        got(f, file_asked(f), WALK_STORED);
+    if (step == STEP_RENEW) {
+        f->now_ms += LEASE_RENEW_MS;
+        send(f, (struct task_event){.kind = TASK_ON_TICK});
+        want(f, TASK_DO_RENEW);
+    }
+}
+
+/* Everything that was ever asked for is answered, well, and time goes by. How often it asked to FINISH;
+ * anything else must not be asked for. */
+static size_t finishes_after_all(struct fixture *f)
+{
+    size_t finishes = 0;
+    uint64_t last = f->task.request_last;
+    for (uint64_t request = 1; request <= last; request++)
+        for (int kind = TASK_ON_START; kind < TASK_EVENT_COUNT; kind++) {
+            f->now_ms += 1000;
+            send(f, (struct task_event){.kind = (enum task_event_kind)kind, .request = request});
+            for (size_t i = 0; i < f->actions.count; i++)
+                assert_int_equal(f->actions.list[i].kind, TASK_DO_FINISH);
+            finishes += f->actions.count;
+        }
+    return finishes;
+}
+
+static void test_cancel_at_any_step_ends_in_that_step_and_asks_for_nothing_more(void **state)
+{
+    struct fixture *f = *state;
+    const struct task_settings settings = f->task.settings;
+    for (int step = 0; step < STEP_COUNT; step++) {
+        task_deinit(&f->task);
+        task_init(&f->task, &settings);
+        to_step(f, (enum step)step);
+        bool leased = f->task.leased;
+        send(f, (struct task_event){.kind = TASK_ON_CANCEL});
+        assert_int_equal(f->task.state, TASK_CANCELLED);
+        assert_int_equal(find(f, TASK_DO_END_LEASE) != NULL, leased);
+        size_t finishes = find(f, TASK_DO_FINISH) != NULL;
+        assert_int_equal(finishes, step != STEP_COMMIT);
+        assert_int_equal(f->actions.count, finishes + leased);
+        uint64_t finish = finishes > 0 ? want(f, TASK_DO_FINISH) : 0;
+        finishes += finishes_after_all(f);
+        assert_int_equal(finishes, 1);
+        answer_code(f, TASK_ON_FINISHED, finish != 0 ? finish : f->task.control, ERR_OK);
+        assert_true(task_ended(&f->task));
+        assert_int_equal(f->task.state, TASK_CANCELLED);
+    }
+}
+
+static void test_a_right_that_goes_ends_it_at_any_step_with_that_reason(void **state)
+{
+    struct fixture *f = *state;
+    const struct task_settings settings = f->task.settings;
+    for (int step = 0; step < STEP_COUNT; step++) {
+        task_deinit(&f->task);
+        task_init(&f->task, &settings);
+        to_step(f, (enum step)step);
+        answer_code(f, TASK_ON_WITHDRAWN, 0, ERR_DENIED);
+        assert_int_equal(f->task.outcome, TASK_FAILED);
+        assert_int_equal(f->task.phase, TASK_PHASE_FINISH);
+        assert_string_equal(f->task.err.message, "because");
+    }
+}
+
+static void test_a_right_that_goes_during_a_publish_counts_unless_that_succeeds(void **state)
+{
+    struct fixture *f = *state;
+    const struct task_settings settings = f->task.settings;
+    for (int succeeds = 0; succeeds < 2; succeeds++) {
+        task_deinit(&f->task);
+        task_init(&f->task, &settings);
+        got(f, file_asked(f), WALK_STORED);
+        answer_code(f, TASK_ON_COMMITTED, want(f, TASK_DO_COMMIT), ERR_OK);
+        uint64_t publish = want(f, TASK_DO_PUBLISH);
+        answer_code(f, TASK_ON_WITHDRAWN, 0, ERR_DENIED);
+        assert_int_equal(f->actions.count, 0);
+        answer_code(f, TASK_ON_PUBLISHED, publish, succeeds ? ERR_OK : ERR_NO_SPACE);
+        assert_int_equal(f->task.state, succeeds ? TASK_DONE : TASK_RUNNING);
+        assert_int_equal(f->task.phase, succeeds ? TASK_PHASE_RECEIPT : TASK_PHASE_FINISH);
+    }
 }
 
 static void test_restart_after_publish_sends_the_receipt_only(void **state)
@@ -420,6 +548,10 @@ int main(void)
         TEST(test_peer_that_grants_and_loses_leases_for_ever_fails_in_the_end),
         TEST(test_cancel_stops_it_and_a_running_commit_comes_to_its_end_first),
         TEST(test_cancel_during_publish_lets_the_publish_decide),
+        TEST(test_cancel_during_a_publish_that_will_not_be_ends_at_once),
+        TEST(test_cancel_at_any_step_ends_in_that_step_and_asks_for_nothing_more),
+        TEST(test_a_right_that_goes_ends_it_at_any_step_with_that_reason),
+        TEST(test_a_right_that_goes_during_a_publish_counts_unless_that_succeeds),
         TEST(test_restart_after_publish_sends_the_receipt_only),
         TEST(test_counters_of_a_record_do_not_spare_the_walk),
     };

@@ -7,6 +7,7 @@
 #include "node/task/xcopy_list.h"
 #include "node/task/xcopy_compare.h"
 #include "node/task/xcopy_look.h"
+#include "node/task/xcopy_standing.h"
 #include "store/crash.h"
 #include "store/held.h"
 #include "store/pages.h"
@@ -20,11 +21,17 @@ struct tasks {
     struct claims claims;                    /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
     struct looks *looks;
+    struct standing standing;
 };
 
 bool tasks_stopped(const struct tasks *tasks)
 {
     return tasks->stopped;
+}
+
+struct pull *tasks_pull_find(struct tasks *tasks, const struct task_id *id)
+{
+    return pull_list_find(&tasks->list, id);
 }
 
 const struct tasks_options *tasks_options_get(const struct tasks *tasks)
@@ -125,9 +132,10 @@ static void begin_waiting(void *argument)
     pull_list_promote(&tasks->list);
     for (size_t i = 0; i < pull_list_count(&tasks->list) && !tasks->stopped; i++) {
         struct pull *pull = pull_list_at(&tasks->list, i);
+        bool waits = atomic_load(&pull->in_line) > 0 && !pull->cancel_recorded;
         bool queued = pull->machine.phase == TASK_PHASE_QUEUED && pull->record.ended_ms == 0 &&
-                      atomic_load(&pull->recorded) && atomic_load(&pull->in_line) == 0;
-        if (!queued || !may_begin(tasks, pull))
+                      atomic_load(&pull->recorded) && !waits;
+        if (!queued || (!pull->cancel_recorded && !may_begin(tasks, pull)))
             continue;
         pull_start(pull, pull->cancel_recorded);
         list_share(tasks, pull);
@@ -290,8 +298,11 @@ static enum err_code record_load(struct tasks *tasks, const struct task_id *id, 
     TRY(settle_load(pull, err));
     uint8_t key[XCOPY_KEY_BYTES];
     BYTES_CLEANUP struct bytes ignored = {0};
-    return catalog_find(tasks->options.store, NULL, FAMILY_TASKS, xcopy_key('c', id, key), &ignored,
-                        &pull->cancel_recorded, err);
+    TRY(catalog_find(tasks->options.store, NULL, FAMILY_TASKS, xcopy_key('c', id, key), &ignored,
+                     &pull->cancel_recorded, err));
+    if (pull->cancel_recorded && pull->record.ended_ms == 0 && !pull->record.published)
+        pull->status.state = TASK_CANCELLED; /* as was said already */
+    return ERR_OK;
 }
 
 static enum err_code records_each(struct tasks *tasks, struct bytes *all, struct err *err)
@@ -373,12 +384,14 @@ enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret
     tasks->options = *options;
     pull_list_init(&tasks->list, options->per_project);
     tasks->looks = looks_new(&tasks->options);
+    standing_init(&tasks->standing, &tasks->options, &tasks->list);
     struct err reason = {0};
     if (records_load(tasks, &reason) != ERR_OK) {
         tasks_free(tasks);
         return err_set(err, reason.code, "tasks: %s", reason.message);
     }
     loop_post(options->loop, begin_waiting, tasks);
+    standing_request(&tasks->standing); /* the node may have ended before it was asked */
     *ret_tasks = tasks;
     return ERR_OK;
 }
@@ -395,6 +408,7 @@ void tasks_free(struct tasks *tasks)
 {
     if (tasks == NULL)
         return;
+    standing_deinit(&tasks->standing);
     pull_list_deinit(&tasks->list);
     claims_deinit(&tasks->claims);
     looks_free(tasks->looks);
@@ -490,11 +504,12 @@ enum err_code tasks_compare(struct tasks *tasks, const struct tasks_order *order
 }
 
 static struct xcopy_record record_new(const struct tasks_order *order, const struct task_id *id,
-                                      struct account_id account)
+                                      const struct xcopy_target *target)
 {
     return (struct xcopy_record){.id = *id,
                                  .state = TASK_QUEUED,
-                                 .account = account,
+                                 .account = target->owner,
+                                 .project = target->project,
                                  .expires_ms = order->expires_ms,
                                  .queues = order->queues,
                                  .created_ms = xcopy_now_ms(),
@@ -661,7 +676,7 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
         struct xcopy_target target;
         TRY(order_allowed(tasks, order, &arena, &target, err));
         TRY(order_copies(order, err));
-        const struct xcopy_record record = record_new(order, &id, target.owner);
+        const struct xcopy_record record = record_new(order, &id, &target);
         TRY(task_make(tasks, order, &record, &id, err));
     }
     *ret_id = id;
@@ -700,6 +715,11 @@ enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principa
     if (code != ERR_OK || !loop_post(tasks->options.loop, on_cancel, pull))
         pull_unref(pull);
     return code;
+}
+
+void tasks_recheck(struct tasks *tasks)
+{
+    standing_request(&tasks->standing);
 }
 
 /* ---- status ---- */

@@ -72,9 +72,14 @@ struct tasks_order {
 enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
                           struct task_id *ret_id, struct err *err) MUST_USE;
 /* ERR_NOT_FOUND, also for who may not see it (authorise_task; operators may cancel all). One that has
- * ended stays as it is. */
+ * ended stays as it is. The request is durable on return, and the task is CANCELLED as soon as the loop
+ * comes to it, whatever it was doing: but its one publishing commit comes to its own end. */
 enum err_code tasks_cancel(struct tasks *tasks, const struct principal *principal,
                            const struct task_id *id, struct err *err) MUST_USE;
+
+/* Rights here may have gone: each task is asked about, and fails if it may not be any more. From any
+ * thread; does not wait. */
+void tasks_recheck(struct tasks *tasks);
 
 #define TASK_PHASE_BYTES (ERR_MESSAGE_BYTES + 96) /* why it waits comes whole */
 

@@ -65,32 +65,42 @@ void job_end(struct job *job, enum err_code code)
 
 /* ---- check ---- */
 
-enum err_code job_project_stays(const struct job *job, struct err *err)
+static enum err_code project_stays(const struct pull *pull, struct project_id project,
+                                   struct err *err)
 {
-    const struct pull *pull = job->pull;
     struct project_record ignored;
     struct err reason;
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    if (pull->project.n == 0)
+    if (project.n == 0)
         return ERR_OK;
     enum err_code code =
-        project_get(pull->options->store, NULL, pull->project, &arena, &ignored, &reason);
+        project_get(pull->options->store, NULL, project, &arena, &ignored, &reason);
     if (code == ERR_NOT_FOUND)
         return err_set(err, ERR_DENIED, "project %.*s was dropped while the task ran",
                        SPAN_PRINTF(pull->token.destination.project));
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
-enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target, struct err *err)
+enum err_code job_project_stays(const struct job *job, struct err *err)
 {
-    const struct pull *pull = job->pull;
+    return project_stays(job->pull, job->pull->project, err);
+}
+
+enum err_code pull_target_ask(const struct pull *pull, struct project_id project,
+                              struct arena *arena, struct xcopy_target *ret_target, struct err *err)
+{
     struct xcopy_target target;
-    TRY(job_project_stays(job, err)); /* first: it is the reason, whatever rights are left */
-    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, &job->arena, &target, err));
-    TRY(job_project_stays(job, err)); /* so the name led to it, and not to another */
+    TRY(project_stays(pull, project, err)); /* first: it is the reason, whatever rights are left */
+    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, arena, &target, err));
+    TRY(project_stays(pull, project, err)); /* so the name led to it, and not to another */
     *ret_target = target;
     return ERR_OK;
+}
+
+enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target, struct err *err)
+{
+    return pull_target_ask(job->pull, job->pull->project, &job->arena, ret_target, err);
 }
 
 /* When it began is durable before anything is pulled: the counts at its end are of what was not
@@ -111,6 +121,7 @@ static enum err_code begin(struct job *job, struct err *err)
     TRY(holding_begin(store, &job->held_since, err));
     struct xcopy_record record = record_of(job, TASK_QUEUED);
     record.held_since = job->held_since;
+    record.project = job->project;
     TRY(xcopy_record_commit(store, &record, CATALOG_KEEP_RESERVE, err));
     CRASH_POINT(CRASH_TASK_BEGUN);
     return ERR_OK;

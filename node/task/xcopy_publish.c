@@ -291,6 +291,22 @@ static void entry_of(struct job *job, const struct xcopy_record *record,
     xcopy_entry_task(record, pull->options->store, region, &job->arena, ret_entry);
 }
 
+/* From here on a request to stop comes too late, until publish_end. */
+static enum err_code publish_begin(struct pull *pull, struct err *err)
+{
+    unsigned asked = PUBLISH_MAY;
+    return atomic_compare_exchange_strong(&pull->publishes, &asked, PUBLISH_NOW)
+               ? ERR_OK
+               : err_set(err, ERR_CANCELLED, "the task was cancelled");
+}
+
+static enum err_code publish_end(struct pull *pull, enum err_code code)
+{
+    if (code != ERR_OK)
+        atomic_store(&pull->publishes, PUBLISH_MAY);
+    return code;
+}
+
 /* The rights once more, as of now, and the one commit. ERR_CONFLICT: others took the same numbers. */
 static enum err_code publish_once(struct job *job, struct err *err)
 {
@@ -323,7 +339,9 @@ static enum err_code publish_once(struct job *job, struct err *err)
                                              .signature = described->signature,
                                              .version = described->version};
     struct table_id id, replaced;
-    return snapshot_publish(pull->options->store, &replica, &note, &id, &replaced, err);
+    TRY(publish_begin(pull, err));
+    return publish_end(
+        pull, snapshot_publish(pull->options->store, &replica, &note, &id, &replaced, err));
 }
 
 static enum err_code publish(struct job *job, struct err *err)

@@ -218,7 +218,7 @@ static void finish_begin(struct pull *pull);
 static void pull_checked(struct pull *pull, const struct job *job)
 {
     pull->record.held_since = job->held_since;
-    pull->project = job->project;
+    pull->project = pull->record.project = job->project;
 }
 
 /* What the source told goes with the next record; of a task that has ended there is none. */
@@ -264,10 +264,21 @@ static void job_done(void *argument)
         finish_begin(pull);
 }
 
+/* Of a task that was cancelled nothing begins but what ends it. */
+static bool job_is_vain(const struct job *job)
+{
+    bool ends = job->answers == TASK_ON_COMMITTED || job->answers == TASK_ON_FINISHED ||
+                job->answers == TASK_ON_TICK;
+    return !ends && atomic_load(&job->pull->publishes) == PUBLISH_NEVER;
+}
+
 static void job_on_worker(void *argument)
 {
     struct job *job = argument;
-    job->work(job);
+    if (job_is_vain(job))
+        err_set(&job->err, ERR_CANCELLED, "the task was cancelled");
+    else
+        job->work(job);
     bool posted =
         loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
     ASSERT(posted); /* the loop outlives the workers */
@@ -382,6 +393,11 @@ static void outgoing_deinit(struct outgoing *outgoing)
     bytes_deinit(&outgoing->body);
 }
 
+static uint64_t pull_flow(const struct pull *pull)
+{
+    return load_u64(pull->record.id.b);
+}
+
 static void request_post(struct job *job, const struct outgoing *outgoing)
 {
     struct pull *pull = job->pull;
@@ -396,7 +412,7 @@ static void request_post(struct job *job, const struct outgoing *outgoing)
     const struct link_request request = {
         .method = (uint8_t)outgoing->method,
         .bulk = bulk,
-        .flow = load_u64(pull->record.id.b),
+        .flow = pull_flow(pull),
         .header = bytes_span(&outgoing->header),
         .body = span_of(body.data, outgoing->body.len),
         .reply_body_bytes = job->reply_capacity > 0 ? (uint32_t)job->reply_capacity
@@ -676,53 +692,6 @@ static void do_finish(struct pull *pull, const struct task_action *action)
         finish_begin(pull);
 }
 
-/* ---- how much is asked for ---- */
-
-/* The peer's window is measured on all that it sends and shared evenly by the pulls that run. */
-static void window_share(struct pull *pull)
-{
-    struct peer *peer = pull->peer;
-    const struct window *window = &peer->window;
-    size_t bytes = window->bytes / peer->pulls;
-    size_t batch_bytes = window->batch_bytes;
-    size_t requests = 2 * bytes / batch_bytes;
-    if (requests < WINDOW_REQUESTS_MIN)
-        requests = WINDOW_REQUESTS_MIN;
-    walk_set_window(&pull->machine.walk, bytes, batch_bytes, requests);
-}
-
-static void window_update(struct pull *pull)
-{
-    struct peer *peer = pull->peer;
-    if (!pull->counted || pull->options->walk.window_bytes > 0)
-        return;
-    struct link_status status;
-    link_status(peer->link, &status);
-    const struct window_event event = {.now_us = pool_now_us(),
-                                       .received_bytes = status.received_bytes,
-                                       .round_trip_us = status.round_trip_us,
-                                       .reply_bytes = walk_reply_bytes(&pull->machine.walk),
-                                       .limited = walk_wants_window(&pull->machine.walk),
-                                       .limit = peer->limit};
-    uint32_t connections = peer->window.connections;
-    window_step(&peer->window, &event);
-    if (peer->window.connections != connections)
-        link_set_data_connections(peer->link, peer->window.connections);
-    link_set_depth(peer->link, peer->window.depth);
-    window_share(pull);
-}
-
-static void pull_count(struct pull *pull, bool runs)
-{
-    if (pull->peer == NULL || pull->peer->link == NULL || pull->counted == runs)
-        return;
-    pull->counted = runs;
-    if (runs)
-        pull->peer->pulls++;
-    else
-        pull->peer->pulls--;
-}
-
 /* ---- the machine ---- */
 
 typedef void action_function(struct pull *pull, const struct task_action *action);
@@ -772,13 +741,16 @@ static void status_update(struct pull *pull)
     status_trouble(pull, &machine->store, &pull->store_tries);
     task_phase_format(machine, loop_now_ms(), status->phase, sizeof(status->phase));
     bool done = machine->state > TASK_RUNNING; /* the receipt may be on its way */
-    if (done && pull->end_ms == 0) {
+    bool news = done && pull->end_ms == 0;
+    if (news) {
         pull->end_ms = loop_now_ms();
         status->ended_ms = xcopy_now_ms();
     }
     pthread_mutex_unlock(&pull->lock);
     if (done)
         atomic_store(&pull->ended, true);
+    if (news && !ended)
+        tasks_pull_gave_way(pull->tasks); /* its place among the project's */
     if (!ended)
         return;
     pull_count(pull, false);
@@ -787,6 +759,16 @@ static void status_update(struct pull *pull)
     pull->epoch = pull->last_epoch = NULL;
     loop_timer_cancel(pull->options->loop, &pull->timer);
     tasks_pull_gave_way(pull->tasks);
+}
+
+/* It has just come to its end: what was to be asked of the peer is not, and a cancelled one publishes
+ * nothing any more. */
+static void pull_over(struct pull *pull)
+{
+    if (pull->machine.outcome == TASK_CANCELLED)
+        atomic_store(&pull->publishes, PUBLISH_NEVER);
+    if (pull->peer != NULL && pull->peer->link != NULL)
+        link_drop(pull->peer->link, pull_flow(pull));
 }
 
 static void on_timer(void *argument)
@@ -798,11 +780,14 @@ static void on_timer(void *argument)
 static void pull_step(struct pull *pull, struct task_event *event)
 {
     event->now_ms = loop_now_ms();
-    window_update(pull);
+    pull_window_update(pull);
     randombytes_buf(&event->random, sizeof(event->random));
     task_actions_clear(&pull->actions);
     bool waited = task_waits(&pull->machine);
+    bool was_over = pull->machine.phase >= TASK_PHASE_FINISH;
     task_step(&pull->machine, event, &pull->actions);
+    if (!was_over && pull->machine.phase >= TASK_PHASE_FINISH)
+        pull_over(pull);
     walk_claims_check(pull);
     if (!waited && task_waits(&pull->machine))
         tasks_pull_gave_way(pull->tasks);
@@ -869,6 +854,7 @@ static void pull_begin(struct pull *pull)
 {
     const struct tasks_options *options = pull->options;
     pull->account = pull->record.account;
+    pull->project = pull->record.project;
     snprintf(pull->machine.settings.peer, sizeof(pull->machine.settings.peer), "%.*s",
              SPAN_PRINTF(pull->token.source.region));
     if (options->walk.window_bytes > 0)
@@ -962,6 +948,23 @@ void pull_start(struct pull *pull, bool cancel)
 void pull_cancel(struct pull *pull)
 {
     struct task_event event = {.kind = TASK_ON_CANCEL};
+    unsigned asked = PUBLISH_MAY;
+    struct err err;
+    if (task_ended(&pull->machine))
+        return;
+    pull_step(pull, &event);
+    if (!pull->machine.publishing ||
+        !atomic_compare_exchange_strong(&pull->publishes, &asked, PUBLISH_NEVER))
+        return;
+    err_set(&err, ERR_CANCELLED, "the task was cancelled");
+    struct task_event prevented = {
+        .kind = TASK_ON_PUBLISHED, .request = pull->machine.control, .err = &err};
+    pull_step(pull, &prevented); /* the job's own answer comes too late */
+}
+
+void pull_withdraw(struct pull *pull, const struct err *reason)
+{
+    struct task_event event = {.kind = TASK_ON_WITHDRAWN, .err = reason};
     if (!task_ended(&pull->machine))
         pull_step(pull, &event);
 }

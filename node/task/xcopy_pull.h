@@ -70,12 +70,20 @@ struct pull_repair {
     struct digest page, attribute_root;
 };
 
+/* Who is first, the one commit or a request to stop. */
+enum publish_right {
+    PUBLISH_MAY,
+    PUBLISH_NOW,   /* the commit is under way: it decides */
+    PUBLISH_NEVER, /* cancelled */
+};
+
 struct pull {
     struct tasks *tasks;
     atomic_size_t refs;    /* the list's, and of each call that looks at it */
     atomic_bool recorded;  /* durable: it may begin */
     atomic_bool ended;     /* DONE, FAILED, CANCELLED, or could not be recorded: counts no more */
     bool placed;           /* the list's, under its lock: it has one of its project's places */
+    atomic_uint publishes; /* enum publish_right */
     atomic_size_t in_line; /* 1 is the next; 0: it has a place, or has ended */
     /* constant */
     const struct tasks_options *options;
@@ -85,7 +93,8 @@ struct pull {
     struct xcopy_rights rights;
     struct peer *peer;         /* NULL: not configured any more */
     struct account_id account; /* for whom files are held */
-    struct project_id project; /* that it goes to; from CHECK on, of a repair 0 */
+    struct project_id
+        project; /* that it goes to; of a repair, and of an old record before CHECK, 0 */
     struct pull_repair repair;
     /* the loop's */
     struct task machine;
@@ -176,9 +185,12 @@ struct job {
 #define LEVEL_ROOT    (LIMIT_TREE_DEPTH - 1)
 
 /* On workers: is the project that the task began with still there? By its id, whatever has its name now.
- * ERR_DENIED. Of a repair, and before CHECK, there is none. */
+ * ERR_DENIED. Of a repair, and of an old record before CHECK, there is none. */
 enum err_code job_project_stays(const struct job *job, struct err *err) MUST_USE;
 /* That, and xcopy_rights_destination. */
+enum err_code pull_target_ask(const struct pull *pull, struct project_id project,
+                              struct arena *arena, struct xcopy_target *ret_target,
+                              struct err *err) MUST_USE;
 enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target,
                              struct err *err) MUST_USE;
 /* The work, on workers. Each sets err and what belongs to its answer.
@@ -242,6 +254,10 @@ enum err_code place_decode_page(struct span encoded, struct page_place *ret_plac
 enum err_code place_decode_file(struct span encoded, struct span *ret_key, uint32_t *ret_column_id,
                                 struct err *err) MUST_USE;
 
+/* xcopy_window.c: on the loop. Its peer's window, as of now; it runs, or does not, and has a share. */
+void pull_window_update(struct pull *pull);
+void pull_count(struct pull *pull, bool runs);
+
 /* xcopy_pull.c: on the loop. */
 struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
                       struct span record_bytes, struct err *err);
@@ -257,6 +273,8 @@ void pull_unref(struct pull *pull); /* NULL is fine */
 bool pull_idle(const struct pull *pull);
 void pull_start(struct pull *pull, bool cancel);
 void pull_cancel(struct pull *pull);
+/* A right of its, or its project, went. */
+void pull_withdraw(struct pull *pull, const struct err *reason);
 /* What it waits for elsewhere is looked at again. */
 void pull_released(struct pull *pull);
 bool pull_runs(const struct pull *pull); /* begun and not ended */
@@ -266,6 +284,8 @@ void tasks_pull_gave_way(struct tasks *tasks); /* on the loop: another may begin
 /* For status: the body of one reply, pages or files, right or wrong. */
 void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes);
 bool tasks_stopped(const struct tasks *tasks);
+/* With a reference; NULL: there is none. Any thread. */
+struct pull *tasks_pull_find(struct tasks *tasks, const struct task_id *id);
 const struct tasks_options *tasks_options_get(const struct tasks *tasks); /* constant */
 /* Takes the pull: it runs as a task, unless one of its id is under way, or (not now) has failed a moment
  * ago. Not on the loop; waits for it. */

@@ -2,8 +2,9 @@
 
 #include <time.h>
 
-#define RECORD_FORM        3
-#define RECORD_FORM_PLAIN  2 /* without queues and troubles */
+#define RECORD_FORM        4
+#define RECORD_FORM_NAMED  3 /* without the project's id */
+#define RECORD_FORM_PLAIN  2 /* without queues and troubles either */
 #define RECORD_FORM_OLDEST 1 /* without held_since either: the task begins anew */
 
 uint64_t xcopy_now_ms(void)
@@ -62,6 +63,7 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
     bytes_append_u64(out, record->tries_again);
     bytes_append_u16(out, (uint16_t)record->trouble);
     append_span(out, record->trouble_message);
+    bytes_append_u64(out, record->project.n);
 }
 
 static struct span read_span(struct reader *reader)
@@ -78,7 +80,7 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     reader_copy(&reader, record.id.b, sizeof(record.id.b));
     uint8_t state = reader_u8(&reader);
     record.published = reader_u8(&reader) != 0;
-    record.queues = form == RECORD_FORM && reader_u8(&reader) != 0;
+    record.queues = form > RECORD_FORM_PLAIN && reader_u8(&reader) != 0;
     record.account.n = reader_u64(&reader);
     uint16_t error = reader_u16(&reader);
     record.expires_ms = reader_u64(&reader);
@@ -96,11 +98,12 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.token = read_span(&reader);
     record.message = read_span(&reader);
     uint16_t trouble = 0;
-    if (form == RECORD_FORM) {
+    if (form > RECORD_FORM_PLAIN) {
         record.tries_again = reader_u64(&reader);
         trouble = reader_u16(&reader);
         record.trouble_message = read_span(&reader);
     }
+    record.project.n = form > RECORD_FORM_NAMED ? reader_u64(&reader) : 0;
     bool known = form >= RECORD_FORM_OLDEST && form <= RECORD_FORM;
     if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT ||
         trouble >= ERR_CODE_COUNT)

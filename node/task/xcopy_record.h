@@ -18,9 +18,10 @@ struct xcopy_record {
     bool published;        /* the snapshot is visible */
     bool queues;           /* OPTIONS(queue=true) */
     struct account_id account;
-    enum err_code error; /* state FAILED */
-    uint64_t expires_ms; /* of the snapshot to be; 0: never */
-    uint64_t created_ms; /* since 1970, UTC, as the next */
+    struct project_id project; /* that it goes to; of an old record 0: as its name says then */
+    enum err_code error;       /* state FAILED */
+    uint64_t expires_ms;       /* of the snapshot to be; 0: never */
+    uint64_t created_ms;       /* since 1970, UTC, as the next */
     uint64_t started_ms;
     uint64_t ended_ms;             /* 0: not yet; the receipt may still be on its way */
     uint64_t held_since;           /* period (store/held.h) in which it began; 0: it has not */

@@ -2,6 +2,8 @@
  * while the copy is under way. */
 #include "node/task/xcopy_trial.h"
 
+#include "node/rights_alarm.h"
+
 #define SIGNER "RAM$root:copier"
 
 /* The key that signs is `name`'s at the source, from now on; its account's at the destination. */
@@ -344,6 +346,49 @@ static void test_a_lease_ends_at_once_when_a_right_a_user_or_a_key_goes(void **s
     signer_remove(SIGNER);
 }
 
+/* ---- and when a grant ends by itself ---- */
+
+static atomic_size_t rings;
+
+static void on_ring(void *context)
+{
+    struct source *source = context;
+    atomic_fetch_add(&rings, 1);
+    source_recheck(source);
+}
+
+static void alarm_stop(void *argument)
+{
+    rights_alarm_stop(argument);
+}
+
+/* No other request of the peer's, and no statement: what ends the lease is the time. */
+static void test_a_lease_ends_when_its_grant_does(void **state)
+{
+    (void)state;
+    signer_add(SIGNER, ROOT_ACCOUNT_ID + 1);
+    struct held_lease lease = lease_begin("brief", "brief_1");
+    struct rights_alarm alarm = {
+        .store = there.store, .loop = there.loop, .ring = on_ring, .context = there.source};
+    struct grant_change change = select_on("brief_1", SIGNER);
+    struct change_note made = note();
+    rights_alarm_start(&alarm);
+    for (int i = 0; i < 2000 && atomic_load(&rings) == 0; i++)
+        usleep(10000);
+    loop_pass(&there);
+    assert_int_equal(atomic_load(&rings), 1); /* the start's; nothing has an end */
+    assert_int_equal(source_leases(there.source), 1);
+    change.expires_ms = rights_clock_ms(there.store) + 1000;
+    ok(grants_give(there.store, &change, &made, &err));
+    rights_alarm_set(&alarm);
+    leases_end();
+    assert_true(rights_clock_ms(there.store) >= change.expires_ms);
+    assert_int_equal(atomic_load(&rings), 2);
+    assert_true(loop_call(there.loop, alarm_stop, &alarm));
+    bytes_deinit(&lease.token);
+    signer_remove(SIGNER);
+}
+
 static void test_a_lease_that_ends_at_once_is_in_the_audit_log(void **state)
 {
     (void)state;
@@ -394,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_a_gate_that_closes_ends_a_copy_that_is_under_way),
         cmocka_unit_test(test_a_lease_ends_at_once_when_a_gate_closes),
         cmocka_unit_test(test_a_lease_ends_at_once_when_a_right_a_user_or_a_key_goes),
+        cmocka_unit_test(test_a_lease_ends_when_its_grant_does),
         cmocka_unit_test(test_a_lease_that_ends_at_once_is_in_the_audit_log),
         cmocka_unit_test(test_a_lease_whose_rights_stand_stays),
     };

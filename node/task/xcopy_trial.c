@@ -3,6 +3,7 @@
 #include "proto/key.h"
 #include "proto/peer.h"
 #include "store/directory.h"
+#include "store/pages.h"
 #include "store/roots.h"
 
 struct region here = {.name = "cn-hongkong"};
@@ -15,6 +16,7 @@ const char *destination_project = "demo";
 const char *statement_text = "XCOPY ...";
 bool queues;
 uint64_t expires_ms, snapshot_expires_ms;
+struct walk_limits walk_limits;
 size_t tasks_per_project;
 uint16_t token_rights = TOKEN_RIGHTS_ALL;
 
@@ -72,6 +74,36 @@ static bool request_hold(struct region *region, struct request *request)
     return holds && atomic_compare_exchange_strong(&held, &none, request);
 }
 
+#define HELD_MAX 16
+static _Atomic(struct request *) all_held[HELD_MAX];
+static atomic_size_t all_held_count;
+
+static bool request_hold_all(struct region *region, struct request *request)
+{
+    if (request_method(request) != PEER_GET_FILES)
+        return false;
+    atomic_fetch_add(&region->files_asked, 1);
+    if (!atomic_load(&region->holds_all))
+        return false;
+    size_t at = atomic_fetch_add(&all_held_count, 1);
+    ASSERT(at < HELD_MAX); /* one a data connection */
+    atomic_store(&all_held[at], request);
+    return true;
+}
+
+void requests_let_go(struct region *region)
+{
+    atomic_store(&region->holds_all, false);
+    size_t count = atomic_exchange(&all_held_count, 0);
+    for (size_t i = 0; i < count; i++) {
+        struct request *request;
+        do
+            request = atomic_exchange(&all_held[i], NULL);
+        while (request == NULL);
+        source_on_request(region->source, request);
+    }
+}
+
 void request_let_go(struct region *region)
 {
     atomic_store(&region->holds_files, false);
@@ -83,7 +115,7 @@ static void on_request(void *context, struct request *request)
 {
     struct region *region = context;
     uint8_t method = request_method(request);
-    if (request_hold(region, request))
+    if (request_hold_all(region, request) || request_hold(region, request))
         return;
     if (region->tamper == TAMPER_OLDER) /* handlers see it as constant; it is not */
         ((struct session *)(uintptr_t)request_session(request))->version = 1;
@@ -201,6 +233,7 @@ static void region_start(struct region *region)
                                         .identity = region->identity,
                                         .region = region->name,
                                         .per_project = tasks_per_project,
+                                        .walk = walk_limits,
                                         .look_retry_ms = 500};
     struct source *opened;
     ok(source_open(&source, &opened, &err));
@@ -516,6 +549,11 @@ bool has_ended(const struct task_status *status)
     return status->state > TASK_RUNNING;
 }
 
+bool is_tidy(const struct task_status *status)
+{
+    return strcmp(status->phase, "ended") == 0;
+}
+
 bool waits_for_peer(const struct task_status *status)
 {
     return strncmp(status->phase, "waiting for peer", 16) == 0;
@@ -532,6 +570,31 @@ void done(const struct task_status *status)
 {
     if (status->state != TASK_DONE)
         fail_msg("%s: %s", task_state_name(status->state), status->error.message);
+}
+
+static void loop_nothing(void *argument)
+{
+    (void)argument;
+}
+
+void loop_pass(struct region *region)
+{
+    assert_true(loop_call(region->loop, loop_nothing, NULL));
+}
+
+static enum err_code staged_add(void *context, const struct task_id *task, struct err *ignored)
+{
+    (void)task;
+    (void)ignored;
+    (*(size_t *)context)++;
+    return ERR_OK;
+}
+
+size_t staged_count(void)
+{
+    size_t count = 0;
+    ok(staged_tasks_each(here.store, staged_add, &count, &err));
+    return count;
 }
 
 static struct digest version_of(struct region *region, const char *name)

@@ -40,8 +40,10 @@ struct region {
     struct tasks *tasks;
     struct project_id project;
     _Atomic enum tamper tamper;
-    atomic_bool holds_files; /* a request for files waits until it is false */
-    atomic_bool holds_pages; /* the same for pages */
+    atomic_bool holds_files;   /* a request for files waits until it is false */
+    atomic_bool holds_pages;   /* the same for pages */
+    atomic_bool holds_all;     /* all requests for files wait */
+    atomic_size_t files_asked; /* requests for files that came */
 };
 
 extern struct region here, there;
@@ -53,6 +55,7 @@ extern const char *source_region, *destination_project, *statement_text;
 extern bool queues;
 extern uint64_t expires_ms;
 extern uint64_t snapshot_expires_ms;   /* of the next snapshots there */
+extern struct walk_limits walk_limits; /* the same; zeroed: the defaults */
 extern size_t tasks_per_project;       /* here, from the next start on; 0: the default */
 extern uint16_t token_rights;          /* of the next tokens: enum token_right */
 extern _Atomic(struct request *) held; /* by there, while holds_files; NULL: none */
@@ -83,11 +86,17 @@ struct task_status status_of(const struct task_id *id);
 struct task_status wait_for(const struct task_id *id,
                             bool (*there_yet)(const struct task_status *));
 bool has_ended(const struct task_status *status);
+bool is_tidy(const struct task_status *status); /* and tidied up */
 bool waits_for_peer(const struct task_status *status);
 struct task_status xcopy(const char *source, const char *destination);
 void done(const struct task_status *status);
 void equal(const char *source, const char *destination);
 void request_let_go(struct region *region);
+/* Those that holds_all kept. */
+void requests_let_go(struct region *region);
+/* What was posted to the loop before has run. */
+void loop_pass(struct region *region);
+size_t staged_count(void); /* tasks that have staged pages here */
 
 /* ---- a destination that keeps to no order: requests of `here`, as a node's key may send them ---- */
 
