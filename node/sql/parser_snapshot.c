@@ -185,7 +185,7 @@ static void parse_against(struct parser *parser, struct verify_snapshot *verify)
         parser_expected(parser, wanted);
         return;
     }
-    region_check(parser, region);
+    region_check(parser, &region->value);
     verify->region = region->value.text;
     verify->other = other_snapshot(parser, option_find(&options, "snapshot"), &verify->name);
 }
