@@ -14,7 +14,7 @@
 
 #define PROJECTS_MAX   3           /* the new table's, the current one, the one that base names */
 #define CLOCK_SLACK_MS (60 * 1000) /* clocks that differ by less are not told of */
-#define NOTICE_BYTES   512
+#define NOTICE_BYTES   640
 #define TIME_BYTES     32
 #define SPAN_BYTES     48
 #define DAMAGED_MAX    64 /* snapshots of a base that are passed over; more: damage is the error */
@@ -34,7 +34,7 @@ struct candidate {
     size_t project;      /* of recovery's */
     uint64_t created_ms; /* as its maker says */
     uint64_t here_ms;    /* by this node's clock */
-    uint64_t expires_ms;
+    uint64_t expires_ms; /* 0: never, or not while it is held */
     bool is_replica;
     char name[LIMIT_NAME_BYTES + 1];
     char region[LIMIT_REGION_BYTES + 1];
@@ -68,12 +68,12 @@ static bool is_one(const struct candidate *candidate)
     return candidate->id.n != 0;
 }
 
-/* A region is its maker's word: nothing of it moves a screen. */
+/* A region is its maker's word: nothing of it moves a screen, or is cut in the middle. */
 static void text_copy(char *to, size_t to_bytes, struct span text)
 {
     snprintf(to, to_bytes, "%.*s", SPAN_PRINTF(text));
     for (; *to != '\0'; to++)
-        if ((uint8_t)*to < ' ' || *to == 0x7F)
+        if (*to < ' ' || *to > '~')
             *to = '?';
 }
 
@@ -86,7 +86,7 @@ static struct candidate candidate_of(const struct recovery *recovery,
         .project = recovery->project,
         .created_ms = claim->created_ms,
         .here_ms = snapshot->created_ms,
-        .expires_ms = snapshot->expires_ms,
+        .expires_ms = snapshot->hold.by.len > 0 ? 0 : snapshot->expires_ms,
         .is_replica = snapshot->is_replica,
     };
     text_copy(candidate.name, sizeof(candidate.name), snapshot->name);

@@ -463,6 +463,10 @@ static void a_wrong_clock_and_an_end_are_told(void **state)
     told("made in ap-1 at 2026-01-02 01:00:00 (UTC), 1 d 3 h before the time asked for; it expired "
          "at "
          "2026-01-03 00:00:00 and may go any time");
+    trial_root(&trial, "ALTER SNAPSHOT TABLE ended HOLD");
+    recovers(text, "2026-01-03 04:05:06.789", "ended");
+    told("1 d 3 h before the time asked for; its maker's key");
+    trial_root(&trial, "ALTER SNAPSHOT TABLE ended RELEASE");
 }
 
 /* Another node says that a snapshot of its own is this region's: by name it is there, and it is taken
