@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import struct
+import subprocess
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -109,6 +110,30 @@ def snapshots(node):
              "CREATE SNAPSHOT TABLE always CLONE t;"
              f"CREATE SNAPSHOT TABLE month CLONE t OPTIONS(expiration_timestamp=TIMESTAMP '{stamp(30 * DAY)}');")
     return json.dumps(node.sql("SHOW HISTORY FOR TABLE t;"))
+
+
+def test_a_sources_clock_dates_no_replica_away(cluster, clock):
+    """Made in 1970 and in years to come, by its maker's clock, with an end by that clock: the replica's region keeps what
+    it has, by its own, and a recovery to a time says what the dates did."""
+    source, destination = up(cluster, clock, SOURCE, SOURCE, DESTINATION)
+    source.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1);")
+    jumps = {"early": -int(time.time()) + 1000, "ahead": 3 * YEAR}
+    for name, jump in jumps.items():
+        clock.jump_to(jump)
+        source.sql(f"CREATE SNAPSHOT TABLE {name} CLONE t OPTIONS(expiration_timestamp=TIMESTAMP '{stamp(jump + 3600)}');")
+    clock.jump_to(0)
+    until(lambda: "early" not in snapshot_names(source), lambda: source.log[-3000:])  # its end has passed there
+    source.sql("CREATE SNAPSHOT TABLE good CLONE t;")
+    for name in ("ahead", "good"):
+        destination.xcopy(name)
+    ticks_pass(destination)
+    assert snapshot_names(destination) == ["ahead", "good"]
+    assert [destination.snapshot(name)["expires"] for name in ("ahead", "good")] == [None, None]
+    told = subprocess.run([*destination.client, "sql", "-e", f"CREATE TABLE r CLONE demo.t TIMESTAMP AS OF '{stamp(0)}.999';"],
+                          capture_output=True, text=True, check=True, timeout=SECONDS).stderr
+    assert f"taken from demo.good, made in {SOURCE} at 20" in told
+    assert "ahead was here by 20" in told and "that clock was ahead" in told
+    destination.sql("CREATE TABLE r2 CLONE ahead;")  # by its name it is as good as any
 
 
 @pytest.mark.parametrize("jump", [3 * YEAR, -2**62, *([-3 * YEAR] if LONG else [])])

@@ -4,7 +4,8 @@
  *
  *     snapshots of the projects that are meant ─► claims of the base ─► Select? ─► the newest ─► table_clone
  *
- * What the principal may not read is passed over as if it were not there. */
+ * What the principal may not read is passed over as if it were not there. Which region a snapshot is of is its
+ * maker's word, so those whose key is that region's come first: no other node puts its own in their place. */
 #include <time.h>
 
 #include "node/sql/lexer.h"
@@ -13,7 +14,7 @@
 
 #define PROJECTS_MAX   3           /* the new table's, the current one, the one that base names */
 #define CLOCK_SLACK_MS (60 * 1000) /* clocks that differ by less are not told of */
-#define NOTICE_BYTES   512
+#define NOTICE_BYTES   640
 #define TIME_BYTES     32
 #define SPAN_BYTES     48
 #define DAMAGED_MAX    64 /* snapshots of a base that are passed over; more: damage is the error */
@@ -33,10 +34,19 @@ struct candidate {
     size_t project;      /* of recovery's */
     uint64_t created_ms; /* as its maker says */
     uint64_t here_ms;    /* by this node's clock */
-    uint64_t expires_ms;
+    uint64_t expires_ms; /* 0: never, or not while it is held */
     bool is_replica;
     char name[LIMIT_NAME_BYTES + 1];
     char region[LIMIT_REGION_BYTES + 1];
+};
+
+/* The snapshots of the base whose maker has the key of the region that it says (proven), or not. */
+struct group {
+    struct candidate newest; /* not later than the time, and not damaged */
+    struct candidate oldest;
+    struct candidate other; /* of another region than the oldest */
+    struct candidate
+        ahead; /* dated later than the time, and here before it: that clock was ahead */
 };
 
 struct recovery {
@@ -48,12 +58,9 @@ struct recovery {
     struct arena arena; /* of the snapshot being looked at */
     struct table_id damaged[DAMAGED_MAX];
     size_t damaged_count;
-    struct candidate newest; /* not later than the time, and not damaged */
-    struct candidate oldest;
-    struct candidate other; /* of another region than the oldest */
-    struct candidate
-        ahead; /* dated later than the time, and here before it: that clock was ahead */
-    struct candidate denied; /* may be seen, and not be read */
+    struct group proven, unproven;
+    const struct group *taken; /* the one of the two whose newest it is */
+    struct candidate denied;   /* may be seen, and not be read */
 };
 
 static bool is_one(const struct candidate *candidate)
@@ -61,9 +68,13 @@ static bool is_one(const struct candidate *candidate)
     return candidate->id.n != 0;
 }
 
+/* A region is its maker's word: nothing of it moves a screen, or is cut in the middle. */
 static void text_copy(char *to, size_t to_bytes, struct span text)
 {
     snprintf(to, to_bytes, "%.*s", SPAN_PRINTF(text));
+    for (; *to != '\0'; to++)
+        if (*to < ' ' || *to > '~')
+            *to = '?';
 }
 
 static struct candidate candidate_of(const struct recovery *recovery,
@@ -75,7 +86,7 @@ static struct candidate candidate_of(const struct recovery *recovery,
         .project = recovery->project,
         .created_ms = claim->created_ms,
         .here_ms = snapshot->created_ms,
-        .expires_ms = snapshot->expires_ms,
+        .expires_ms = snapshot->hold.by.len > 0 ? 0 : snapshot->expires_ms,
         .is_replica = snapshot->is_replica,
     };
     text_copy(candidate.name, sizeof(candidate.name), snapshot->name);
@@ -110,22 +121,37 @@ static bool is_of_base(const struct recovery *recovery, const struct snapshot_re
            (base->region.len == 0 || span_equal(claim->region, base->region));
 }
 
-static void candidate_take(struct recovery *recovery, const struct candidate *candidate)
+static void candidate_take(struct recovery *recovery, struct group *group,
+                           const struct candidate *candidate)
 {
-    if (!is_one(&recovery->oldest))
-        recovery->oldest = *candidate;
-    if (strcmp(candidate->region, recovery->oldest.region) != 0)
-        recovery->other = *candidate;
-    else if (is_newer(&recovery->oldest, candidate))
-        recovery->oldest = *candidate;
+    if (!is_one(&group->oldest))
+        group->oldest = *candidate;
+    if (strcmp(candidate->region, group->oldest.region) != 0)
+        group->other = *candidate;
+    else if (is_newer(&group->oldest, candidate))
+        group->oldest = *candidate;
     uint64_t as_of_ms = recovery->base.as_of_ms;
     bool in_time = candidate->created_ms <= as_of_ms;
     if (in_time && !is_damaged(recovery, candidate->id) &&
-        (!is_one(&recovery->newest) || is_newer(candidate, &recovery->newest)))
-        recovery->newest = *candidate;
+        (!is_one(&group->newest) || is_newer(candidate, &group->newest)))
+        group->newest = *candidate;
     if (!in_time && candidate->is_replica && candidate->here_ms <= as_of_ms &&
         candidate->created_ms > candidate->here_ms + CLOCK_SLACK_MS)
-        recovery->ahead = *candidate;
+        group->ahead = *candidate;
+}
+
+/* Has its maker the key of the region that it says? */
+static bool is_proven(const struct statement_services *services,
+                      const struct snapshot_record *snapshot, struct span region)
+{
+    if (!snapshot->is_replica)
+        return true; /* made here */
+    if (span_equal(region, span_text(services->region)))
+        return identity_key_equal(&snapshot->maker, &identity_public(services->identity)->sign);
+    const struct peer *peer =
+        services->peers == NULL ? NULL : peers_find_region(services->peers, region);
+    return peer != NULL && (identity_key_equal(&snapshot->maker, &peer->keys.sign) ||
+                            peer_key_is_former(peer, &snapshot->maker));
 }
 
 static enum err_code snapshot_look(void *context, struct name_target target, struct err *err)
@@ -150,7 +176,11 @@ static enum err_code snapshot_look(void *context, struct name_target target, str
     struct object object =
         object_snapshot(store, &recovery->projects[recovery->project], &snapshot);
     if (authorise(recovery->call->principal, ACTION_SELECT, object, NULL) == ERR_OK)
-        candidate_take(recovery, &candidate);
+        candidate_take(recovery,
+                       is_proven(recovery->call->services, &snapshot, claim.region)
+                           ? &recovery->proven
+                           : &recovery->unproven,
+                       &candidate);
     else if (object_seen(recovery->call->principal, object))
         recovery->denied = candidate;
     return ERR_OK;
@@ -158,8 +188,8 @@ static enum err_code snapshot_look(void *context, struct name_target target, str
 
 static enum err_code search(struct recovery *recovery, struct err *err)
 {
-    recovery->newest = recovery->oldest = recovery->other = recovery->ahead = recovery->denied =
-        (struct candidate){0};
+    recovery->proven = recovery->unproven = (struct group){0};
+    recovery->denied = (struct candidate){0};
     for (size_t i = 0; i < recovery->project_count; i++) {
         recovery->project = i;
         TRY(name_each(recovery->call->services->store, NULL, recovery->projects[i].id,
@@ -176,8 +206,8 @@ static enum err_code whole_ask(struct recovery *recovery, bool *ret_whole, struc
     bool damaged = false;
     arena_reset(&recovery->arena);
     struct err reason;
-    if (snapshot_get(store, NULL, recovery->newest.id, &recovery->arena, &snapshot, &reason) !=
-        ERR_OK)
+    if (snapshot_get(store, NULL, recovery->taken->newest.id, &recovery->arena, &snapshot,
+                     &reason) != ERR_OK)
         return err_set(err, ERR_CONFLICT, "%s", reason.message); /* dropped meanwhile: again */
     TRY(damage_below(store, &snapshot.version.page, &damaged, err));
     if (!damaged)
@@ -191,8 +221,8 @@ static enum err_code whole_ask(struct recovery *recovery, bool *ret_whole, struc
             "%d snapshots of %.*s.%.*s are damaged, %s the oldest of them; SCRUB SNAPSHOT "
             "brings back what another region has",
             DAMAGED_MAX, SPAN_PRINTF(recovery->base.project), SPAN_PRINTF(recovery->base.table),
-            recovery->newest.name);
-    recovery->damaged[recovery->damaged_count++] = recovery->newest.id;
+            recovery->taken->newest.name);
+    recovery->damaged[recovery->damaged_count++] = recovery->taken->newest.id;
     return ERR_OK;
 }
 
@@ -234,9 +264,8 @@ static const char *distance_words(uint64_t distance_ms, char words[SPAN_BYTES])
 }
 
 /* A snapshot that was left out because of the time that its source gave it. */
-static size_t ahead_words(const struct recovery *recovery, char *words, size_t words_bytes)
+static size_t ahead_words(const struct candidate *ahead, char *words, size_t words_bytes)
 {
-    const struct candidate *ahead = &recovery->ahead;
     char created[TIME_BYTES], here[TIME_BYTES];
     if (!is_one(ahead))
         return 0;
@@ -250,7 +279,7 @@ static size_t ahead_words(const struct recovery *recovery, char *words, size_t w
 
 static void notice_words(const struct recovery *recovery, char words[NOTICE_BYTES])
 {
-    const struct candidate *taken = &recovery->newest;
+    const struct candidate *taken = &recovery->taken->newest;
     const struct project_record *project = &recovery->projects[taken->project];
     char created[TIME_BYTES], distance[SPAN_BYTES], end[TIME_BYTES];
     int len = snprintf(words, NOTICE_BYTES,
@@ -267,21 +296,24 @@ static void notice_words(const struct recovery *recovery, char words[NOTICE_BYTE
         used += (size_t)snprintf(words + used, NOTICE_BYTES - used,
                                  "; %zu newer ones are damaged and were passed over",
                                  recovery->damaged_count);
+    if (recovery->taken == &recovery->unproven && used < NOTICE_BYTES)
+        used += (size_t)snprintf(words + used, NOTICE_BYTES - used,
+                                 "; its maker's key is not the one of region %s", taken->region);
     if (used < NOTICE_BYTES)
-        (void)ahead_words(recovery, words + used, NOTICE_BYTES - used);
+        (void)ahead_words(&recovery->taken->ahead, words + used, NOTICE_BYTES - used);
 }
 
 /* ---- what is wrong ---- */
 
-static enum err_code regions_differ(const struct recovery *recovery, struct err *err)
+static enum err_code regions_differ(const struct recovery *recovery, const char *one,
+                                    const char *other, struct err *err)
 {
     return err_set(
         err, ERR_SEMANTIC,
         "%.*s.%.*s is the base of snapshots from regions %s and %s: write IN REGION '%s' "
         "or IN REGION '%s' before TIMESTAMP AS OF",
-        SPAN_PRINTF(recovery->base.project), SPAN_PRINTF(recovery->base.table),
-        recovery->oldest.region, recovery->other.region, recovery->oldest.region,
-        recovery->other.region);
+        SPAN_PRINTF(recovery->base.project), SPAN_PRINTF(recovery->base.table), one, other, one,
+        other);
 }
 
 /* Who may not see all that there may be is told what they would be told of one that they may not read. */
@@ -308,9 +340,11 @@ static enum err_code none_found(const struct recovery *recovery, struct err *err
 
 static enum err_code none_in_time(const struct recovery *recovery, struct err *err)
 {
-    const struct candidate *oldest = &recovery->oldest;
+    const struct group *group =
+        is_one(&recovery->proven.oldest) ? &recovery->proven : &recovery->unproven;
+    const struct candidate *oldest = &group->oldest;
     char as_of[TIME_BYTES], created[TIME_BYTES], ahead[200] = "";
-    (void)ahead_words(recovery, ahead, sizeof(ahead));
+    (void)ahead_words(&group->ahead, ahead, sizeof(ahead));
     if (recovery->damaged_count > 0)
         return err_set(err, ERR_CORRUPT,
                        "all %zu snapshots of %.*s.%.*s of that time are damaged: SCRUB SNAPSHOT %s "
@@ -398,17 +432,31 @@ static enum err_code base_set(struct recovery *recovery, const struct restore_ta
     return ERR_OK;
 }
 
+/* Sets recovery->taken, whose newest there is then. */
+static enum err_code group_choose(struct recovery *recovery, struct err *err)
+{
+    const struct group *proven = &recovery->proven, *unproven = &recovery->unproven;
+    if (!is_one(&proven->oldest) && !is_one(&unproven->oldest))
+        return none_found(recovery, err);
+    if (is_one(&proven->other))
+        return regions_differ(recovery, proven->oldest.region, proven->other.region, err);
+    recovery->taken = is_one(&proven->newest) ? proven : unproven;
+    if (recovery->taken == proven)
+        return ERR_OK;
+    if (is_one(&unproven->other))
+        return regions_differ(recovery, unproven->oldest.region, unproven->other.region, err);
+    if (is_one(&unproven->oldest) && is_one(&proven->oldest) &&
+        strcmp(unproven->oldest.region, proven->oldest.region) != 0)
+        return regions_differ(recovery, proven->oldest.region, unproven->oldest.region, err);
+    return is_one(&unproven->newest) ? ERR_OK : none_in_time(recovery, err);
+}
+
 static enum err_code newest_find(struct recovery *recovery, struct err *err)
 {
     bool whole = false;
     while (!whole) {
         TRY(search(recovery, err));
-        if (!is_one(&recovery->oldest))
-            return none_found(recovery, err);
-        if (is_one(&recovery->other))
-            return regions_differ(recovery, err);
-        if (!is_one(&recovery->newest))
-            return none_in_time(recovery, err);
+        TRY(group_choose(recovery, err));
         TRY(whole_ask(recovery, &whole, err));
     }
     return ERR_OK;
@@ -421,7 +469,7 @@ static void row_add(const struct recovery *recovery, struct answer *answer)
         {"origin_region", TYPE_STRING, true},  {"created", TYPE_DATETIME, true},
         {"seconds_before", TYPE_DOUBLE, true},
     };
-    const struct candidate *taken = &recovery->newest;
+    const struct candidate *taken = &recovery->taken->newest;
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     answer_add_text(answer, recovery->projects[taken->project].name);
     answer_add_text(answer, span_text(taken->name));
@@ -436,7 +484,7 @@ static enum err_code recover(struct recovery *recovery, const struct new_table *
     const struct statement_call *call = recovery->call;
     char notice[NOTICE_BYTES];
     TRY(newest_find(recovery, err));
-    const struct candidate *taken = &recovery->newest;
+    const struct candidate *taken = &recovery->taken->newest;
     const struct project_record *from = &recovery->projects[taken->project];
     TRY(statement_noted(call, authorise_clone(call->principal, from, &new->project, err), from,
                         recovery->base.table));

@@ -357,6 +357,7 @@ struct origin {
     uint64_t created_ms; /* as it says */
     uint64_t here_ms;    /* as this node knows */
     uint64_t expires_ms;
+    bool forged; /* by another key than this node's */
 };
 
 /* What XCOPY would have made of another region's snapshot, with the rows of s. */
@@ -382,11 +383,15 @@ static void replica_make(const char *name, const struct origin *origin)
     snapshot_claim_encode(&claim, &encoded);
     struct signature signature;
     identity_sign(trial.identity, SNAPSHOT_SIGN_TEXT, bytes_span(&encoded), &signature);
+    struct identity_key maker = s.maker;
+    uint8_t key[crypto_sign_SECRETKEYBYTES];
+    if (origin->forged)
+        crypto_sign_keypair(maker.b, key);
     const struct snapshot_replica replica = {.project = project.id,
                                              .name = span_text(name),
                                              .expires_ms = origin->expires_ms,
                                              .claim = bytes_span(&encoded),
-                                             .maker = s.maker,
+                                             .maker = maker,
                                              .signature = signature.b,
                                              .version = s.version};
     const struct change_note note = {.now_ms = origin->here_ms,
@@ -418,11 +423,11 @@ static void of_two_regions_one_has_to_be_said(void **state)
     (void)state;
     uint64_t at = UINT64_C(1767225600000); /* 2026-01-01 */
     static const char two[] = "CREATE OR REPLACE TABLE r CLONE sales.orders TIMESTAMP AS OF";
-    replica_make("a1", &(struct origin){"ap-1", "Sales", "Orders", at, at + 5000, 0});
+    replica_make("a1", &(struct origin){"ap-1", "Sales", "Orders", at, at + 5000, 0, false});
     trial_root(&trial, "CREATE TABLE r (b BIGINT)");
     recovers(two, "2026-01-01 00:00:00", "a1");
     told(".a1, made in ap-1 at 2026-01-01 00:00:00 (UTC), no time before the time asked for");
-    replica_make("b1", &(struct origin){"eu-1", "sales", "orders", at + DAY, at + DAY, 0});
+    replica_make("b1", &(struct origin){"eu-1", "sales", "orders", at + DAY, at + DAY, 0, false});
     recovery_refuses(two, "2026-01-01 00:00:00", ERR_SEMANTIC,
                      "write IN REGION 'ap-1' or IN REGION 'eu-1' before TIMESTAMP AS OF");
     recovers("CREATE OR REPLACE TABLE r CLONE sales.orders IN REGION 'ap-1' TIMESTAMP AS OF",
@@ -443,18 +448,47 @@ static void a_wrong_clock_and_an_end_are_told(void **state)
     uint64_t at = UINT64_C(1767225600000); /* 2026-01-01 */
     static const char text[] = "CREATE OR REPLACE TABLE r CLONE sales.orders TIMESTAMP AS OF";
     trial_root(&trial, "CREATE TABLE r (b BIGINT)");
-    replica_make("early", &(struct origin){"ap-1", "sales", "orders", 1000, at, 0}); /* 1970 */
-    replica_make("ahead", &(struct origin){"ap-1", "sales", "orders", at + 400 * DAY, at + DAY, 0});
+    replica_make("early",
+                 &(struct origin){"ap-1", "sales", "orders", 1000, at, 0, false}); /* 1970 */
+    replica_make("ahead",
+                 &(struct origin){"ap-1", "sales", "orders", at + 400 * DAY, at + DAY, 0, false});
     recovers(text, "2026-02-01 00:00:00", "early");
-    told("made in ap-1 at 1970-01-01 00:00:01 (UTC), 20484 d 23 h before the time asked for; ahead "
-         "was here by 2026-01-02 00:00:00 and is left out, because its source dates it 2027-02-05 "
-         "00:00:00: that clock was ahead");
-    replica_make("ended",
-                 &(struct origin){"ap-1", "sales", "orders", at + DAY / 24 * 25, at, at + 2 * DAY});
+    told("made in ap-1 at 1970-01-01 00:00:01 (UTC), 20484 d 23 h before the time asked for; its "
+         "maker's key is not the one of region ap-1; ahead was here by 2026-01-02 00:00:00 and is "
+         "left "
+         "out, because its source dates it 2027-02-05 00:00:00: that clock was ahead");
+    replica_make("ended", &(struct origin){"ap-1", "sales", "orders", at + DAY / 24 * 25, at,
+                                           at + 2 * DAY, false});
     recovers(text, "2026-01-03 04:05:06.789", "ended");
     told("made in ap-1 at 2026-01-02 01:00:00 (UTC), 1 d 3 h before the time asked for; it expired "
          "at "
          "2026-01-03 00:00:00 and may go any time");
+    trial_root(&trial, "ALTER SNAPSHOT TABLE ended HOLD");
+    recovers(text, "2026-01-03 04:05:06.789", "ended");
+    told("1 d 3 h before the time asked for; its maker's key");
+    trial_root(&trial, "ALTER SNAPSHOT TABLE ended RELEASE");
+}
+
+/* Another node says that a snapshot of its own is this region's: by name it is there, and it is taken
+ * only where this region has none that is older than the time. */
+static void no_other_node_puts_its_own_in_place(void **state)
+{
+    (void)state;
+    uint64_t at = UINT64_C(1767225600000); /* 2026-01-01, before s was made */
+    static const char text[] = "CREATE OR REPLACE TABLE r CLONE t TIMESTAMP AS OF";
+    trial_root(&trial, "CREATE TABLE r (b BIGINT)");
+    replica_make("forged", &(struct origin){"cn-hongkong", trial.project, "t",
+                                            UINT64_C(4000000000000), at, 0, true});
+    replica_make("old", &(struct origin){"cn-hongkong", trial.project, "t", at, at, 0, true});
+    recovers(text, LATEST, "s");
+    recovers(text, "2099-12-31 00:00:00", "s");
+    recovers(text, "2026-01-02 00:00:00", "old");
+    told("; its maker's key is not the one of region cn-hongkong");
+    replica_make("back",
+                 &(struct origin){"cn-hongkong", trial.project, "t", at + DAY, at, 0, false});
+    recovers(text, "2026-01-02 00:00:00", "back"); /* this node's own, that came back */
+    trial_root(&trial, "DROP SNAPSHOT TABLE forged");
+    trial_root(&trial, "DROP SNAPSHOT TABLE old"); /* their signatures are nobody's */
 }
 
 int main(void)
@@ -474,6 +508,7 @@ int main(void)
         TEST(damage_is_passed_over),
         TEST(of_two_regions_one_has_to_be_said),
         TEST(a_wrong_clock_and_an_end_are_told),
+        TEST(no_other_node_puts_its_own_in_place),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
