@@ -5,6 +5,7 @@
 static const struct system_view *const views[] = {
     &audit_view,
     &lag_view,
+    &receipts_view,
     &tasks_view,
     &usage_view,
 };
