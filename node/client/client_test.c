@@ -281,6 +281,7 @@ int main(void)
         STAGED(a_failed_statement_ends_the_script),
         STAGED(use_and_set_travel_with_what_follows),
         STAGED(xcopy_is_signed_for_exactly_what_it_says),
+        STAGED(what_only_looks_is_signed_without_the_files),
         STAGED(a_lost_answer_is_asked_for_again_under_its_id),
         STAGED(an_upload_brings_every_row_once),
         STAGED(a_bad_row_commits_nothing),

@@ -41,16 +41,17 @@ void parse_clone_table(struct parser *parser, struct statement *statement, int v
                     "CREATE SNAPSHOT TABLE there and XCOPY SNAPSHOT here");
 }
 
-struct option_list parser_source_options(struct parser *parser, const char *const *known)
+/* OPTIONS of which `key` is a region's name, and has to be there. */
+static struct option_list region_options(struct parser *parser, const char *const *known,
+                                         const char *key, const char *wanted)
 {
-    static const char wanted[] = "OPTIONS(src_region=...)";
     struct option_list options = {0};
     if (!parser_accept(parser, KEYWORD_OPTIONS)) {
         parser_expected(parser, wanted);
         return options;
     }
     options = parser_options(parser, known);
-    const struct option *region = option_find(&options, "src_region");
+    const struct option *region = option_find(&options, key);
     if (region == NULL)
         parser_expected(parser, wanted);
     if (parser->code != ERR_OK)
@@ -61,6 +62,11 @@ struct option_list parser_source_options(struct parser *parser, const char *cons
                     "found no region name, expected 1 to %d characters such as ap-southeast-1",
                     LIMIT_REGION_BYTES);
     return options;
+}
+
+struct option_list parser_source_options(struct parser *parser, const char *const *known)
+{
+    return region_options(parser, known, "src_region", "OPTIONS(src_region=...)");
 }
 
 void parse_xcopy(struct parser *parser, struct statement *statement, int variant)
@@ -116,20 +122,11 @@ static struct name other_snapshot(struct parser *parser, const struct option *op
 static void parse_against(struct parser *parser, struct verify_snapshot *verify)
 {
     static const char *const known[] = {"region", "snapshot", NULL};
-    const char *wanted = "OPTIONS(region=\"...\")";
     verify->against = true;
-    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
-        parser_expected(parser, wanted);
+    struct option_list options = region_options(parser, known, "region", "OPTIONS(region=...)");
+    if (parser->code != ERR_OK)
         return;
-    }
-    struct option_list options = parser_options(parser, known);
-    const struct option *region = option_find(&options, "region");
-    if (region == NULL) {
-        parser_expected(parser, wanted);
-        return;
-    }
-    region_check(parser, region);
-    verify->region = region->value.text;
+    verify->region = option_find(&options, "region")->value.text;
     verify->other = other_snapshot(parser, option_find(&options, "snapshot"), &verify->name);
 }
 

@@ -366,16 +366,16 @@ static void test_verify_snapshot(void **state)
         snprintf(text, sizeof(text), "VERIFY SNAPSHOT s AGAINST OPTIONS(region='r', snapshot=%s)",
                  names[i]);
         error_is(text, ERR_PARSE,
-                 "line 1, column 58: found no snapshot's name, expected one like 'sales_1' or "
+                 "line 1, column 56: found no snapshot's name, expected one like 'sales_1' or "
                  "'project.sales_1'");
     }
     error_is("VERIFY SNAPSHOT s AGAINST OPTIONS(snapshot='t')", ERR_PARSE,
-             "line 1, column 48: found the end of the statement, expected OPTIONS(region=\"...\")");
+             "line 1, column 48: found the end of the statement, expected OPTIONS(region=...)");
     error_is("VERIFY SNAPSHOT s AGAINST OPTIONS(region='')", ERR_PARSE,
              "line 1, column 42: found no region name, expected 1 to 63 characters such as "
              "ap-southeast-1");
     error_is("VERIFY SNAPSHOT s AGAINST", ERR_PARSE,
-             "line 1, column 26: found the end of the statement, expected OPTIONS(region=\"...\")");
+             "line 1, column 26: found the end of the statement, expected OPTIONS(region=...)");
 }
 
 static void test_session_statements(void **state)
