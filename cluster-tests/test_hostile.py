@@ -143,8 +143,12 @@ def test_wrong_answers_end_the_task(pair, hostile, tmp_path, mode, size):
 OF_PAGES = ["huge-described", "huge-entry", "huge-rows", "wrong-counts", "unsorted-page", "non-canonical", "wrong-page", "unsigned"]
 
 
-@pytest.mark.parametrize("mode, size", [(mode, ONE_PAGE) for mode in OF_PAGES] + [("wrong-counts", MANY_PAGES), ("unsorted-page", MANY_PAGES)],
-                         ids=lambda value: value if isinstance(value, str) else str(value[0]))
+of_pages = pytest.mark.parametrize(
+    "mode, size", [(mode, ONE_PAGE) for mode in OF_PAGES] + [("wrong-counts", MANY_PAGES), ("unsorted-page", MANY_PAGES)],
+    ids=lambda value: value if isinstance(value, str) else str(value[0]))
+
+
+@of_pages
 def test_wrong_answers_end_an_explain(pair, hostile, tmp_path, mode, size):
     """In the words that end a task, within its three tries."""
     source, destination = pair
@@ -156,6 +160,25 @@ def test_wrong_answers_end_an_explain(pair, hostile, tmp_path, mode, size):
         assert words in text, text
     assert destination.anonymous_bytes - idle < OVER_IDLE_BYTES
     assert destination.sql("SHOW TASKS;") == []
+
+
+@of_pages
+def test_wrong_answers_end_a_comparison(pair, hostile, tmp_path, mode, size):
+    """In the same words; never a difference that the source does not have."""
+    source, destination = pair
+    load_source(source, tmp_path, *size)
+    source.sql("CREATE TABLE e LIKE t;\nCREATE SNAPSHOT TABLE e0 CLONE e;")
+    destination.xcopy("e0")
+    idle = destination.anonymous_bytes
+    liar = hostile(mode)
+    text = f"VERIFY SNAPSHOT e0 AGAINST OPTIONS(region='{SOURCE}', snapshot='s');"
+    error = destination.refused(text)
+    for words in [f"peer {SOURCE}: ", *REASONS[mode]]:
+        assert words in error, error
+    assert destination.anonymous_bytes - idle < OVER_IDLE_BYTES
+    destination.fsck()
+    liar.replaced_by_the_source()
+    assert f"the snapshots differ: {size[0]} partitions" in destination.refused(text)
 
 
 @pytest.mark.parametrize("mode", ["nothing", "closes"])

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from conftest import BIN, DESTINATION, SOURCE, Failed, command
+from test_bad_luck import until
 from test_scrub import ANSWER, DAYS, copied, damage  # noqa: F401 - copied is a fixture
 
 
@@ -168,3 +169,32 @@ def test_who_cannot_be_asked_and_what_is_not_there(compared):
     assert destination.sql("SHOW TASKS;")[0]["state"] == "DONE"  # no task was made of it
     source.cluster.start(source.name)
     assert destination.one(against(destination, "c0"))["difference"] == "equal"
+
+
+# ---- receipts ----
+
+RECEIPTS = "SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.SNAPSHOT_RECEIPTS ORDER BY snapshot;"
+
+
+def test_the_source_shows_who_has_a_replica(compared):
+    source, destination = compared
+    until(lambda: source.sql(RECEIPTS) != [], lambda: source.log[-2000:])
+    row = source.one(RECEIPTS)
+    shown = source.snapshot("c0")
+    assert (row["project"], row["snapshot"], row["version"], row["region"], row["signature"]) == (
+        "demo", "c0", shown["version"], DESTINATION, "right")
+    assert (row["row_count"], row["bytes"], row["partitions"]) == (250, shown["bytes"], 5)
+    assert shown["replicas"] == 1 and destination.snapshot("c0")["replicas"] == 0
+    assert destination.sql(RECEIPTS) == []  # it has given one, and taken none
+    # one more copy of it there is the same replica; another version is another
+    destination.xcopy("c0", "again")
+    source.sql("INSERT INTO c PARTITION (day=9) VALUES (1, 1, 'x');\nCREATE SNAPSHOT TABLE c1 CLONE c;")
+    assert source.snapshot("c1")["replicas"] == 0
+    destination.xcopy("c1")
+    until(lambda: source.snapshot("c1")["replicas"] == 1, lambda: source.sql(RECEIPTS))
+    assert [row["snapshot"] for row in source.sql(RECEIPTS)] == ["c0", "c1"]
+    source.cluster.kill(source.name)
+    source.cluster.start(source.name)
+    assert [row["signature"] for row in source.sql(RECEIPTS)] == ["right"] * 2
+    source.sql("DROP SNAPSHOT TABLE c0;")
+    assert [row["snapshot"] for row in source.sql(RECEIPTS)] == ["c1"]

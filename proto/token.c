@@ -175,12 +175,21 @@ enum err_code token_verify(struct span encoded, struct err *err)
 
 /* ---- receipts ---- */
 
-#define RECEIPT_FORM_PLAIN 1
-#define RECEIPT_FORM_AUDIT 2
+#define RECEIPT_FORM_PLAIN  1
+#define RECEIPT_FORM_AUDIT  2
+#define RECEIPT_FORM_TOTALS 3
+
+static uint8_t receipt_form(const struct receipt *receipt)
+{
+    ASSERT(receipt->has_audit || !receipt->has_totals);
+    return !receipt->has_audit   ? RECEIPT_FORM_PLAIN
+           : receipt->has_totals ? RECEIPT_FORM_TOTALS
+                                 : RECEIPT_FORM_AUDIT;
+}
 
 void receipt_encode(const struct receipt *receipt, struct bytes *out)
 {
-    bytes_append_u8(out, receipt->has_audit ? RECEIPT_FORM_AUDIT : RECEIPT_FORM_PLAIN);
+    bytes_append_u8(out, receipt_form(receipt));
     bytes_append_span(out, digest_span(&receipt->lease.digest));
     bytes_append_span(out, digest_span(&receipt->version));
     bytes_append_span(out, digest_span(&receipt->root));
@@ -190,24 +199,37 @@ void receipt_encode(const struct receipt *receipt, struct bytes *out)
         return;
     bytes_append_u64(out, receipt->audit_count);
     bytes_append_span(out, digest_span(&receipt->audit_head));
+    if (!receipt->has_totals)
+        return;
+    bytes_append_u64(out, receipt->rows);
+    bytes_append_u64(out, receipt->bytes);
+    bytes_append_u64(out, receipt->partitions);
 }
 
 enum err_code receipt_decode(struct span encoded, struct receipt *ret_receipt, struct err *err)
 {
-    bool plain = encoded.len == RECEIPT_PLAIN_BYTES && encoded.data[0] == RECEIPT_FORM_PLAIN;
-    bool audit = encoded.len == RECEIPT_BYTES_MAX && encoded.data[0] == RECEIPT_FORM_AUDIT;
-    if (!plain && !audit)
+    static const size_t bytes[] = {[RECEIPT_FORM_PLAIN] = RECEIPT_PLAIN_BYTES,
+                                   [RECEIPT_FORM_AUDIT] = RECEIPT_AUDIT_BYTES,
+                                   [RECEIPT_FORM_TOTALS] = RECEIPT_BYTES_MAX};
+    uint8_t form = encoded.len > 0 ? encoded.data[0] : 0;
+    if (form < RECEIPT_FORM_PLAIN || form > RECEIPT_FORM_TOTALS || encoded.len != bytes[form])
         return err_set(err, ERR_BAD_DATA, "receipt: unknown form");
     struct reader reader = reader_of(span_slice(encoded, 1, encoded.len - 1));
-    struct receipt receipt = {.has_audit = audit};
+    struct receipt receipt = {.has_audit = form >= RECEIPT_FORM_AUDIT,
+                              .has_totals = form == RECEIPT_FORM_TOTALS};
     reader_copy(&reader, receipt.lease.digest.b, DIGEST_BYTES);
     reader_copy(&reader, receipt.version.b, DIGEST_BYTES);
     reader_copy(&reader, receipt.root.b, DIGEST_BYTES);
     reader_copy(&reader, receipt.signer.b, sizeof(receipt.signer.b));
     receipt.published_ms = reader_u64(&reader);
-    if (audit) {
+    if (receipt.has_audit) {
         receipt.audit_count = reader_u64(&reader);
         reader_copy(&reader, receipt.audit_head.b, DIGEST_BYTES);
+    }
+    if (receipt.has_totals) {
+        receipt.rows = reader_u64(&reader);
+        receipt.bytes = reader_u64(&reader);
+        receipt.partitions = reader_u64(&reader);
     }
     reader_copy(&reader, receipt.signature, sizeof(receipt.signature));
     *ret_receipt = receipt;

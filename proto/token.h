@@ -93,12 +93,15 @@ struct receipt {
     bool has_audit;             /* false: of before audit logs, 0 and zero */
     uint64_t audit_count;       /* entries of the signer's audit log when it was signed */
     struct digest audit_head;   /* and the last one's digest: what is cut off later shows */
+    bool has_totals; /* with has_audit alone. Of the version, as the signer counted it: */
+    uint64_t rows, bytes, partitions;
     uint8_t signature[TOKEN_SIGNATURE_BYTES];
 };
 
-/* Form 1, and form 2 with count and head of the audit log. */
+/* Form 1; form 2 with count and head of the audit log; form 3 with the totals besides. */
 #define RECEIPT_PLAIN_BYTES (1 + 32 + 32 + 32 + 32 + 8 + TOKEN_SIGNATURE_BYTES)
-#define RECEIPT_BYTES_MAX   (RECEIPT_PLAIN_BYTES + 8 + 32)
+#define RECEIPT_AUDIT_BYTES (RECEIPT_PLAIN_BYTES + 8 + 32)
+#define RECEIPT_BYTES_MAX   (RECEIPT_AUDIT_BYTES + 3 * 8)
 
 /* The bytes to sign under RECEIPT_DOMAIN; the caller appends the signature. */
 void receipt_encode(const struct receipt *receipt, struct bytes *out);

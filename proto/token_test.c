@@ -219,6 +219,8 @@ static void receipt_comes_back(struct receipt receipt, size_t bytes)
     assert_true(decoded.has_audit == receipt.has_audit);
     assert_true(decoded.audit_count == receipt.audit_count);
     assert_memory_equal(&decoded.audit_head, &receipt.audit_head, 32);
+    assert_true(decoded.has_totals == receipt.has_totals && decoded.rows == receipt.rows &&
+                decoded.bytes == receipt.bytes && decoded.partitions == receipt.partitions);
     assert_int_equal(receipt_verify(bytes_span(&encoded), NULL), ERR_OK);
     for (size_t i = 0; i < encoded.len; i++) {
         encoded.data[i] ^= 1;
@@ -234,7 +236,15 @@ static void test_receipt_comes_back_and_no_byte_can_change(void **state)
     (void)state;
     receipt_comes_back(
         (struct receipt){.has_audit = true, .audit_count = 7, .audit_head = {{4, 5}}},
-        RECEIPT_BYTES_MAX);
+        RECEIPT_AUDIT_BYTES);
+    receipt_comes_back((struct receipt){.has_audit = true,
+                                        .audit_count = 7,
+                                        .audit_head = {{4, 5}},
+                                        .has_totals = true,
+                                        .rows = 1,
+                                        .bytes = UINT64_MAX,
+                                        .partitions = 3},
+                       RECEIPT_BYTES_MAX);
 }
 
 static void test_receipt_of_before_audit_logs_is_read(void **state)

@@ -128,6 +128,25 @@ static void xcopy_is_signed_for_exactly_what_it_says(void **state)
         identity_key_equal(&token.destination_node, &remote_node_key(stage->client.remote)->sign));
 }
 
+static void what_only_looks_is_signed_without_the_files(void **state)
+{
+    struct stage *stage = *state;
+    struct token token;
+    assert_int_equal(
+        script_run(&stage->script, span_text("VERIFY SNAPSHOT s AGAINST OPTIONS("
+                                             "region='ap-southeast-1', snapshot='t')")),
+        EXIT_DONE);
+    assert_int_equal(token_decode(bytes_span(&fake_node_seen(stage->node)->token), &token, NULL),
+                     ERR_OK);
+    assert_int_equal(token.rights, TOKEN_DESCRIBE | TOKEN_PAGES);
+    assert_true(span_equal(token.source.region, span_text("ap-southeast-1")));
+    assert_true(span_equal(token.source.project, span_text("demo"))); /* of the same name */
+    assert_true(span_equal(token.source.snapshot, span_text("t")));
+    assert_true(span_equal(token.destination.snapshot, span_text("s")));
+    assert_int_equal(script_run(&stage->script, span_text("VERIFY SNAPSHOT s DEEP")), EXIT_DONE);
+    assert_int_equal(fake_node_seen(stage->node)->token.len, 0); /* nothing to sign */
+}
+
 static void a_lost_answer_is_asked_for_again_under_its_id(void **state)
 {
     struct stage *stage = *state;
@@ -262,6 +281,7 @@ int main(void)
         STAGED(a_failed_statement_ends_the_script),
         STAGED(use_and_set_travel_with_what_follows),
         STAGED(xcopy_is_signed_for_exactly_what_it_says),
+        STAGED(what_only_looks_is_signed_without_the_files),
         STAGED(a_lost_answer_is_asked_for_again_under_its_id),
         STAGED(an_upload_brings_every_row_once),
         STAGED(a_bad_row_commits_nothing),

@@ -103,21 +103,27 @@ void parse_clone_table(struct parser *parser, struct statement *statement, int v
                     "CREATE SNAPSHOT TABLE there and XCOPY SNAPSHOT here");
 }
 
-struct option_list parser_source_options(struct parser *parser, const char *const *known)
+/* OPTIONS of which `key` is a region's name, and has to be there. */
+static struct option_list region_options(struct parser *parser, const char *const *known,
+                                         const char *key, const char *wanted)
 {
-    static const char wanted[] = "OPTIONS(src_region=...)";
     struct option_list options = {0};
     if (!parser_accept(parser, KEYWORD_OPTIONS)) {
         parser_expected(parser, wanted);
         return options;
     }
     options = parser_options(parser, known);
-    const struct option *region = option_find(&options, "src_region");
+    const struct option *region = option_find(&options, key);
     if (region == NULL)
         parser_expected(parser, wanted);
     else
         region_check(parser, &region->value);
     return options;
+}
+
+struct option_list parser_source_options(struct parser *parser, const char *const *known)
+{
+    return region_options(parser, known, "src_region", "OPTIONS(src_region=...)");
 }
 
 void parse_xcopy(struct parser *parser, struct statement *statement, int variant)
@@ -173,20 +179,11 @@ static struct name other_snapshot(struct parser *parser, const struct option *op
 static void parse_against(struct parser *parser, struct verify_snapshot *verify)
 {
     static const char *const known[] = {"region", "snapshot", NULL};
-    const char *wanted = "OPTIONS(region=\"...\")";
     verify->against = true;
-    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
-        parser_expected(parser, wanted);
+    struct option_list options = region_options(parser, known, "region", "OPTIONS(region=...)");
+    if (parser->code != ERR_OK)
         return;
-    }
-    struct option_list options = parser_options(parser, known);
-    const struct option *region = option_find(&options, "region");
-    if (region == NULL) {
-        parser_expected(parser, wanted);
-        return;
-    }
-    region_check(parser, &region->value);
-    verify->region = region->value.text;
+    verify->region = option_find(&options, "region")->value.text;
     verify->other = other_snapshot(parser, option_find(&options, "snapshot"), &verify->name);
 }
 

@@ -342,6 +342,42 @@ static void test_snapshot_statements_keep_their_options(void **state)
     assert_int_equal(s->explained->kind, STATEMENT_XCOPY);
 }
 
+static void test_verify_snapshot(void **state)
+{
+    (void)state;
+    const struct statement *s = parse("VERIFY SNAPSHOT p.s DEEP");
+    assert_true(s->verify_snapshot.deep && !s->verify_snapshot.against);
+    span_is(s->verify_snapshot.name.project, "p");
+    assert_false(parse("verify snapshot s")->verify_snapshot.deep);
+    s = parse("VERIFY SNAPSHOT q.s AGAINST OPTIONS(region='r-1')");
+    assert_true(s->verify_snapshot.against);
+    span_is(s->verify_snapshot.region, "r-1");
+    span_is(s->verify_snapshot.other.project, "q"); /* named as this one */
+    span_is(s->verify_snapshot.other.object, "s");
+    s = parse("VERIFY SNAPSHOT s AGAINST OPTIONS(snapshot='p.t', region='r')");
+    span_is(s->verify_snapshot.other.project, "p");
+    span_is(s->verify_snapshot.other.object, "t");
+    s = parse("VERIFY SNAPSHOT s AGAINST OPTIONS(region='r', snapshot='t')");
+    span_is(s->verify_snapshot.other.project, "");
+    span_is(s->verify_snapshot.other.object, "t");
+    static const char *const names[] = {"''", "'.t'", "'p.'", "5"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "VERIFY SNAPSHOT s AGAINST OPTIONS(region='r', snapshot=%s)",
+                 names[i]);
+        error_is(text, ERR_PARSE,
+                 "line 1, column 56: found no snapshot's name, expected one like 'sales_1' or "
+                 "'project.sales_1'");
+    }
+    error_is("VERIFY SNAPSHOT s AGAINST OPTIONS(snapshot='t')", ERR_PARSE,
+             "line 1, column 48: found the end of the statement, expected OPTIONS(region=...)");
+    error_is("VERIFY SNAPSHOT s AGAINST OPTIONS(region='')", ERR_PARSE,
+             "line 1, column 42: found no region name, expected 1 to 63 characters such as "
+             "ap-southeast-1");
+    error_is("VERIFY SNAPSHOT s AGAINST", ERR_PARSE,
+             "line 1, column 26: found the end of the statement, expected OPTIONS(region=...)");
+}
+
 static void test_session_statements(void **state)
 {
     (void)state;
@@ -922,6 +958,7 @@ int main(void)
         cmocka_unit_test(test_alterations_that_cannot_be_say_where),
         cmocka_unit_test(test_clustering_of_tables_is_read_as_written),
         cmocka_unit_test(test_snapshot_statements_keep_their_options),
+        cmocka_unit_test(test_verify_snapshot),
         cmocka_unit_test(test_session_statements),
         cmocka_unit_test(test_operators_statements),
         cmocka_unit_test(test_expressions_bind_as_usual),

@@ -499,7 +499,7 @@ static void lists_show_what_may_be_seen(void **state)
     trial_allows(&trial, &trial.other, "SHOW SNAPSHOT TABLES", "");
     trial_root(&trial, "GRANT List ON PROJECT @ TO USER ALIYUN$other");
     trial_allows(&trial, &trial.other, "SHOW SNAPSHOT TABLES",
-                 "@,s,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL");
+                 "@,s,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL");
     trial_allows(&trial, &trial.other, "SHOW TABLES LIKE 'o%'",
                  "other,TABLE,NULL,NULL,NULL,NULL,NULL");
     assert_true(shows_project(&trial.other));

@@ -1,6 +1,7 @@
 /* SHOW ...: lists, by one table of {kind, function}. */
 #include "node/statement/lookup.h"
 #include "node/statement/show_like.h"
+#include "node/statement/system_view.h"
 #include "store/history.h"
 #include "store/verify.h"
 
@@ -148,12 +149,14 @@ static enum err_code snapshot_add_row(struct listing *listing,
 {
     struct snapshot_claim claim;
     char version[DIGEST_HEX_BYTES];
+    uint64_t replicas;
     TRY(snapshot_claim_decode(snapshot->claim, &listing->arena, &claim, err));
+    TRY(receipts_count(listing->call->services->store, snapshot, &replicas, err));
     struct answer *answer = listing->answer;
     answer_add_text(answer, listing->project->name);
     answer_add_text(answer, snapshot->name);
     if (!described) {
-        add_nulls(answer, 11);
+        add_nulls(answer, 12);
         return ERR_OK;
     }
     answer_add_text(answer, claim.base_table_name);
@@ -171,6 +174,7 @@ static enum err_code snapshot_add_row(struct listing *listing,
     }
     answer_add_time(answer, verify_proven_ms(snapshot));
     answer_add_time(answer, snapshot->proofs[PROOF_DEEP].proven_ms);
+    answer_add_number(answer, replicas);
     return ERR_OK;
 }
 
@@ -204,7 +208,7 @@ static enum err_code show_snapshots(const struct statement_call *call, struct an
         {"bytes", TYPE_BIGINT, false},         {"version", TYPE_STRING, false},
         {"origin_region", TYPE_STRING, false}, {"held_by", TYPE_STRING, false},
         {"held_since", TYPE_DATETIME, false},  {"proven", TYPE_DATETIME, false},
-        {"proven_deep", TYPE_DATETIME, false},
+        {"proven_deep", TYPE_DATETIME, false}, {"replicas", TYPE_BIGINT, false},
     };
     struct project_record project;
     TRY(listed_project(call, &project, err));

@@ -35,7 +35,12 @@ struct system_view {
 };
 
 extern const struct system_view audit_view, columns_view, lag_view, partitions_view,
-    privileges_view, tables_view, tasks_view, usage_view, users_view;
+    privileges_view, receipts_view, tables_view, tasks_view, usage_view, users_view;
+
+struct snapshot_record;
+/* How many receipts are shown for it, and are true. receipts_view.c */
+enum err_code receipts_count(struct store *store, const struct snapshot_record *snapshot,
+                             uint64_t *ret_count, struct err *err) MUST_USE;
 
 /* For struct select_catalog. ERR_TABLE_NOT_FOUND names the views that there are. */
 enum err_code system_view_find(const struct statement_call *call, const struct name *name,

@@ -183,3 +183,9 @@ enum err_code repair_peers_each(struct store *store, const struct digest *versio
     TRY(side_each(store, REPAIR_GAVE, version, on_peer, context, err));
     return side_each(store, REPAIR_TOOK, version, on_peer, context, err);
 }
+
+enum err_code repair_taken_each(struct store *store, const struct digest *version,
+                                repair_on_peer *on_peer, void *context, struct err *err)
+{
+    return side_each(store, REPAIR_TOOK, version, on_peer, context, err);
+}

@@ -64,4 +64,8 @@ typedef enum err_code repair_on_peer(void *context, const struct identity_key *p
 enum err_code repair_peers_each(struct store *store, const struct digest *version,
                                 repair_on_peer *on_peer, void *context, struct err *err) MUST_USE;
 
+/* Of the receipts that were taken for the version: who has a replica. */
+enum err_code repair_taken_each(struct store *store, const struct digest *version,
+                                repair_on_peer *on_peer, void *context, struct err *err) MUST_USE;
+
 #endif

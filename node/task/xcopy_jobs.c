@@ -8,7 +8,8 @@
 
 /* ---- receipts ---- */
 
-void receipt_make(const struct pull *pull, const struct described *described, struct bytes *out)
+void receipt_make(const struct pull *pull, const struct described *described,
+                  const struct task_counters *counters, struct bytes *out)
 {
     struct audit_head audit = audit_head_get(pull->options->store);
     const struct receipt receipt = {.lease = described->lease,
@@ -18,7 +19,11 @@ void receipt_make(const struct pull *pull, const struct described *described, st
                                     .published_ms = xcopy_now_ms(),
                                     .has_audit = true,
                                     .audit_count = audit.count,
-                                    .audit_head = audit.head};
+                                    .audit_head = audit.head,
+                                    .has_totals = true,
+                                    .rows = counters->rows_total,
+                                    .bytes = counters->bytes_total,
+                                    .partitions = counters->partitions_total};
     struct signature signature;
     receipt_encode(&receipt, out);
     identity_sign(pull->options->identity, RECEIPT_DOMAIN, bytes_span(out), &signature);

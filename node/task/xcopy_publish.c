@@ -274,7 +274,7 @@ static void grant_give(const struct job *job, const struct xcopy_target *target,
 {
     const struct pull *pull = job->pull;
     BYTES_CLEANUP struct bytes receipt = {0};
-    receipt_make(pull, &job->described, &receipt);
+    receipt_make(pull, &job->described, &job->counters, &receipt);
     const struct repair_grant grant = {.receipt = bytes_span(&receipt),
                                        .project = target->project,
                                        .page = job->described.version.page,

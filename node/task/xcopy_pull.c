@@ -495,7 +495,7 @@ static void do_receipt(struct pull *pull, const struct task_action *action)
     settle_end(pull);
     settle_post(pull);
     BYTES_CLEANUP struct bytes encoded = {0};
-    receipt_make(pull, &pull->described, &encoded);
+    receipt_make(pull, &pull->described, &pull->machine.counters, &encoded);
     struct outgoing outgoing = {.method = PEER_RECEIPT};
     lease_header(pull, 0, bytes_span(&encoded), &outgoing.header);
     request_post(job, &outgoing);

@@ -221,8 +221,9 @@ void settle_put_newest(struct job *job, struct catalog_change *change);
 void job_meter(struct job *job);
 /* After a restart. */
 enum err_code settle_load(struct pull *pull, struct err *err) MUST_USE;
-/* Appends the signed receipt for what was described. */
-void receipt_make(const struct pull *pull, const struct described *described, struct bytes *out);
+/* Appends the signed receipt for what was described and published; counters: the final ones. */
+void receipt_make(const struct pull *pull, const struct described *described,
+                  const struct task_counters *counters, struct bytes *out);
 
 /* xcopy_jobs.c, for a look as well. What describe said: of a maker that is known here, as it signed it.
  * Sets all but the base; ret_described->claim is the caller's to free. */

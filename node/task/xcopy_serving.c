@@ -1,5 +1,6 @@
 #include "node/task/xcopy_serving.h"
 
+#include "node/task/receipts.h"
 #include "node/task/repair_grant.h"
 #include "node/task/xcopy_audit.h"
 #include "proto/version.h"
@@ -337,6 +338,7 @@ static enum err_code receipt_take(struct serving *serving, const struct lease_su
                                       .page = subject->version.page,
                                       .attribute_root = subject->version.attribute_root};
     repair_grant_put(&change, REPAIR_TOOK, &receipt.signer, &receipt.version, &kept);
+    receipt_keep(&change, kept.project, &receipt, serving->header.receipt);
     receipt_entry(serving, subject, &receipt, &change);
     meters_put(serving->source->meters, &serving->lease, TASK_DONE, &change);
     TRY(catalog_commit(serving->source->options.store, &change, CATALOG_USE_RESERVE, err));

@@ -1,2 +1,1 @@
-SET odps.namespace.schema=true; SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tables WHERE table_catalog = <dest_project> AND table_type = 'SNAPSHOT_TABLE' AND table_name LIKE "%_snapshot_20260101";
-WITH table_hashs AS ( SELECT COUNT(1) row_count, MD5( SUM( MD5( CONCAT_WS('|', c1, cn) ) ) ) AS bucket_hash FROM s GROUP BY HASH(c1) % 1000 ) SELECT SUM(row_count) AS row_count, MD5(WM_CONCAT(',', bucket_hash ) WITHIN GROUP (ORDER BY bucket_hash)) AS table_hash FROM table_hashs;
+VERIFY SNAPSHOT p.s DEEP; VERIFY SNAPSHOT s AGAINST OPTIONS(region='r', snapshot='p.t')
