@@ -134,7 +134,9 @@ def test_a_limit_outlives_both_nodes_and_is_told_anew(wired, rng):
 
 
 def test_a_small_task_beside_a_large_one_is_not_starved(wired, rng):
-    """Both ask all the time: while the small one runs, the large one brings about as much as it, and what was out before."""
+    """Both ask all the time: while the small one runs, the large one brings about as much as it, and what was out before. This
+    one is on a wire, and its bound is wide; who gets which reply is proven request by request in
+    node/task/xcopy_many_test.c and transport/link_test.c."""
     cable, source, destination = wired
     load(source, rng, "large", 160)
     load(source, rng, "small", 4)

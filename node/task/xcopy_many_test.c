@@ -262,6 +262,93 @@ static void test_who_publish_at_once_do_not_wait_for_each_other(void **state)
     }
 }
 
+/* ---- shares of the channel ---- */
+
+enum { LARGE = 200, SMALL = 20 };
+
+static struct link *peer_link(void)
+{
+    return peers_find_region(here.peers, span_text(there.name))->link;
+}
+
+static uint32_t in_flight(void)
+{
+    struct link_status status;
+    link_status(peer_link(), &status);
+    return status.requests_in_flight;
+}
+
+static bool asks(const struct task_id *id)
+{
+    struct lease_id held_for = request_held_lease();
+    struct lease_id lease = lease_id_of(&identity_public(here.identity)->sign, id);
+    return digest_equal(&held_for.digest, &lease.digest);
+}
+
+static bool pulls(const struct task_status *status)
+{
+    return strcmp(status->phase, "pulling") == 0;
+}
+
+/* So the small one has something waiting, too. */
+static void until_in_flight_above(uint32_t count)
+{
+    for (int i = 0; i < 2000 && in_flight() <= count; i++)
+        usleep(10000);
+    assert_true(in_flight() > count);
+}
+
+/* One connection that carries one reply at a time, all of the same size: who comes with a tenth of what the
+ * other has waiting gets every second one. */
+static void test_a_small_task_beside_a_large_one_gets_every_second_reply(void **state)
+{
+    (void)state;
+    struct task_id large, small;
+    walk_limits = walk_limits_default();
+    walk_limits.batch_items = 1;
+    walk_limits.requests = LARGE;
+    region_restart(&here, &there);
+    link_set_data_connections(peer_link(), 1);
+    link_set_depth(peer_link(), 1);
+    file_padding = LIMIT_PAGE_MESSAGE_BYTES; /* what a page is given room for */
+    struct table_id table = table_make("share_large");
+    overwrite(table, 1, LARGE, "share_large");
+    snapshot_make(table, "share_large_1");
+    table = table_make("share_small");
+    overwrite(table, 1, SMALL, "share_small");
+    snapshot_make(table, "share_small_1");
+    file_padding = 0;
+    atomic_store(&there.holds_all, true);
+    ok(xcopy_start("share_large_1", "share_large_1", &large));
+    for (int i = 0; i < 2000 && in_flight() < LARGE; i++)
+        usleep(10000);
+    assert_true(asks(&large));
+    ok(xcopy_start("share_small_1", "share_small_1", &small));
+    wait_for(&small, pulls);
+    unsigned before = 0; /* its pages have to come: each is the next but what is out */
+    for (; asks(&large) && before < 20; before++) {
+        until_in_flight_above(LARGE - before);
+        request_step(&there);
+    }
+    assert_in_range(before, 1, 6);
+    until_in_flight_above(LARGE - before + SMALL - 1);
+    unsigned larges = 0, smalls = 0;
+    while (smalls < SMALL) {
+        bool is_small = asks(&small);
+        smalls += is_small;
+        larges += !is_small;
+        assert_in_range(larges, smalls > 1 ? smalls - 2 : 0, smalls + 2);
+        request_step(&there);
+    }
+    requests_let_go(&there);
+    struct task_status status = wait_for(&small, has_ended);
+    done(&status);
+    status = wait_for(&large, has_ended);
+    done(&status);
+    walk_limits = (struct walk_limits){0};
+    region_restart(&here, &there);
+}
+
 /* ---- the same copy twice ---- */
 
 static bool id_is(const struct task_id *a, const struct task_id *b)
@@ -431,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_a_task_fails_when_its_project_is_dropped),
         cmocka_unit_test(test_a_project_has_so_many_tasks_and_another_as_many),
         cmocka_unit_test(test_who_waits_in_line_takes_the_place_that_is_free),
+        cmocka_unit_test(test_a_small_task_beside_a_large_one_gets_every_second_reply),
         cmocka_unit_test(test_who_publish_at_once_do_not_wait_for_each_other),
         cmocka_unit_test(test_the_same_copy_started_twice_is_one_task),
         cmocka_unit_test(test_a_source_that_is_away_keeps_back_no_other),

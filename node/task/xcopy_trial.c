@@ -18,6 +18,7 @@ bool queues;
 uint64_t expires_ms, snapshot_expires_ms;
 struct walk_limits walk_limits;
 size_t tasks_per_project;
+size_t file_padding;
 uint16_t token_rights = TOKEN_RIGHTS_ALL;
 
 struct change_note note(void)
@@ -102,6 +103,27 @@ void requests_let_go(struct region *region)
         while (request == NULL);
         source_on_request(region->source, request);
     }
+}
+
+struct lease_id request_held_lease(void)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct peer_lease lease;
+    for (int i = 0; i < 2000 && atomic_load(&all_held[0]) == NULL; i++)
+        usleep(10000);
+    struct request *request = atomic_load(&all_held[0]);
+    assert_non_null(request);
+    ok(peer_lease_decode(request_header(request), &arena, &lease, &err));
+    return lease.lease;
+}
+
+void request_step(struct region *region)
+{
+    struct request *request = atomic_exchange(&all_held[0], NULL);
+    assert_non_null(request);
+    assert_int_equal(atomic_exchange(&all_held_count, 0), 1);
+    source_on_request(region->source, request);
 }
 
 void request_let_go(struct region *region)
@@ -333,9 +355,13 @@ struct load {
 
 static void load_prepare(struct load *load, struct content *content, int64_t p, const char *tag)
 {
-    char text[256];
-    int len = snprintf(text, sizeof(text), "%s %" PRIi64 " %0100d", tag, p, 7);
-    struct span stored = span_of(text, (size_t)len);
+    BYTES_CLEANUP struct bytes text = {0};
+    char begin[256];
+    int len = snprintf(begin, sizeof(begin), "%s %" PRIi64 " %0100d", tag, p, 7);
+    bytes_append(&text, begin, (size_t)len);
+    for (size_t i = 0; i < file_padding; i++)
+        bytes_append_u8(&text, '7');
+    struct span stored = bytes_span(&text);
     key_append_i64(&load->partition_key, p);
     row_group_key(bytes_span(&load->partition_key), (struct row_group_place){.column_id = 1},
                   &load->group_key);

@@ -72,6 +72,7 @@ void region_restart(struct region *region, const struct region *other);
 int group_setup(void **state);
 int group_teardown(void **state);
 struct table_id table_make(const char *name);
+extern size_t file_padding;            /* bytes that each file of the next partitions has more */
 extern struct clustering clustered_as; /* of the next partitions */
 void overwrite(struct table_id table, int64_t first, int64_t last, const char *tag);
 void overwrite_wide(struct table_id table, uint64_t lie);
@@ -94,6 +95,9 @@ void equal(const char *source, const char *destination);
 void request_let_go(struct region *region);
 /* Those that holds_all kept. */
 void requests_let_go(struct region *region);
+/* Of those the first and only one: under whose lease; waits for it. Then it alone goes on. */
+struct lease_id request_held_lease(void);
+void request_step(struct region *region);
 /* What was posted to the loop before has run. */
 void loop_pass(struct region *region);
 size_t staged_count(void); /* tasks that have staged pages here */
