@@ -87,7 +87,7 @@ enum err_code mark_walk_visit(struct db *db, enum family family, struct bytes *a
     if (after->len > 0)
         bytes_append_u8(after, 0); /* the first key beyond it */
     TRY(db_iter_open(db, NULL, family, none, bytes_span(after), &iter, err));
-    for (size_t i = 0; i < COLLECT_STEP_RECORDS && *visit->budget > 0; i++) {
+    for (size_t i = 0; i<COLLECT_STEP_RECORDS && * visit->budget> 0; i++) {
         TRY(db_iter_next(iter, &key, &value, &found, err));
         if (!found) {
             *ret_end = true;

@@ -45,8 +45,7 @@ struct mark_walk_visit {
     const uint64_t *budget; /* what on_record takes of it */
 };
 enum err_code mark_walk_visit(struct db *db, enum family family, struct bytes *after,
-                              const struct mark_walk_visit *visit, bool *ret_end,
-                              struct err *err);
+                              const struct mark_walk_visit *visit, bool *ret_end, struct err *err);
 /* After ERR_CORRUPT: beyond the block that cannot be read, by the first two bytes of the keys. False:
  * there is no more. */
 bool mark_walk_skip(struct bytes *after);
