@@ -40,6 +40,17 @@
 #define SELECT_INTERVALS_MAX        4096 /* of a domain; more become one */
 #define EXPLAIN_ROWS_MAX            1000 /* of one table; then partitions are told together */
 
+/* schedules */
+#define LIMIT_SCHEDULES              1000    /* of a project */
+#define LIMIT_SCHEDULE_BYTES         KIB(64) /* of CREATE SCHEDULE */
+#define LIMIT_SCHEDULE_STEPS         100     /* statements of one */
+#define LIMIT_SCHEDULE_VARIABLES     100
+#define LIMIT_SCHEDULE_RETRIES       100
+#define LIMIT_SCHEDULE_RETRY_MINUTES 1440
+#define LIMIT_SCHEDULE_RUNS          1000 /* kept of one, whatever their age */
+#define LIMIT_SCHEDULE_BACKFILL      400  /* runs of one RUN SCHEDULE */
+#define SCHEDULE_RUNS_KEPT_DAYS      30
+
 /* rights */
 #define LIMIT_TRUSTED_PROJECTS   64 /* of one project */
 #define LIMIT_ROLES_OF_MEMBER    32

@@ -44,6 +44,10 @@
     X(ALTER_ACCOUNT_CHANNEL, "ALTER ACCOUNT SET XCOPY CHANNEL", 1)                                 \
     X(ALTER_CHANNEL, "ALTER CHANNEL", 1)                                                           \
     X(REVOKE_TOKEN, "REVOKE XCOPY TOKEN", 1)                                                       \
+    X(CREATE_SCHEDULE, "CREATE SCHEDULE", 1)                                                       \
+    X(ALTER_SCHEDULE, "ALTER SCHEDULE", 1)                                                         \
+    X(DROP_SCHEDULE, "DROP SCHEDULE", 1)                                                           \
+    X(RUN_SCHEDULE, "RUN SCHEDULE", 1)                                                             \
     X(ADD_USER, "ADD USER", 1)                                                                     \
     X(REMOVE_USER, "REMOVE USER", 1)                                                               \
     X(GRANT, "GRANT", 1)                                                                           \
@@ -342,7 +346,7 @@ struct create_table {
     struct cluster_clause clustering;
 };
 
-struct drop_object { /* DROP_TABLE, DROP_SNAPSHOT */
+struct drop_object { /* DROP_TABLE, DROP_SNAPSHOT, DROP_SCHEDULE */
     struct name name;
     bool if_exists;
 };
@@ -491,6 +495,68 @@ struct alter_channel {
     struct span timezone;  /* as written; or empty */
 };
 
+/* What becomes of runs that were planned while the node was down, or its clock doubted. */
+enum missed_runs {
+    MISSED_RUNS_LATEST, /* the last one runs; also where nothing is said */
+    MISSED_RUNS_ALL,
+    MISSED_RUNS_SKIP,
+};
+
+struct schedule_variable { /* SET name='value' */
+    struct span name;
+    struct span value;
+    uint32_t at;
+    uint32_t value_at;
+};
+
+/* A statement of BEGIN ... END as written, without its ';': parameters are not replaced, so it is
+ * parsed at each run (and once at CREATE, by node/schedule). */
+struct schedule_step {
+    struct span text;
+    uint32_t at;
+};
+
+/* CREATE SCHEDULE s CRON '...' | ON SNAPSHOT OF p.t OPTIONS(src_region=r) ... AS BEGIN ...; END */
+struct create_schedule {
+    struct name name;
+    bool if_not_exists;
+    bool has_cron; /* or on_snapshot, or both */
+    bool on_snapshot;
+    struct span cron;
+    uint32_t cron_at;
+    struct name trigger;                /* on_snapshot: a base table of the source; has a project */
+    struct option_list trigger_options; /* src_region */
+    struct span timezone;               /* or empty: UTC */
+    uint32_t timezone_at;
+    bool has_from;
+    bool has_to;
+    struct literal effective_from; /* has_from: a string, DATE or DATETIME */
+    struct literal effective_to;   /* has_to */
+    struct span after;             /* a schedule of the same project, or empty */
+    uint32_t after_at;
+    int64_t retry_count; /* 0: no RETRY */
+    int64_t retry_minutes;
+    enum missed_runs missed;
+    struct schedule_variable *variables;
+    size_t variable_count;
+    struct span comment;         /* or empty */
+    struct schedule_step *steps; /* at least one */
+    size_t step_count;
+};
+
+struct alter_schedule {
+    struct name name;
+    bool pause; /* else RESUME */
+};
+
+struct run_schedule {
+    struct name name;
+    struct literal first; /* a string, DATE or DATETIME: the day, or the planned time */
+    bool has_last;
+    struct literal last;
+    struct option_list options; /* allow_past_snapshots */
+};
+
 enum grant_object {
     GRANT_ON_TABLE,
     GRANT_ON_PROJECT,
@@ -533,13 +599,17 @@ enum show_kind {
     SHOW_RAM_USERS,
     SHOW_PUBLIC_KEYS,
     SHOW_XCOPY_CHANNEL,
+    SHOW_SCHEDULES,
+    SHOW_SCHEDULE_RUNS,
 };
 
 struct show {
     enum show_kind kind;
-    struct name name; /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY, SHOW_ACL */
+    /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY, SHOW_ACL, SHOW_SCHEDULE_RUNS (object empty:
+     * all) */
+    struct name name;
     struct partition_spec partition; /* SHOW_PARTITIONS t PARTITION(..); count 0: all */
-    struct span project;             /* SHOW TABLES IN p; or empty */
+    struct span project;             /* SHOW TABLES | SCHEDULES IN p; or empty */
     bool has_like;
     struct span like;         /* SHOW TABLES LIKE 'x' */
     struct span user;         /* SHOW GRANTS FOR u, SHOW PUBLIC KEYS FOR u; or empty */
@@ -566,7 +636,7 @@ struct statement {
         struct statement *explained; /* EXPLAIN */
         struct insert insert;
         struct create_table create_table;
-        struct drop_object drop;            /* DROP_TABLE, DROP_SNAPSHOT */
+        struct drop_object drop;            /* DROP_TABLE, DROP_SNAPSHOT, DROP_SCHEDULE */
         struct alter_partitions partitions; /* ADD_PARTITIONS, DROP_PARTITIONS */
         struct alter_table alter_table;
         struct truncate_table truncate;
@@ -587,6 +657,9 @@ struct statement {
         struct drop_principal drop_principal; /* DROP_ACCOUNT, DROP_USER */
         struct alter_switch alter_switch;     /* ALTER_PROJECT_XCOPY, ALTER_ACCOUNT_CHANNEL */
         struct alter_channel alter_channel;
+        struct create_schedule create_schedule;
+        struct alter_schedule alter_schedule;
+        struct run_schedule run_schedule;
         struct span user;             /* ADD_USER, REMOVE_USER */
         struct grant grant;           /* GRANT, REVOKE */
         struct grant_role grant_role; /* GRANT_ROLE, REVOKE_ROLE */

@@ -563,6 +563,89 @@ enum err_code lexer_rest(struct lexer *lexer, uint32_t at, struct span *ret_rest
     return ERR_OK;
 }
 
+/* ---- AS BEGIN ...; ...; END ---- */
+
+/* Behind the word at `at`, or `at`. */
+static size_t word_end(struct span text, size_t at)
+{
+    if (!letter(byte_at(text, at)))
+        return at;
+    while (letter(byte_at(text, at)) || digit(byte_at(text, at)))
+        at++;
+    return at;
+}
+
+/* Behind `word` and the blanks before it. False: something else is there. */
+static bool word_skip(struct span text, size_t at, const char *word, size_t *ret_at)
+{
+    size_t begin;
+    if (!blanks_skip(text, at, &begin))
+        return false;
+    size_t end = word_end(text, begin);
+    if (!name_equal(span_slice(text, begin, end - begin), span_text(word)))
+        return false;
+    *ret_at = end;
+    return true;
+}
+
+enum body_part lexer_body_next(struct span text, size_t at, struct span *ret_statement,
+                               size_t *ret_at)
+{
+    size_t begin = at;
+    bool open = false;
+    do {
+        at = byte_at(text, begin) == ';' ? begin + 1 : begin;
+        open = !blanks_skip(text, at, &begin);
+    } while (!open && byte_at(text, begin) == ';'); /* nothing before the ';' */
+    bool complete = false;
+    size_t end = begin;
+    if (!open && word_skip(text, begin, "END", ret_at))
+        return BODY_END;
+    if (!open)
+        end = statement_end(text, begin, false, &complete);
+    *ret_at = complete ? end + 1 : begin;
+    if (!complete)
+        return BODY_OPEN;
+    *ret_statement = span_slice(text, begin, end - begin);
+    return BODY_STATEMENT;
+}
+
+/* Behind AS BEGIN of a CREATE SCHEDULE at `at`; `at` for other statements, and where there is none. */
+static size_t body_begin(struct span text, size_t at)
+{
+    size_t i;
+    if (!word_skip(text, at, "CREATE", &i) || !word_skip(text, i, "SCHEDULE", &i))
+        return at;
+    while (i < text.len && text.data[i] != ';') {
+        size_t len;
+        size_t behind;
+        bool quoted = quote_at(text, i, &len) != QUOTE_NONE;
+        size_t end = quoted ? string_end(text, i) : comment_end(text, i);
+        if (end == SIZE_MAX)
+            return at;
+        if (end == i && word_skip(text, i, "AS", &behind) &&
+            word_skip(text, behind, "BEGIN", &behind))
+            return behind;
+        if (end == i)
+            end = word_end(text, i);
+        i = end > i ? end : i + 1;
+    }
+    return at;
+}
+
+/* Behind END of a CREATE SCHEDULE at `at`; `at` for other statements; text.len if it is open. */
+static size_t body_skip(struct span text, size_t at)
+{
+    size_t begin = body_begin(text, at);
+    if (begin == at)
+        return at;
+    struct span statement;
+    enum body_part part = BODY_STATEMENT;
+    while (part == BODY_STATEMENT)
+        part = lexer_body_next(text, begin, &statement, &begin);
+    return part == BODY_END ? begin : text.len;
+}
+
 struct splitter splitter_of(struct span script)
 {
     return (struct splitter){.text = script};
@@ -580,7 +663,7 @@ bool splitter_next(struct splitter *splitter, struct span *ret_statement, bool *
             return false;
         }
         bool complete;
-        size_t end = statement_end(text, begin, false, &complete);
+        size_t end = statement_end(text, body_skip(text, begin), false, &complete);
         splitter->at = end + (complete ? 1 : 0);
         if (end == begin)
             continue; /* nothing before the ';' */

@@ -258,7 +258,18 @@ enum keyword keyword_find(struct span word);    /* KEYWORD_NONE if it is none */
 bool keyword_reserved(enum keyword keyword);
 bool name_equal(struct span a, struct span b); /* ASCII case folded */
 
-/* Splits a script at ';' outside strings, back-quotes and comments. */
+/* The next of the statements between BEGIN and END, each with its ';', from `at` on: behind BEGIN, or behind the
+ * last ';'. END is a word where a statement could begin, so CASE ... END is none. */
+enum body_part {
+    BODY_STATEMENT, /* *ret_statement without its ';', *ret_at behind it */
+    BODY_END,       /* *ret_at behind END */
+    BODY_OPEN, /* the text ends before END, or inside a string or comment; *ret_at: the place */
+};
+enum body_part lexer_body_next(struct span text, size_t at, struct span *ret_statement,
+                               size_t *ret_at);
+
+/* Splits a script at ';' outside strings, back-quotes and comments. CREATE SCHEDULE ... AS BEGIN ...; END
+ * is one statement. */
 struct splitter {
     struct span text;
     size_t at;

@@ -195,6 +195,45 @@ static void test_a_statement_open_inside_a_string_is_not_complete(void **state)
     }
 }
 
+static void test_a_schedule_is_one_statement_with_all_between_begin_and_end(void **state)
+{
+    (void)state;
+    static const char script[] =
+        "SELECT 1 AS BEGIN; SELECT 2;\n"
+        "create /* ; */ schedule s CRON '0 1 * * *' -- AS BEGIN;\n SET v='AS BEGIN;' AS\nbegin "
+        "SELECT "
+        "CASE 1 WHEN 1 THEN 2 END; /* END */ SELECT `END`; END_OF; END; SELECT 3;";
+    static const char *const ends[] = {"AS BEGIN", "SELECT 2", "END_OF; END", "SELECT 3"};
+    struct splitter splitter = splitter_of(span_text(script));
+    struct span statement;
+    bool complete;
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+        assert_true(splitter_next(&splitter, &statement, &complete));
+        assert_true(complete);
+        size_t len = strlen(ends[i]);
+        assert_true(statement.len >= len);
+        assert_memory_equal(statement.data + statement.len - len, ends[i], len);
+    }
+    assert_false(splitter_next(&splitter, &statement, &complete));
+}
+
+static void test_a_schedule_without_its_end_is_not_complete(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {"CREATE SCHEDULE s AS BEGIN SELECT 1; SELECT 2;",
+                                          "CREATE SCHEDULE s AS BEGIN SELECT 1; END",
+                                          "CREATE SCHEDULE s AS BEGIN SELECT 'END;"};
+    for (size_t i = 0; i < ARRAY_COUNT(scripts); i++) {
+        struct splitter splitter = splitter_of(span_text(scripts[i]));
+        struct span statement;
+        bool complete = true;
+        assert_true(splitter_next(&splitter, &statement, &complete));
+        assert_false(complete);
+        assert_int_equal(statement.len, strlen(scripts[i]));
+        assert_false(splitter_next(&splitter, &statement, NULL));
+    }
+}
+
 static void test_text_that_is_not_utf8_is_refused(void **state)
 {
     (void)state;
@@ -227,6 +266,8 @@ int main(void)
         cmocka_unit_test(test_places_are_lines_and_characters),
         cmocka_unit_test(test_scripts_split_at_semicolons_outside_strings_and_comments),
         cmocka_unit_test(test_a_statement_open_inside_a_string_is_not_complete),
+        cmocka_unit_test(test_a_schedule_is_one_statement_with_all_between_begin_and_end),
+        cmocka_unit_test(test_a_schedule_without_its_end_is_not_complete),
         cmocka_unit_test(test_text_that_is_not_utf8_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -32,6 +32,7 @@ void parser_advance(struct parser *parser);
 bool parser_is(const struct parser *parser, enum keyword keyword);
 /* A word that is no keyword, in any case, not quoted. */
 bool parser_is_word(const struct parser *parser, const char *word);
+bool parser_accept_word(struct parser *parser, const char *word);
 bool parser_is_symbol(const struct parser *parser, enum symbol symbol);
 bool parser_accept(struct parser *parser, enum keyword keyword);
 bool parser_accept_symbol(struct parser *parser, enum symbol symbol);
@@ -78,6 +79,8 @@ struct partition_spec parser_partition_dynamic(struct parser *parser);
 struct partition_specs parser_partitions(struct parser *parser);
 /* `known`: keys allowed, ended by NULL; NULL: any, and keys may be strings. From '(' on. */
 struct option_list parser_options(struct parser *parser, const char *const *known);
+/* OPTIONS(src_region=..., ...), from that word on; without the region it fails. */
+struct option_list parser_source_options(struct parser *parser, const char *const *known);
 struct expr *parser_expr(struct parser *parser);
 /* [WITH ...] SELECT ... or (SELECT ...), set operations of them, ORDER BY, LIMIT. */
 struct select *parser_query(struct parser *parser);
@@ -130,5 +133,9 @@ void parse_user(struct parser *parser, struct statement *statement, int variant)
 void parse_grant(struct parser *parser, struct statement *statement, int variant);
 void parse_role(struct parser *parser, struct statement *statement, int variant);
 void parse_trusted(struct parser *parser, struct statement *statement, int variant);
+void parse_create_schedule(struct parser *parser, struct statement *statement, int variant);
+void parse_alter_schedule(struct parser *parser, struct statement *statement, int variant);
+void parse_run_schedule(struct parser *parser, struct statement *statement, int variant);
+void parse_show_runs(struct parser *parser, struct show *show); /* behind SHOW SCHEDULE */
 
 #endif

@@ -103,14 +103,15 @@ static const struct production {
     {{K(GRANT)}, STATEMENT_GRANT, 0, parse_grant},
     {{K(REVOKE)}, STATEMENT_REVOKE, 0, parse_grant},
     {{K(REVOKE), K(XCOPY), K(TOKEN)}, STATEMENT_REVOKE_TOKEN, 0, parse_revoke_token},
+    {{K(CREATE), K(SCHEDULE)}, STATEMENT_CREATE_SCHEDULE, 0, parse_create_schedule},
+    {{K(ALTER), K(SCHEDULE)}, STATEMENT_ALTER_SCHEDULE, 0, parse_alter_schedule},
+    {{K(DROP), K(SCHEDULE)}, STATEMENT_DROP_SCHEDULE, 0, parse_drop},
+    {{K(RUN), K(SCHEDULE)}, STATEMENT_RUN_SCHEDULE, 0, parse_run_schedule},
+    {{K(SHOW), K(SCHEDULES)}, STATEMENT_SHOW, SHOW_SCHEDULES, parse_show},
+    {{K(SHOW), K(SCHEDULE)}, STATEMENT_SHOW, SHOW_SCHEDULE_RUNS, parse_show},
     /* later */
     {{K(WITH)}, 0, 0, NULL},
-    {{K(CREATE), K(SCHEDULE)}, 0, 0, NULL},
-    {{K(DROP), K(SCHEDULE)}, 0, 0, NULL},
     {{K(ALTER), K(SNAPSHOT)}, 0, 0, NULL},
-    {{K(ALTER), K(SCHEDULE)}, 0, 0, NULL},
-    {{K(RUN), K(SCHEDULE)}, 0, 0, NULL},
-    {{K(SHOW), K(SCHEDULES)}, 0, 0, NULL},
     {{K(SHOW), K(RECYCLEBIN)}, 0, 0, NULL},
     {{K(SETPROJECT)}, 0, 0, NULL},
     {{K(RESTORE), K(TABLE)}, 0, 0, NULL},
@@ -199,6 +200,14 @@ bool parser_is_symbol(const struct parser *parser, enum symbol symbol)
 bool parser_accept(struct parser *parser, enum keyword keyword)
 {
     if (!parser_is(parser, keyword))
+        return false;
+    parser_advance(parser);
+    return true;
+}
+
+bool parser_accept_word(struct parser *parser, const char *word)
+{
+    if (!parser_is_word(parser, word))
         return false;
     parser_advance(parser);
     return true;

@@ -6,6 +6,7 @@
  *       table of          parser_insert.c     INSERT
  *       statements)       parser_session.c    SHOW, DESC, USE, SET, WHOAMI, CANCEL
  *                         parser_rights.c     PROJECT, ACCOUNT, CHANNEL, USER, GRANT
+ *                         parser_schedule.c   SCHEDULE
  *                         parser_select.c     SELECT;  parser_expr.c  expressions
  *
  * Errors are ERR_PARSE "line L, column C: found X, expected Y"; ERR_SEMANTIC "... is not supported

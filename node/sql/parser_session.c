@@ -45,6 +45,7 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
     switch (show->kind) {
     case SHOW_TABLES:
     case SHOW_SNAPSHOT_TABLES:
+    case SHOW_SCHEDULES:
         parse_show_tables(parser, show);
         break;
     case SHOW_PARTITIONS:
@@ -63,6 +64,9 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
         break;
     case SHOW_ACL:
         parse_show_acl(parser, show);
+        break;
+    case SHOW_SCHEDULE_RUNS:
+        parse_show_runs(parser, show);
         break;
     case SHOW_PROJECTS:
     case SHOW_TASKS:

@@ -41,22 +41,32 @@ void parse_clone_table(struct parser *parser, struct statement *statement, int v
                     "CREATE SNAPSHOT TABLE there and XCOPY SNAPSHOT here");
 }
 
-static void region_check(struct parser *parser, const struct option *region)
+struct option_list parser_source_options(struct parser *parser, const char *const *known)
 {
+    static const char wanted[] = "OPTIONS(src_region=...)";
+    struct option_list options = {0};
+    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
+        parser_expected(parser, wanted);
+        return options;
+    }
+    options = parser_options(parser, known);
+    const struct option *region = option_find(&options, "src_region");
+    if (region == NULL)
+        parser_expected(parser, wanted);
     if (parser->code != ERR_OK)
-        return;
+        return options;
     struct span text = region->value.text;
     if (region->value.kind != LITERAL_STRING || text.len == 0 || text.len > LIMIT_REGION_BYTES)
         parser_fail(parser, ERR_PARSE, region->value.at,
                     "found no region name, expected 1 to %d characters such as ap-southeast-1",
                     LIMIT_REGION_BYTES);
+    return options;
 }
 
 void parse_xcopy(struct parser *parser, struct statement *statement, int variant)
 {
     static const char *const known[] = {"src_region", "wait", "queue", "expiration_timestamp",
                                         NULL};
-    static const char wanted[] = "OPTIONS(src_region=...)";
     (void)variant;
     struct xcopy *xcopy = &statement->xcopy;
     xcopy->source = parser_name(parser, "the source as project.snapshot");
@@ -66,16 +76,7 @@ void parse_xcopy(struct parser *parser, struct statement *statement, int variant
     parser_expect(parser, KEYWORD_TO);
     parser_expect(parser, KEYWORD_SNAPSHOT);
     xcopy->destination = parser_name(parser, "the destination snapshot's name");
-    if (!parser_accept(parser, KEYWORD_OPTIONS)) {
-        parser_expected(parser, wanted);
-        return;
-    }
-    xcopy->options = parser_options(parser, known);
-    const struct option *region = option_find(&xcopy->options, "src_region");
-    if (region == NULL)
-        parser_expected(parser, wanted);
-    else
-        region_check(parser, region);
+    xcopy->options = parser_source_options(parser, known);
 }
 
 void parse_xcopy_table(struct parser *parser, struct statement *statement, int variant)
