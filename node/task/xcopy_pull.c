@@ -273,12 +273,14 @@ static void job_on_worker(void *argument)
     ASSERT(posted); /* the loop outlives the workers */
 }
 
-/* Who plans, or takes in what came, needs a processor; all others wait for the disk most of the time. */
+/* Who plans, or takes in what came, needs a processor; all others wait for the disk most of the time.
+ * A task that runs alone keeps nobody waiting, and needs no further threads to wake up. */
 static struct workers *job_workers(const struct job *job)
 {
     const struct tasks_options *options = job->pull->options;
     bool works = job->answers == TASK_ON_PLANNED || job->answers == TASK_ON_GOT;
-    return works ? options->workers : options->commits;
+    bool alone = job->pull->peer == NULL || job->pull->peer->pulls <= 1;
+    return works || alone ? options->workers : options->commits;
 }
 
 static void job_post(struct job *job)
