@@ -18,6 +18,7 @@
 
 #define STATEMENT_WORKERS_MIN 4
 #define TASK_WORKERS_MIN      2
+#define COMMIT_WORKERS        8 /* their syncs become one: catalog_commit.c */
 #define WORKERS_MAILBOX_JOBS  4096
 #define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
 
@@ -28,9 +29,10 @@ struct node {
     struct store *store;
     struct pool *links; /* transport's threads */
     struct loop *loop;
-    struct workers *workers;      /* statements, loads */
-    struct workers *hurried;      /* CANCEL: no SELECT keeps it waiting */
-    struct workers *task_workers; /* XCOPY at both ends, clean-up: no SELECT costs a lease */
+    struct workers *workers;        /* statements, loads */
+    struct workers *hurried;        /* CANCEL: no SELECT keeps it waiting */
+    struct workers *task_workers;   /* XCOPY at both ends, clean-up: no SELECT costs a lease */
+    struct workers *commit_workers; /* what of XCOPY waits for the disk: it keeps no file waiting */
     struct peers *peers;
     struct tasks *tasks;   /* XCOPY, this node as destination */
     struct source *source; /* the same as source */
@@ -303,11 +305,14 @@ static enum err_code threads_start(struct node *node, struct err *err)
     };
     const struct workers_options hurried = {
         .name = "hurried", .workers = 1, .mailbox_jobs = WORKERS_MAILBOX_JOBS};
+    const struct workers_options commits = {
+        .name = "commit", .workers = COMMIT_WORKERS, .mailbox_jobs = WORKERS_MAILBOX_JOBS};
     TRY(pool_new(NULL, &node->links, err));
     TRY(loop_start(&node->loop, err));
     TRY(workers_start(&statements, &node->workers, err));
     TRY(workers_start(&tasks, &node->task_workers, err));
     TRY(workers_start(&hurried, &node->hurried, err));
+    TRY(workers_start(&commits, &node->commit_workers, err));
     const struct expiry_options expiry = {.store = node->store,
                                           .workers = node->task_workers,
                                           .history_retention_ms =
@@ -333,6 +338,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .store = node->store,
         .loop = node->loop,
         .workers = node->task_workers,
+        .commits = node->commit_workers,
         .peers = node->peers,
         .principals = node->principals,
         .identity = node->identity,
@@ -344,6 +350,7 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
         .store = node->store,
         .loop = node->loop,
         .workers = node->task_workers,
+        .commits = node->commit_workers,
         .peers = node->peers,
         .principals = node->principals,
         .identity = node->identity,
@@ -518,6 +525,7 @@ void node_stop(struct node *node)
     workers_stop(node->workers); /* what has begun ends */
     workers_stop(node->hurried);
     workers_stop(node->task_workers);
+    workers_stop(node->commit_workers);
     loop_stop(node->loop);
     watches_free(node->watches);
     runs_free(node->runs);
@@ -530,6 +538,7 @@ void node_stop(struct node *node)
     workers_free(node->workers);
     workers_free(node->hurried);
     workers_free(node->task_workers);
+    workers_free(node->commit_workers);
     cleanup_free(node->cleanup);
     expiry_free(node->expiry);
     if (node->auditor != NULL) {

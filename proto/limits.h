@@ -108,6 +108,7 @@
 #define SMALL_FAMILY_BYTES_MAX   (64 * MIB(1))
 #define CONTENT_COMMIT_BYTES_MAX (4 * MIB(1))
 #define CATALOG_COMMIT_BYTES_MAX KIB(64)
+#define CATALOG_GROUP_BYTES_MAX  KIB(256) /* changes that are written as one, and one more */
 
 /* messages */
 #define LIMIT_MESSAGE_ARENA_FACTOR 64 /* arena budget per wire byte, plus 4 KiB */

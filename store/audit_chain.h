@@ -1,6 +1,6 @@
 /* The end of the audit log, for catalog_commit.c and store.c: what the next entry goes behind.
  *
- * Threads: `end` belongs to who holds the catalog lock; `seen` is any reader's, under `lock`.
+ * Threads: `end` and `stale` belong to who leads the line of catalog commits (parts.h); `seen` is any reader's, under `lock`.
  */
 #ifndef STORE_AUDIT_CHAIN_H
 #define STORE_AUDIT_CHAIN_H

@@ -167,11 +167,25 @@ static void key_print(struct span key, struct bytes *out)
     bytes_append_u8(out, 0);
 }
 
-static enum err_code expectation_check(struct db *db, const struct step *step,
-                                       struct bytes *scratch, struct err *err)
+/* What the changes before it make of the key, else what the database has. */
+static enum err_code expected_find(struct db *db, const struct db_batch *before,
+                                   const struct step *step, struct bytes *scratch, bool *ret_found,
+                                   struct err *err)
+{
+    struct span value;
+    if (!db_batch_find(before, step->family, step->key, &value, ret_found))
+        return db_find(db, NULL, step->family, step->key, scratch, ret_found, err);
+    bytes_clear(scratch);
+    bytes_append_span(scratch, value);
+    return ERR_OK;
+}
+
+static enum err_code expectation_check(struct db *db, const struct db_batch *before,
+                                       const struct step *step, struct bytes *scratch,
+                                       struct err *err)
 {
     bool found;
-    TRY(db_find(db, NULL, step->family, step->key, scratch, &found, err));
+    TRY(expected_find(db, before, step, scratch, &found, err));
     bool met =
         step->kind == STEP_EXPECT ? found && span_equal(bytes_span(scratch), step->value) : !found;
     if (met)
@@ -184,79 +198,182 @@ static enum err_code expectation_check(struct db *db, const struct step *step,
                                                     : "is gone meanwhile");
 }
 
-/* Invariant 1: the caller holds the catalog lock. Expectations are of the state before the change,
- * wherever they stand in it. */
-static enum err_code change_apply_locked(struct store *store, const struct catalog_change *change,
-                                         struct db_batch *batch, struct err *err)
+/* Expectations are of the state before the change, wherever they stand in it. */
+static enum err_code change_check(struct db *db, const struct catalog_change *change,
+                                  const struct db_batch *before, struct err *err)
 {
-    struct db *db = store->db;
-    struct audit_head end = store->audit.end;
     struct bytes scratch BYTES_CLEANUP = {0};
     struct reader reader = reader_of(bytes_span(&change->steps));
     struct step step;
     while (step_next(&reader, &step)) {
-        switch (step.kind) {
-        case STEP_EXPECT:
-        case STEP_EXPECT_ABSENT:
-            TRY(expectation_check(db, &step, &scratch, err));
-            break;
-        case STEP_PUT:
+        if (step.kind == STEP_EXPECT || step.kind == STEP_EXPECT_ABSENT)
+            TRY(expectation_check(db, before, &step, &scratch, err));
+    }
+    CRASH_POINT(CRASH_CATALOG_CHECKED);
+    return ERR_OK;
+}
+
+static void change_add(const struct catalog_change *change, struct audit_head *end,
+                       struct db_batch *batch)
+{
+    struct reader reader = reader_of(bytes_span(&change->steps));
+    struct step step;
+    while (step_next(&reader, &step)) {
+        if (step.kind == STEP_PUT)
             db_batch_put(batch, step.family, step.key, step.value);
-            break;
-        case STEP_DELETE:
+        else if (step.kind == STEP_DELETE)
             db_batch_delete(batch, step.family, step.key);
-            break;
-        case STEP_AUDIT:
-            audit_chain_append(&end, step.value, batch);
-            break;
-        }
+        else if (step.kind == STEP_AUDIT)
+            audit_chain_append(end, step.value, batch);
+    }
+}
+
+/* ---- the line: who comes while a write runs goes into the next, with all others ---- */
+
+void catalog_line_init(struct catalog_line *line)
+{
+    *line = (struct catalog_line){0};
+    line->last = &line->first;
+    pthread_mutex_init(&line->lock, NULL);
+    pthread_cond_init(&line->moved, NULL);
+}
+
+void catalog_line_deinit(struct catalog_line *line)
+{
+    pthread_cond_destroy(&line->moved);
+    pthread_mutex_destroy(&line->lock);
+}
+
+static void line_enter(struct catalog_line *line, struct catalog_wait *wait)
+{
+    pthread_mutex_lock(&line->lock);
+    *line->last = wait;
+    line->last = &wait->next;
+    pthread_mutex_unlock(&line->lock);
+}
+
+/* Until it is done (false), or nobody leads: then the caller does. */
+static bool line_lead(struct catalog_line *line, const struct catalog_wait *wait)
+{
+    pthread_mutex_lock(&line->lock);
+    while (!wait->done && line->led)
+        pthread_cond_wait(&line->moved, &line->lock);
+    bool leads = !wait->done;
+    if (leads)
+        line->led = true;
+    pthread_mutex_unlock(&line->lock);
+    return leads;
+}
+
+/* The leader gives up, and leaves: another one may do better. */
+static void line_leave(struct catalog_line *line, const struct catalog_wait *wait)
+{
+    pthread_mutex_lock(&line->lock);
+    struct catalog_wait **at = &line->first;
+    while (*at != wait)
+        at = &(*at)->next;
+    *at = wait->next;
+    if (wait->next == NULL)
+        line->last = at;
+    line->led = false;
+    pthread_cond_broadcast(&line->moved);
+    pthread_mutex_unlock(&line->lock);
+}
+
+/* The first in line, as many as go into one write. */
+static struct catalog_wait *group_take(struct catalog_line *line)
+{
+    pthread_mutex_lock(&line->lock);
+    struct catalog_wait *group = line->first, **at = &line->first;
+    for (size_t bytes = 0; *at != NULL && bytes < CATALOG_GROUP_BYTES_MAX; at = &(*at)->next)
+        bytes += (*at)->change->steps.len;
+    line->first = *at;
+    if (line->first == NULL)
+        line->last = &line->first;
+    *at = NULL;
+    line->writes++;
+    pthread_mutex_unlock(&line->lock);
+    return group;
+}
+
+static void group_end(struct catalog_line *line, struct catalog_wait *group)
+{
+    pthread_mutex_lock(&line->lock);
+    for (struct catalog_wait *wait = group; wait != NULL; wait = wait->next)
+        wait->done = true;
+    line->led = false;
+    pthread_cond_broadcast(&line->moved);
+    pthread_mutex_unlock(&line->lock);
+}
+
+/* The leader's. One write in the order of the line; each expects what those before it leave. */
+static void group_write(struct store *store, struct catalog_wait *group)
+{
+    struct db_batch batch DB_BATCH_CLEANUP = {0};
+    struct audit_head end = store->audit.end;
+    struct err failure = {0};
+    bool any = false;
+    for (struct catalog_wait *wait = group; wait != NULL; wait = wait->next) {
+        wait->code = change_check(store->db, wait->change, &batch, wait->err);
+        if (wait->code == ERR_OK)
+            change_add(wait->change, &end, &batch);
+        any = any || wait->code == ERR_OK;
     }
     bool audited = end.count != store->audit.end.count;
     if (audited)
-        audit_chain_end_put(&end, batch);
-    CRASH_POINT(CRASH_CATALOG_CHECKED);
-    enum err_code code = db_write(db, batch, true, err);
+        audit_chain_end_put(&end, &batch);
+    enum err_code code = any ? db_write(store->db, &batch, true, &failure) : ERR_OK;
     if (audited && code == ERR_OK)
         audit_chain_committed(&store->audit, &end);
     else if (audited)
         store->audit.stale = true;
-    return code;
+    for (struct catalog_wait *wait = group; wait != NULL && code != ERR_OK; wait = wait->next) {
+        if (wait->code == ERR_OK)
+            wait->code = err_set(wait->err, code, "%s", failure.message);
+    }
 }
 
-/* Takes the catalog lock, with the database in order and the end of the audit log known. What a
- * failed write left is open until the database was opened anew; that waits for readers, so not under
- * the lock. */
-static enum err_code commit_lock(struct store *store, struct err *err)
+/* The leader's: the database in order and the end of the audit log known. What a failed write left
+ * is open until the database was opened anew. */
+static enum err_code lead_ready(struct store *store, struct err *err)
 {
-    for (;;) {
+    TRY(db_recover(store->db, err));
+    while (store->audit.stale) {
+        if (!db_latched(store->db))
+            return audit_chain_reload(&store->audit, store->db, err);
         TRY(db_recover(store->db, err));
-        pthread_mutex_lock(&store->catalog_lock);
-        if (!store->audit.stale)
-            return ERR_OK;
-        enum err_code code = ERR_OK;
-        bool latched = db_latched(store->db);
-        if (!latched)
-            code = audit_chain_reload(&store->audit, store->db, err);
-        if (!latched && code == ERR_OK)
-            return ERR_OK;
-        pthread_mutex_unlock(&store->catalog_lock);
-        TRY(code);
     }
+    return ERR_OK;
+}
+
+static enum err_code line_commit(struct store *store, const struct catalog_change *change,
+                                 struct err *err)
+{
+    struct catalog_line *line = &store->catalog_line;
+    struct catalog_wait wait = {.change = change, .err = err};
+    line_enter(line, &wait);
+    while (line_lead(line, &wait)) {
+        enum err_code code = lead_ready(store, err);
+        if (code != ERR_OK) {
+            line_leave(line, &wait);
+            return code;
+        }
+        struct catalog_wait *group = group_take(line);
+        group_write(store, group);
+        group_end(line, group);
+    }
+    return wait.code;
 }
 
 enum err_code catalog_commit(struct store *store, const struct catalog_change *change,
                              enum catalog_space space, struct err *err)
 {
-    struct db_batch batch DB_BATCH_CLEANUP = {0};
     if (change->bytes > CATALOG_COMMIT_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "a catalog change of %zu bytes; at most %zu", change->bytes,
                        (size_t)CATALOG_COMMIT_BYTES_MAX);
     if (space == CATALOG_KEEP_RESERVE)
         TRY(space_check(&store->space, change->bytes, err));
-    TRY(commit_lock(store, err));
-    enum err_code code = change_apply_locked(store, change, &batch, err);
-    pthread_mutex_unlock(&store->catalog_lock);
-    TRY(code);
+    TRY(line_commit(store, change, err));
     CRASH_POINT(CRASH_CATALOG_WRITTEN);
     return ERR_OK;
 }

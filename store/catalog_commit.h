@@ -11,8 +11,10 @@
  * expects; an entry of the audit log gets its number and its place in the chain from the order of
  * commits. Families: catalog, history, tasks, leases, meter, schedule, audit, meta.
  *
- * Invariants: 1. commits have one order; all expectations are checked under the lock that gives it.
- * 2. Durable before visible, visible before acknowledged. 3. All or nothing.
+ * Those that come while one is written become one write, in their order (docs/THREADS.md).
+ *
+ * Invariants: 1. commits have one order; the expectations of each are checked against all before it.
+ * 2. Durable before visible, visible before acknowledged. 3. All or nothing, each for itself.
  * Threads: any; a change, a view and a scan belong to one thread.
  */
 #ifndef STORE_CATALOG_COMMIT_H

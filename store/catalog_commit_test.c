@@ -2,6 +2,7 @@
 #include "store/catalog_commit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -9,6 +10,7 @@
 
 #include "proto/limits.h"
 #include "store/directory.h"
+#include "store/parts.h"
 #include "store/store.h"
 #include "store/trial.h"
 
@@ -212,6 +214,126 @@ static void concurrent_commits_have_one_order(void **state)
     assert_int_equal(number, 101);
 }
 
+/* ---- many at once: a line that the test leads until all stand in it ---- */
+
+enum { LINE = 6 };
+
+struct waiting {
+    struct store *store;
+    struct catalog_change change;
+    struct err err;
+    enum err_code code;
+    pthread_t thread;
+};
+
+static void *waiting_run(void *context)
+{
+    struct waiting *waiting = context;
+    waiting->code =
+        catalog_commit(waiting->store, &waiting->change, CATALOG_KEEP_RESERVE, &waiting->err);
+    return NULL;
+}
+
+static void line_set(struct catalog_line *line, bool led)
+{
+    pthread_mutex_lock(&line->lock);
+    line->led = led;
+    pthread_cond_broadcast(&line->moved);
+    pthread_mutex_unlock(&line->lock);
+}
+
+static size_t line_length(struct catalog_line *line)
+{
+    size_t length = 0;
+    pthread_mutex_lock(&line->lock);
+    for (const struct catalog_wait *wait = line->first; wait != NULL; length++)
+        wait = wait->next;
+    pthread_mutex_unlock(&line->lock);
+    return length;
+}
+
+/* Puts it in line behind those before. */
+static void waiting_enter(struct trial *trial, struct waiting *waiting, size_t place)
+{
+    waiting->store = trial->store;
+    assert_int_equal(pthread_create(&waiting->thread, NULL, waiting_run, waiting), 0);
+    while (line_length(&trial->store->catalog_line) <= place)
+        sched_yield();
+}
+
+/* All go on; returns how many writes it took. */
+static uint64_t line_go(struct trial *trial, struct waiting *waiting, size_t count)
+{
+    struct catalog_line *line = &trial->store->catalog_line;
+    uint64_t before = line->writes;
+    line_set(line, false);
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(waiting[i].thread, NULL);
+        catalog_change_deinit(&waiting[i].change);
+    }
+    return line->writes - before;
+}
+
+static void those_in_line_become_one_write_and_each_sees_those_before(void **state)
+{
+    struct trial *trial = *state;
+    struct waiting waiting[LINE] = {0};
+    const struct span a = span_text("a"), b = span_text("b"), c = span_text("c");
+    line_set(&trial->store->catalog_line, true);
+    catalog_expect_absent(&waiting[0].change, FAMILY_CATALOG, a);
+    catalog_put(&waiting[0].change, FAMILY_CATALOG, a, span_text("1"));
+    catalog_expect_absent(&waiting[1].change, FAMILY_CATALOG, a); /* lost to the first */
+    catalog_put(&waiting[1].change, FAMILY_CATALOG, b, span_text("of a refused one"));
+    catalog_expect(&waiting[2].change, FAMILY_CATALOG, a, span_text("1"));
+    catalog_put(&waiting[2].change, FAMILY_CATALOG, a, span_text("2"));
+    catalog_put(&waiting[2].change, FAMILY_HISTORY, b, span_text("another family's"));
+    catalog_expect(&waiting[3].change, FAMILY_CATALOG, a, span_text("2"));
+    catalog_expect_absent(&waiting[3].change, FAMILY_CATALOG, b);
+    catalog_delete(&waiting[3].change, FAMILY_CATALOG, a);
+    catalog_expect_absent(&waiting[4].change, FAMILY_CATALOG, a);
+    catalog_put(&waiting[4].change, FAMILY_CATALOG, c, span_text("3"));
+    catalog_expect(&waiting[5].change, FAMILY_CATALOG, a, span_text("2")); /* gone again */
+    catalog_put(&waiting[5].change, FAMILY_CATALOG, c, span_text("of a refused one"));
+    for (size_t i = 0; i < LINE; i++)
+        waiting_enter(trial, &waiting[i], i);
+    assert_int_equal(line_go(trial, waiting, LINE), 1);
+    static const enum err_code codes[LINE] = {ERR_OK, ERR_CONFLICT, ERR_OK,
+                                              ERR_OK, ERR_OK,       ERR_CONFLICT};
+    for (size_t i = 0; i < LINE; i++)
+        assert_int_equal(waiting[i].code, codes[i]);
+    assert_non_null(strstr(waiting[1].err.message, "catalog a exists"));
+    assert_non_null(strstr(waiting[5].err.message, "catalog a is gone"));
+    value_expect(trial, NULL, "a", NULL);
+    value_expect(trial, NULL, "b", NULL);
+    value_expect(trial, NULL, "c", "3");
+}
+
+/* What is too much for one write is the next one's, in its order. */
+static void a_write_takes_so_much_and_no_more(void **state)
+{
+    struct trial *trial = *state;
+    struct waiting waiting[LINE] = {0};
+    struct bytes large BYTES_CLEANUP = {0};
+    bytes_resize(&large, CATALOG_COMMIT_BYTES_MAX - 1);
+    memset(large.data, 'x', large.len);
+    line_set(&trial->store->catalog_line, true);
+    for (size_t i = 0; i < LINE; i++) {
+        catalog_put(&waiting[i].change, FAMILY_CATALOG, span_text("k"), bytes_span(&large));
+        large.data[0] = (uint8_t)('1' + i);
+        waiting_enter(trial, &waiting[i], i);
+    }
+    assert_int_equal(line_go(trial, waiting, LINE), 2); /* four pass CATALOG_GROUP_BYTES_MAX */
+    large.data[0] = '0' + LINE - 1;
+    for (size_t i = 0; i < LINE; i++)
+        assert_int_equal(waiting[i].code, ERR_OK);
+    struct bytes found_value BYTES_CLEANUP = {0};
+    bool found;
+    assert_int_equal(catalog_find(trial->store, NULL, FAMILY_CATALOG, span_text("k"), &found_value,
+                                  &found, &trial->err),
+                     ERR_OK);
+    assert_true(found && span_equal(bytes_span(&found_value), bytes_span(&large)));
+}
+
 static void the_reserve_is_for_what_frees_space(void **state)
 {
     struct trial *trial = *state;
@@ -236,6 +358,8 @@ int main(void)
         TRIAL(a_view_keeps_its_moment),
         TRIAL(a_scan_gives_the_prefix_in_order),
         TRIAL(concurrent_commits_have_one_order),
+        TRIAL(those_in_line_become_one_write_and_each_sees_those_before),
+        TRIAL(a_write_takes_so_much_and_no_more),
         TRIAL(the_reserve_is_for_what_frees_space),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);

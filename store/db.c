@@ -565,8 +565,10 @@ static enum err_code db_write_error(struct db *db, struct err *err, char *text, 
 
 /* ---- reading ---- */
 
-enum err_code db_find(struct db *db, struct db_view *view, enum family family, struct span key,
-                      struct bytes *ret_value, bool *ret_found, struct err *err)
+/* ret_value NULL: not wanted. */
+static enum err_code db_look_up(struct db *db, struct db_view *view, enum family family,
+                                struct span key, struct bytes *ret_value, bool *ret_found,
+                                struct err *err)
 {
     TRY(db_enter(db, err));
     char *text = NULL;
@@ -582,13 +584,27 @@ enum err_code db_find(struct db *db, struct db_view *view, enum family family, s
     } else {
         size_t len;
         const char *value = rocksdb_pinnableslice_value(slice, &len);
-        bytes_clear(ret_value);
-        bytes_append(ret_value, value, len);
+        if (ret_value != NULL) {
+            bytes_clear(ret_value);
+            bytes_append(ret_value, value, len);
+        }
         *ret_found = true;
         rocksdb_pinnableslice_destroy(slice);
     }
     db_leave(db);
     return code;
+}
+
+enum err_code db_find(struct db *db, struct db_view *view, enum family family, struct span key,
+                      struct bytes *ret_value, bool *ret_found, struct err *err)
+{
+    return db_look_up(db, view, family, key, ret_value, ret_found, err);
+}
+
+enum err_code db_has(struct db *db, enum family family, struct span key, bool *ret_found,
+                     struct err *err)
+{
+    return db_look_up(db, NULL, family, key, NULL, ret_found, err);
 }
 
 enum err_code db_view_open(struct db *db, struct db_view **ret_view, struct err *err)
@@ -703,66 +719,19 @@ void db_cache_drop(struct db *db)
 
 /* ---- writing ---- */
 
-void db_batch_deinit(struct db_batch *batch)
-{
-    bytes_deinit(&batch->steps);
-    batch->count = 0;
-}
-
-void db_batch_clear(struct db_batch *batch)
-{
-    bytes_clear(&batch->steps);
-    batch->count = 0;
-}
-
-static void batch_begin(struct db_batch *batch, enum family family, bool put, struct span key)
-{
-    ASSERT((unsigned)family < FAMILY_COUNT && key.len <= UINT32_MAX);
-    bytes_append_u8(&batch->steps, (uint8_t)family);
-    bytes_append_u8(&batch->steps, put);
-    bytes_append_u32(&batch->steps, (uint32_t)key.len);
-    bytes_append_span(&batch->steps, key);
-    batch->count++;
-}
-
-void db_batch_put_parts(struct db_batch *batch, enum family family, struct span key,
-                        struct span head, struct span tail)
-{
-    ASSERT(tail.len <= UINT32_MAX - head.len);
-    batch_begin(batch, family, true, key);
-    bytes_append_u32(&batch->steps, (uint32_t)(head.len + tail.len));
-    bytes_append_span(&batch->steps, head);
-    bytes_append_span(&batch->steps, tail);
-}
-
-void db_batch_put(struct db_batch *batch, enum family family, struct span key, struct span value)
-{
-    db_batch_put_parts(batch, family, key, value, span_of(NULL, 0));
-}
-
-void db_batch_delete(struct db_batch *batch, enum family family, struct span key)
-{
-    batch_begin(batch, family, false, key);
-}
-
 /* Handles are read here, inside the gate: a batch may outlive a reopening. */
 static void batch_replay(struct db *db, const struct db_batch *batch, rocksdb_writebatch_t *into)
 {
     struct reader reader = reader_of(bytes_span(&batch->steps));
-    while (reader.left.len > 0) {
-        enum family family = (enum family)reader_u8(&reader);
-        bool put = reader_u8(&reader) != 0;
-        struct span key = reader_span(&reader, reader_u32(&reader));
-        if (put) {
-            struct span value = reader_span(&reader, reader_u32(&reader));
-            rocksdb_writebatch_put_cf(into, db->handles[family], (const char *)key.data, key.len,
-                                      (const char *)value.data, value.len);
-        } else {
-            rocksdb_writebatch_delete_cf(into, db->handles[family], (const char *)key.data,
-                                         key.len);
-        }
+    struct db_batch_step step;
+    while (db_batch_next(&reader, &step)) {
+        const char *key = (const char *)step.key.data;
+        if (step.put)
+            rocksdb_writebatch_put_cf(into, db->handles[step.family], key, step.key.len,
+                                      (const char *)step.value.data, step.value.len);
+        else
+            rocksdb_writebatch_delete_cf(into, db->handles[step.family], key, step.key.len);
     }
-    ASSERT(reader_ok(&reader));
 }
 
 static enum err_code batch_write(struct db *db, const struct db_batch *batch, bool sync,

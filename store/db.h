@@ -67,6 +67,10 @@ void db_close(struct db *db);
 enum err_code db_find(struct db *db, struct db_view *view, enum family family, struct span key,
                       struct bytes *ret_value, bool *ret_found, struct err *err);
 
+/* The same without its value. */
+enum err_code db_has(struct db *db, enum family family, struct span key, bool *ret_found,
+                     struct err *err);
+
 /* One moment of all families. */
 enum err_code db_view_open(struct db *db, struct db_view **ret_view, struct err *err);
 void db_view_close(struct db_view *view);
@@ -103,7 +107,19 @@ void db_batch_put(struct db_batch *batch, enum family family, struct span key, s
 void db_batch_put_parts(struct db_batch *batch, enum family family, struct span key,
                         struct span head, struct span tail);
 void db_batch_delete(struct db_batch *batch, enum family family, struct span key);
+/* False: the batch leaves the key as it is. Else whether the key is there after it, and its value,
+ * which borrows until the batch changes. Looks at all of the batch. */
+bool db_batch_find(const struct db_batch *batch, enum family family, struct span key,
+                   struct span *ret_value, bool *ret_there);
 #define DB_BATCH_CLEANUP __attribute__((cleanup(db_batch_deinit)))
+
+struct db_batch_step {
+    enum family family;
+    bool put;
+    struct span key, value; /* value: of a put */
+};
+/* Its steps in order; reader: of batch->steps. False: that was all. */
+bool db_batch_next(struct reader *reader, struct db_batch_step *ret_step);
 
 /* All or nothing. sync: durable on return, together with everything written before. An empty batch
  * is fine. ERR_NO_SPACE when the disk is full. */

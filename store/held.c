@@ -18,7 +18,7 @@ enum err_code holding_begin(struct store *store, uint64_t *ret_period, struct er
     struct db_batch batch DB_BATCH_CLEANUP = {0};
     index_lock(index);
     index_put_number(&batch, "holding", index->holding + 1);
-    enum err_code code = db_write(index->db, &batch, true, err);
+    enum err_code code = db_write(index->db, &batch, false, err);
     if (code == ERR_OK)
         *ret_period = ++index->holding;
     index_unlock(index);

@@ -19,7 +19,7 @@
 
 struct store;
 
-/* Durable on return. */
+/* Durable with the next commit, and before anything that is held in it: the log has one order. */
 enum err_code holding_begin(struct store *store, uint64_t *ret_period, struct err *err);
 /* *ret_period: valid if held. Does not pin. */
 enum err_code held_since(struct store *store, const struct digest *digest,

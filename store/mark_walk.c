@@ -78,9 +78,8 @@ enum err_code mark_walk_staged(struct mark_walk *walk, struct err *err)
     return ERR_OK;
 }
 
-enum err_code mark_walk_piece(struct db *db, enum family family, struct bytes *after,
-                              mark_walk_on_record *on_record, void *context, bool *ret_end,
-                              struct err *err)
+enum err_code mark_walk_visit(struct db *db, enum family family, struct bytes *after,
+                              const struct mark_walk_visit *visit, bool *ret_end, struct err *err)
 {
     struct db_iter *iter DB_ITER_CLEANUP = NULL;
     struct span none = {0}, key, value;
@@ -88,18 +87,27 @@ enum err_code mark_walk_piece(struct db *db, enum family family, struct bytes *a
     if (after->len > 0)
         bytes_append_u8(after, 0); /* the first key beyond it */
     TRY(db_iter_open(db, NULL, family, none, bytes_span(after), &iter, err));
-    for (size_t i = 0; i < COLLECT_STEP_RECORDS; i++) {
+    for (size_t i = 0; i<COLLECT_STEP_RECORDS && * visit->budget> 0; i++) {
         TRY(db_iter_next(iter, &key, &value, &found, err));
         if (!found) {
             *ret_end = true;
             return ERR_OK;
         }
-        TRY(on_record(context, key, value, err));
+        TRY(visit->on_record(visit->context, key, value, err));
         bytes_clear(after);
         bytes_append_span(after, key);
     }
     *ret_end = false;
     return ERR_OK;
+}
+
+enum err_code mark_walk_piece(struct db *db, enum family family, struct bytes *after,
+                              mark_walk_on_record *on_record, void *context, bool *ret_end,
+                              struct err *err)
+{
+    const uint64_t no_end = UINT64_MAX;
+    return mark_walk_visit(db, family, after,
+                           &(struct mark_walk_visit){on_record, context, &no_end}, ret_end, err);
 }
 
 bool mark_walk_skip(struct bytes *after)

@@ -38,6 +38,14 @@ typedef enum err_code mark_walk_on_record(void *context, struct span key, struct
 enum err_code mark_walk_piece(struct db *db, enum family family, struct bytes *after,
                               mark_walk_on_record *on_record, void *context, bool *ret_end,
                               struct err *err);
+/* The same, and a piece ends with the record after which nothing is left of the budget. */
+struct mark_walk_visit {
+    mark_walk_on_record *on_record;
+    void *context;
+    const uint64_t *budget; /* what on_record takes of it */
+};
+enum err_code mark_walk_visit(struct db *db, enum family family, struct bytes *after,
+                              const struct mark_walk_visit *visit, bool *ret_end, struct err *err);
 /* After ERR_CORRUPT: beyond the block that cannot be read, by the first two bytes of the keys. False:
  * there is no more. */
 bool mark_walk_skip(struct bytes *after);

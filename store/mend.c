@@ -232,11 +232,11 @@ static enum err_code books_mend(struct mend *mend, struct db *db, struct err *er
     TRY(mend_index(db, mend->lost, err));
     CRASH_POINT(CRASH_MEND_INDEXED);
     TRY(index_open(&store.index, db, err));
-    pthread_mutex_init(&store.catalog_lock, NULL);
+    catalog_line_init(&store.catalog_line);
     pthread_mutex_init(&store.collect_lock, NULL);
     enum err_code code = store_list(mend, &store, err);
     pthread_mutex_destroy(&store.collect_lock);
-    pthread_mutex_destroy(&store.catalog_lock);
+    catalog_line_deinit(&store.catalog_line);
     index_close(&store.index);
     return code;
 }

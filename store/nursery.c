@@ -61,8 +61,8 @@ static enum err_code nursery_switch_step_locked(struct index *index, const struc
     ASSERT(record != NULL && to <= count);
     uint64_t moved_bytes = 0;
     for (size_t i = from; i < to; i++)
-        TRY(nursery_switch_one(index, &files[i], pack_id_get(pack), (uint32_t)i, &batch,
-                               &moved_bytes, err));
+        TRY(nursery_switch_one(index, &files[i], pack_id_get(pack), PACK_SLOT_FIRST + (uint32_t)i,
+                               &batch, &moved_bytes, err));
     struct pack_record changed = *record;
     changed.state = PACK_LIVE;
     changed.bytes = pack_bytes_get(pack);

@@ -5,6 +5,9 @@
 #include "proto/limits.h"
 #include "store/crash.h"
 
+/* Long enough to have a block of its own (DB_BLOCK_DEVIATION_PERCENT). */
+static const char pack_mark[] = "strait: column files are between two of these";
+
 #define SPACE_STEP_BYTES MIB(1) /* the disk is asked for room in such steps */
 
 enum pack_phase {
@@ -128,15 +131,20 @@ enum err_code pack_begin(struct packs *packs, struct pack **ret_pack, struct err
     return ERR_OK;
 }
 
+static enum err_code slot_put(struct pack *pack, size_t slot, struct span value, struct err *err)
+{
+    uint8_t key[PACK_KEY_BYTES];
+    pack_key_encode(pack->id, (uint32_t)slot, key);
+    return db_sst_put(pack->sst, span_of(key, sizeof(key)), value, err);
+}
+
 enum err_code pack_append(struct pack *pack, const struct digest *digest,
                           const struct holder *holder, struct span file, struct err *err)
 {
     ASSERT(pack->file_count < PACK_SLOTS_MAX && file.len <= LIMIT_FILE_BYTES);
-    uint8_t key[PACK_KEY_BYTES];
-    pack_key_encode(pack->id, (uint32_t)pack->file_count, key);
-    enum err_code code = db_sst_put(pack->sst, span_of(key, sizeof(key)), file, err);
-    if (code != ERR_OK)
-        return code;
+    if (pack->file_count == 0)
+        TRY(slot_put(pack, 0, span_text(pack_mark), err));
+    TRY(slot_put(pack, PACK_SLOT_FIRST + pack->file_count, file, err));
     if (pack->file_count == pack->file_capacity) {
         pack->file_capacity = pack->file_capacity == 0 ? 64 : 2 * pack->file_capacity;
         pack->files = mem_realloc(pack->files, pack->file_capacity, sizeof(*pack->files));
@@ -155,6 +163,7 @@ static bool pack_fits(const struct pack *pack, size_t file_bytes)
 
 static enum err_code pack_seal_file(struct pack *pack, struct err *err)
 {
+    TRY(slot_put(pack, PACK_SLOT_FIRST + pack->file_count, span_text(pack_mark), err));
     TRY(db_sst_finish(pack->sst, &pack->sst_bytes, err));
     db_sst_close(pack->sst);
     pack->sst = NULL;
@@ -194,8 +203,10 @@ static enum err_code file_index(struct index *index, struct index_step *step,
         index_heal(index, batch, &file->digest, found ? &record : NULL);
     if (!found || damaged) {
         found = false;
-        record = (struct file_record){
-            .place = PLACE_PACK, .pack = pack->id, .slot = slot, .file_bytes = file->file_bytes};
+        record = (struct file_record){.place = PLACE_PACK,
+                                      .pack = pack->id,
+                                      .slot = PACK_SLOT_FIRST + slot,
+                                      .file_bytes = file->file_bytes};
         step->live_bytes += file->file_bytes;
         digest_set_add(&step->brought, &file->digest);
     }
@@ -275,7 +286,7 @@ static enum err_code ingest_note(void *context, enum family family, struct span 
     for (size_t i = 0; i < ingest->count; i++) {
         const struct pack *pack = ingest->list[i];
         pack_key_encode(pack->id, 0, first);
-        pack_key_encode(pack->id, (uint32_t)pack->file_count - 1, last);
+        pack_key_encode(pack->id, PACK_SLOT_FIRST + (uint32_t)pack->file_count, last);
         if (file_bytes == pack->sst_bytes && span_equal(first_key, span_of(first, sizeof(first))) &&
             span_equal(last_key, span_of(last, sizeof(last))))
             ingest->there[i] = true;

@@ -3,6 +3,9 @@
  *
  *     pack key: pack id u64 | slot u32        value: the column file's stored bytes
  *
+ * The database reads the first and the last value of a file that it takes in, to know its keys: so they are
+ * not column files of megabytes but marks of a few bytes, which nothing points at.
+ *
  *     reserve id -> append ... append -> seal: finish and sync -> ingest -> index its files -> sync
  *       (record)                                                                (record live)
  *
@@ -23,6 +26,7 @@
 
 #define PACK_WRITERS_MAX 4
 #define PACK_SLOTS_MAX   65536
+#define PACK_SLOT_FIRST  1 /* of a file; before the first and behind the last stand marks */
 
 struct packs;
 struct pack;
@@ -73,7 +77,7 @@ struct pack_file {
 
 struct pack_id pack_id_get(const struct pack *pack);
 uint64_t pack_bytes_get(const struct pack *pack);
-/* By slot; borrowed until the next append. */
+/* The first is in slot PACK_SLOT_FIRST; borrowed until the next append. */
 const struct pack_file *pack_files_get(const struct pack *pack, size_t *ret_count);
 
 #endif

@@ -51,11 +51,9 @@ enum err_code page_read(struct store *store, const struct digest *digest, struct
 enum err_code page_find(struct store *store, const struct digest *digest, bool *ret_found,
                         struct err *err)
 {
-    struct bytes page BYTES_CLEANUP = {0};
     struct err cause;
     bool found = false;
-    enum err_code code =
-        db_find(store->db, NULL, FAMILY_PAGES, digest_span(digest), &page, &found, &cause);
+    enum err_code code = db_has(store->db, FAMILY_PAGES, digest_span(digest), &found, &cause);
     if (code == ERR_CORRUPT)
         damage_note(store, digest, DAMAGE_PAGE, cause.message);
     else if (code != ERR_OK)
@@ -80,7 +78,7 @@ enum err_code staged_put(struct store *store, const struct task_id *task,
             db_batch_clear(&batch);
         }
     }
-    TRY(db_write(store->db, &batch, true, err));
+    TRY(db_write(store->db, &batch, false, err));
     CRASH_POINT(CRASH_STAGED_WRITTEN);
     return ERR_OK;
 }

@@ -28,7 +28,7 @@ struct staged_page {
     struct span page;     /* borrowed for the call */
 };
 
-/* Durable on return; again is fine. */
+/* Durable with the next commit: what a crash takes is asked for again. Again is fine. */
 enum err_code staged_put(struct store *store, const struct task_id *task,
                          const struct staged_page *pages, size_t page_count, struct err *err);
 enum err_code staged_read(struct store *store, const struct task_id *task,

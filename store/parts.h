@@ -11,6 +11,29 @@
 #include "store/space.h"
 
 struct rights;
+struct catalog_change;
+
+/* On the stack of who waits for it. */
+struct catalog_wait {
+    const struct catalog_change *change;
+    struct err *err;
+    struct catalog_wait *next;
+    enum err_code code;
+    bool done; /* the line's lock */
+};
+
+/* Catalog commits stand in it in their order; the first of those that wait leads: it writes for all
+ * that stand there by then (catalog_commit.c). */
+struct catalog_line {
+    pthread_mutex_t lock; /* a leaf; held for no work */
+    pthread_cond_t moved;
+    struct catalog_wait *first, **last;
+    bool led;        /* by one thread: it checks and writes, without the lock */
+    uint64_t writes; /* groups taken so far */
+};
+
+void catalog_line_init(struct catalog_line *line);
+void catalog_line_deinit(struct catalog_line *line);
 
 struct store {
     char *data_dir;
@@ -21,10 +44,10 @@ struct store {
     struct index index;
     struct packs *packs;
     struct rights *rights;
-    unsigned thin_percent;        /* packs with less of their bytes live are copied together */
-    pthread_mutex_t catalog_lock; /* gives catalog commits their order */
-    struct audit_chain audit;     /* its end: under the catalog lock */
-    pthread_mutex_t collect_lock; /* one collection or fsck at a time */
+    unsigned thin_percent;            /* packs with less of their bytes live are copied together */
+    struct catalog_line catalog_line; /* gives catalog commits their order */
+    struct audit_chain audit;         /* its end: who leads the line */
+    pthread_mutex_t collect_lock;     /* one collection or fsck at a time */
     struct compact_counts compact;
 };
 

@@ -201,7 +201,7 @@ static enum err_code file_switch(struct repack *repack, struct db_batch *batch, 
     if (!found || record.place != PLACE_PACK || record.pack.n != file->pack.n)
         return ERR_OK;
     record.pack = into->id;
-    record.slot = slot;
+    record.slot = PACK_SLOT_FIRST + slot;
     index_put_file(batch, &file->digest, &record);
     into->live_bytes += file->file_bytes;
     round_find(repack, file->pack)->leaving_bytes += file->file_bytes;

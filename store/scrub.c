@@ -266,8 +266,8 @@ static enum err_code family_piece(struct scrub *scrub, enum family family,
 {
     struct err cause;
     scrub->family = family;
-    enum err_code code =
-        mark_walk_piece(scrub->store->db, family, after, on_record_of, scrub, ret_end, &cause);
+    const struct mark_walk_visit visit = {on_record_of, scrub, &scrub->budget};
+    enum err_code code = mark_walk_visit(scrub->store->db, family, after, &visit, ret_end, &cause);
     if (code == ERR_OK)
         scrub->faulted = false;
     if (code == ERR_CORRUPT) {

@@ -153,6 +153,20 @@ static void test_steps_go_on_where_they_stopped(void **state)
     assert_int_equal(sum.file_bytes, whole.file_bytes);
 }
 
+/* However many records a piece has: the rate that an operator set is kept. */
+static void test_a_step_ends_with_the_file_that_passes_its_bytes(void **state)
+{
+    (void)state;
+    bool ended = false, files = false;
+    while (!ended) {
+        struct scrub_counts counts = {0};
+        ok(scrub_step(bench.store, 1, &bench_quiet, &counts, &ended, &bench.err));
+        assert_true(counts.files <= 1);
+        files = files || counts.files > 0;
+    }
+    assert_true(files);
+}
+
 static bool stop_at_once(void *context)
 {
     (void)context;
@@ -199,6 +213,8 @@ int main(void)
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_steps_go_on_where_they_stopped, bench_setup,
                                         bench_teardown),
+        cmocka_unit_test_setup_teardown(test_a_step_ends_with_the_file_that_passes_its_bytes,
+                                        bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_a_scrub_can_be_stopped, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_right_again_leaves_the_list, bench_setup,
                                         bench_teardown),

@@ -98,7 +98,7 @@ enum err_code store_open(const struct store_options *options, struct store **ret
     store->tmp_dir = mem_strndup(bytes_span(&tmp_dir));
     store->lock_file = -1;
     store->space = (struct space){store->data_dir, options->disk_reserve_bytes};
-    pthread_mutex_init(&store->catalog_lock, NULL);
+    catalog_line_init(&store->catalog_line);
     pthread_mutex_init(&store->collect_lock, NULL);
     audit_chain_init(&store->audit);
     enum err_code code = parts_open(store, options, err);
@@ -132,7 +132,7 @@ void store_close(struct store *store)
         close(store->lock_file);
     audit_chain_deinit(&store->audit);
     pthread_mutex_destroy(&store->collect_lock);
-    pthread_mutex_destroy(&store->catalog_lock);
+    catalog_line_deinit(&store->catalog_line);
     mem_free(store->tmp_dir);
     mem_free(store->data_dir);
     mem_free(store);

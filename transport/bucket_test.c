@@ -9,6 +9,7 @@
 
 #define RATE          8000000 /* bits a second: a byte a microsecond */
 #define FRAMED(bytes) ((bytes) + (bytes)*BUCKET_FRAMING_PERCENT / 100)
+#define BURST         200000 /* of RATE */
 
 /* Until the ticket's turn, by looking whenever it is said to: microseconds from now_us on. */
 static uint64_t waited_us(struct bucket *bucket, uint64_t ticket, uint64_t now_us)
@@ -30,8 +31,8 @@ static void test_a_steady_flow_waits_as_the_rate_says(void **state)
     for (int i = 0; i < 1000; i++)
         ticket = bucket_take(bucket, 10000, now_us);
     /* the last of 10 MB goes when the others have gone, less the burst */
-    assert_in_range(waited_us(bucket, ticket, now_us), FRAMED(9990000) - 20000 - 1000,
-                    FRAMED(9990000) - 20000 + 1000);
+    assert_in_range(waited_us(bucket, ticket, now_us), FRAMED(9990000) - BURST - 1000,
+                    FRAMED(9990000) - BURST + 1000);
     assert_int_equal(bucket_bytes_total(bucket), 10000000);
     bucket_unref(bucket);
 }
@@ -42,6 +43,7 @@ static void test_who_came_first_goes_first(void **state)
     struct bucket *bucket = bucket_new(RATE);
     uint64_t now_us = 100 * SECOND, last_us = 0;
     uint64_t tickets[10];
+    bucket_take(bucket, BURST, now_us);
     for (int i = 0; i < 10; i++)
         tickets[i] = bucket_take(bucket, 50000, now_us);
     for (int i = 1; i < 10; i++) {
@@ -64,10 +66,10 @@ static void test_a_rest_saves_up_a_burst_and_no_more(void **state)
                      0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(
-            bucket_wait_us(bucket, bucket_take(bucket, 10000, 200 * SECOND), 200 * SECOND), 0);
-    uint64_t ticket = bucket_take(bucket, 10000, 200 * SECOND); /* 20 ms are used up */
-    assert_in_range(waited_us(bucket, ticket, 200 * SECOND), FRAMED(20000) - 20000,
-                    FRAMED(20000) - 20000 + 2);
+            bucket_wait_us(bucket, bucket_take(bucket, BURST / 2, 200 * SECOND), 200 * SECOND), 0);
+    uint64_t ticket = bucket_take(bucket, 10000, 200 * SECOND); /* 200 ms are used up */
+    assert_in_range(waited_us(bucket, ticket, 200 * SECOND), FRAMED(BURST) - BURST,
+                    FRAMED(BURST) - BURST + 2);
     bucket_unref(bucket);
 }
 
@@ -83,10 +85,10 @@ static void test_a_new_rate_counts_for_those_that_wait(void **state)
     now_us += SECOND; /* at the old rate */
     bucket_set_rate(bucket, 100 * RATE, now_us);
     assert_int_equal(bucket_rate(bucket), 100 * RATE);
-    uint64_t left = FRAMED(16000000) - 125000 - 2500; /* less a second, and the burst */
+    uint64_t left = FRAMED(16000000) - 125000 - 25000; /* less a second, and the burst */
     assert_in_range(waited_us(bucket, ticket, now_us), left / 100 - 100, left / 100 + 100);
     now_us += 10 * SECOND;
-    bucket_take(bucket, 16000000, now_us); /* a moment of this rate, minutes of the next one */
+    bucket_take(bucket, 64000000, now_us); /* a moment of this rate, minutes of the next one */
     bucket_set_rate(bucket, BUCKET_MIN_BITS_PER_SECOND, now_us);
     ticket = bucket_take(bucket, 1, now_us);
     assert_in_range(waited_us(bucket, ticket, now_us), 200000, 260000);
@@ -110,8 +112,22 @@ static void test_what_goes_is_what_the_rates_allow(void **state)
                 ticket = bucket_take(bucket, 10000, now_us);
             }
         allowed += 10 * (double)rates[i] / 8 / (1 + BUCKET_FRAMING_PERCENT / 100.0);
-        assert_in_range(sent, (uint64_t)(0.999 * allowed), (uint64_t)(1.001 * allowed) + 20000);
+        assert_in_range(sent, (uint64_t)(0.999 * allowed), (uint64_t)(1.001 * allowed) + BURST);
     }
+    bucket_unref(bucket);
+}
+
+/* What a fast rate saved up is no credit for minutes of a slow one. */
+static void test_a_burst_is_of_the_rate_that_holds(void **state)
+{
+    (void)state;
+    struct bucket *bucket = bucket_new(100 * RATE);
+    bucket_take(bucket, 1, 100 * SECOND);
+    bucket_set_rate(bucket, RATE, 200 * SECOND);
+    bucket_take(bucket, BURST, 200 * SECOND);
+    uint64_t ticket = bucket_take(bucket, 1, 200 * SECOND);
+    assert_in_range(bucket_wait_us(bucket, ticket, 200 * SECOND), FRAMED(BURST) - BURST - 1,
+                    FRAMED(BURST) - BURST + 2);
     bucket_unref(bucket);
 }
 
@@ -119,7 +135,7 @@ static void test_a_clock_read_late_takes_nothing_back(void **state)
 {
     (void)state;
     struct bucket *bucket = bucket_new(RATE);
-    bucket_take(bucket, 20000, 100 * SECOND);
+    bucket_take(bucket, BURST + 20000, 100 * SECOND);
     uint64_t ticket = bucket_take(bucket, 20000, 100 * SECOND);
     uint64_t wait_us = bucket_wait_us(bucket, ticket, 100 * SECOND);
     assert_int_equal(bucket_wait_us(bucket, ticket, 99 * SECOND), wait_us);
@@ -149,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_a_rest_saves_up_a_burst_and_no_more),
         cmocka_unit_test(test_a_new_rate_counts_for_those_that_wait),
         cmocka_unit_test(test_what_goes_is_what_the_rates_allow),
+        cmocka_unit_test(test_a_burst_is_of_the_rate_that_holds),
         cmocka_unit_test(test_a_clock_read_late_takes_nothing_back),
         cmocka_unit_test(test_rates_have_a_default_and_a_floor),
     };

@@ -82,7 +82,8 @@ static void forget_on_worker(void *argument)
  * too many. */
 static void list_trim(struct tasks *tasks)
 {
-    for (size_t i = 0; i < pull_list_count(&tasks->list);) {
+    bool many = pull_list_count(&tasks->list) > TASKS_KEPT_MAX;
+    for (size_t i = many ? 0 : pull_list_past(&tasks->list); i < pull_list_count(&tasks->list);) {
         struct pull *pull = pull_list_at(&tasks->list, i);
         bool refused = atomic_load(&pull->ended) && !atomic_load(&pull->recorded);
         if (!refused && (pull_list_count(&tasks->list) <= TASKS_KEPT_MAX || !pull_idle(pull))) {
@@ -100,7 +101,7 @@ static void list_trim(struct tasks *tasks)
 /* Those of one account may need the same files from now on. */
 static void list_share(struct tasks *tasks, struct pull *begun)
 {
-    for (size_t i = 0; i < pull_list_count(&tasks->list); i++) {
+    for (size_t i = pull_list_past(&tasks->list); i < pull_list_count(&tasks->list); i++) {
         struct pull *pull = pull_list_at(&tasks->list, i);
         if (pull == begun || !pull_runs(pull) || pull->account.n != begun->account.n)
             continue;
@@ -109,19 +110,37 @@ static void list_share(struct tasks *tasks, struct pull *begun)
     }
 }
 
+/* Those that run, gathered once for all that may begin. */
+struct running {
+    struct pull **list; /* owned */
+    size_t count;
+};
+
+static void running_gather(struct tasks *tasks, size_t first, size_t count,
+                           struct running *ret_running)
+{
+    ret_running->list = mem_calloc(count - first + 1, sizeof(struct pull *));
+    ret_running->count = 0;
+    for (size_t i = first; i < count; i++) {
+        struct pull *pull = pull_list_at(&tasks->list, i);
+        if (pull_runs(pull))
+            ret_running->list[ret_running->count++] = pull;
+    }
+}
+
 /* May one more of this peer's begin? Who waits for a peer (or the disk) keeps none of another peer
  * from running. */
-static bool may_begin(struct tasks *tasks, const struct pull *next)
+static bool may_begin(const struct running *running, const struct pull *next)
 {
-    size_t running = 0, of_source = 0;
-    for (size_t i = 0; i < pull_list_count(&tasks->list); i++) {
-        const struct pull *pull = pull_list_at(&tasks->list, i);
+    size_t at_work = 0, of_source = 0;
+    for (size_t i = 0; i < running->count; i++) {
+        const struct pull *pull = running->list[i];
         if (!pull_runs(pull))
             continue;
-        running += !task_waits(&pull->machine);
+        at_work += !task_waits(&pull->machine);
         of_source += span_equal(pull->token.source.region, next->token.source.region);
     }
-    return running < TASKS_RUNNING_MAX && of_source < TASKS_RUNNING_PER_SOURCE;
+    return at_work < TASKS_RUNNING_MAX && of_source < TASKS_RUNNING_PER_SOURCE;
 }
 
 static void begin_waiting(void *argument)
@@ -129,17 +148,22 @@ static void begin_waiting(void *argument)
     struct tasks *tasks = argument;
     if (!tasks->stopped)
         list_trim(tasks);
-    pull_list_promote(&tasks->list);
-    for (size_t i = 0; i < pull_list_count(&tasks->list) && !tasks->stopped; i++) {
+    size_t first = pull_list_promote(&tasks->list);
+    size_t count = pull_list_count(&tasks->list); /* who comes meanwhile has it done again */
+    struct running running;
+    running_gather(tasks, first, count, &running);
+    for (size_t i = first; i < count && !tasks->stopped; i++) {
         struct pull *pull = pull_list_at(&tasks->list, i);
         bool waits = atomic_load(&pull->in_line) > 0 && !pull->cancel_recorded;
         bool queued = pull->machine.phase == TASK_PHASE_QUEUED && pull->record.ended_ms == 0 &&
                       atomic_load(&pull->recorded) && !waits;
-        if (!queued || (!pull->cancel_recorded && !may_begin(tasks, pull)))
+        if (!queued || (!pull->cancel_recorded && !may_begin(&running, pull)))
             continue;
+        running.list[running.count++] = pull;
         pull_start(pull, pull->cancel_recorded);
         list_share(tasks, pull);
     }
+    mem_free(running.list);
 }
 
 void tasks_pull_gave_way(struct tasks *tasks)
@@ -200,7 +224,7 @@ static void on_released(void *argument)
 /* Not at once: the task that releases may be in the middle of its step. */
 void tasks_released(struct tasks *tasks, const struct pull *by)
 {
-    for (size_t i = 0; i < pull_list_count(&tasks->list); i++) {
+    for (size_t i = pull_list_past(&tasks->list); i < pull_list_count(&tasks->list); i++) {
         struct pull *pull = pull_list_at(&tasks->list, i);
         if (pull == by || !pull->waits_elsewhere || pull->account.n != by->account.n)
             continue;

@@ -34,7 +34,7 @@ struct tasks;
 struct tasks_options { /* all borrowed until tasks_free */
     struct store *store;
     struct loop *loop;
-    struct workers *workers;
+    struct workers *workers, *commits; /* commits: what waits for the disk */
     struct peers *peers;
     const struct principals *principals;
     const struct identity *identity;

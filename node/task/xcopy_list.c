@@ -37,6 +37,12 @@ static bool is_active(const struct pull *pull)
     return !atomic_load(&pull->ended);
 }
 
+/* The loop's. */
+static bool is_past(const struct pull *pull)
+{
+    return !is_active(pull) && atomic_load(&pull->recorded) && pull_idle(pull);
+}
+
 static bool same_project(const struct pull *a, const struct pull *b)
 {
     return task_name_equal(a->token.destination.project, b->token.destination.project);
@@ -53,7 +59,7 @@ static size_t count_locked(const struct pull_list *list, const struct pull *of, 
                            size_t before)
 {
     size_t count = 0;
-    for (size_t i = 0; i < list->count && i < before; i++) {
+    for (size_t i = list->past; i < list->count && i < before; i++) {
         const struct pull *pull = list->pulls[i];
         count += is_active(pull) && pull->placed == placed && same_project(pull, of);
     }
@@ -62,7 +68,7 @@ static size_t count_locked(const struct pull_list *list, const struct pull *of, 
 
 static void promote_locked(struct pull_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = list->past; i < list->count; i++) {
         struct pull *pull = list->pulls[i];
         if (pull->placed || !is_active(pull))
             continue;
@@ -72,11 +78,15 @@ static void promote_locked(struct pull_list *list)
     }
 }
 
-void pull_list_promote(struct pull_list *list)
+size_t pull_list_promote(struct pull_list *list)
 {
     pthread_mutex_lock(&list->lock);
+    while (list->past < list->count && is_past(list->pulls[list->past]))
+        list->past++;
     promote_locked(list);
+    size_t past = list->past;
     pthread_mutex_unlock(&list->lock);
+    return past;
 }
 
 /* ---- coming in ---- */
@@ -110,6 +120,7 @@ void pull_list_sort(struct pull_list *list)
     pthread_mutex_lock(&list->lock);
     if (list->count > 0)
         qsort(list->pulls, list->count, sizeof(struct pull *), created_order);
+    list->past = 0;
     promote_locked(list);
     pthread_mutex_unlock(&list->lock);
 }
@@ -117,7 +128,7 @@ void pull_list_sort(struct pull_list *list)
 static size_t active_locked(const struct pull_list *list)
 {
     size_t active = 0;
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = list->past; i < list->count; i++)
         active += is_active(list->pulls[i]);
     return active;
 }
@@ -195,6 +206,14 @@ size_t pull_list_active(struct pull_list *list)
     return active;
 }
 
+size_t pull_list_past(struct pull_list *list)
+{
+    pthread_mutex_lock(&list->lock);
+    size_t past = list->past;
+    pthread_mutex_unlock(&list->lock);
+    return past;
+}
+
 struct pull *pull_list_at(struct pull_list *list, size_t i)
 {
     pthread_mutex_lock(&list->lock);
@@ -208,6 +227,8 @@ void pull_list_remove(struct pull_list *list, size_t i)
     pthread_mutex_lock(&list->lock);
     memmove(&list->pulls[i], &list->pulls[i + 1], (list->count - i - 1) * sizeof(struct pull *));
     list->count--;
+    if (i < list->past)
+        list->past--;
     pthread_mutex_unlock(&list->lock);
 }
 
@@ -215,7 +236,8 @@ struct pull *pull_list_find(struct pull_list *list, const struct task_id *id)
 {
     struct pull *found = NULL;
     pthread_mutex_lock(&list->lock);
-    for (size_t i = 0; i < list->count && found == NULL; i++)
+    for (size_t i = list->count;
+         i-- > 0 && found == NULL;) /* who asks for one waits for a new one */
         if (task_id_equal(&list->pulls[i]->record.id, id))
             found = list->pulls[i];
     if (found != NULL)

@@ -22,6 +22,7 @@ struct pull_list {
     pthread_cond_t settled; /* a pull was recorded, or could not be */
     struct pull **pulls;
     size_t count, capacity;
+    size_t past;        /* so many of the first have ended for good: most look beyond them only */
     size_t per_project; /* places */
 };
 
@@ -41,10 +42,12 @@ enum err_code pull_list_admit(struct pull_list *list, struct pull *pull, struct 
 void pull_list_settle(struct pull_list *list, struct pull *pull, bool recorded);
 /* Waits until it is; false: it was refused. Not on the loop. */
 bool pull_list_recorded(struct pull_list *list, struct pull *pull);
-/* The loop's: gives free places to those in line. */
-void pull_list_promote(struct pull_list *list);
+/* The loop's: gives free places to those in line. Returns from which on there are any that have not
+ * ended for good, are not recorded yet, or could not be. */
+size_t pull_list_promote(struct pull_list *list);
 
 size_t pull_list_count(struct pull_list *list);
+size_t pull_list_past(struct pull_list *list);   /* as pull_list_promote returned it */
 size_t pull_list_active(struct pull_list *list); /* not ended */
 /* The loop's: it stays. */
 struct pull *pull_list_at(struct pull_list *list, size_t i);

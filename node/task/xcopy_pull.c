@@ -284,6 +284,16 @@ static void job_on_worker(void *argument)
     ASSERT(posted); /* the loop outlives the workers */
 }
 
+/* Who plans, or takes in what came, needs a processor; all others wait for the disk most of the time.
+ * A task that runs alone keeps nobody waiting, and needs no further threads to wake up. */
+static struct workers *job_workers(const struct job *job)
+{
+    const struct tasks_options *options = job->pull->options;
+    bool works = job->answers == TASK_ON_PLANNED || job->answers == TASK_ON_GOT;
+    bool alone = job->pull->peer == NULL || job->pull->peer->pulls <= 1;
+    return works || alone ? options->workers : options->commits;
+}
+
 static void job_post(struct job *job)
 {
     job->counted = true;
@@ -294,7 +304,7 @@ static void job_post(struct job *job)
     job->newest_ms = job->pull->newest_ms;
     job->newest_told_ms = job->pull->newest_told_ms;
     job->pull->jobs++;
-    if (workers_post(job->pull->options->workers, job_on_worker, job, &job->err) != ERR_OK)
+    if (workers_post(job_workers(job), job_on_worker, job, &job->err) != ERR_OK)
         loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
 }
 

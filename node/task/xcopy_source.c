@@ -35,11 +35,22 @@ static void serving_on_loop(struct serving *serving, loop_function next)
     }
 }
 
-static void serving_on_worker(struct serving *serving, workers_function next)
+/* On the loop: for what waits for the disk. One lease alone keeps no other waiting. */
+static struct workers *commits_of(const struct source *source)
+{
+    return lease_count(&source->table) > 1 ? source->options.commits : source->options.workers;
+}
+
+static void serving_on(struct workers *workers, struct serving *serving, workers_function next)
 {
     struct err err;
-    if (workers_post(serving->source->options.workers, next, serving, &err) != ERR_OK)
+    if (workers_post(workers, next, serving, &err) != ERR_OK)
         serving_reply_error(serving, &err);
+}
+
+static void serving_on_worker(struct serving *serving, workers_function next)
+{
+    serving_on(serving->source->options.workers, serving, next);
 }
 
 /* ---- records ---- */
@@ -79,7 +90,7 @@ static void drop_post(struct source *source, const struct lease_id *id)
 {
     struct drop *drop = mem_calloc(1, sizeof(*drop));
     *drop = (struct drop){.source = source, .id = *id};
-    if (workers_post(source->options.workers, drop_on_worker, drop, &drop->err) != ERR_OK)
+    if (workers_post(commits_of(source), drop_on_worker, drop, &drop->err) != ERR_OK)
         drop_answer(drop);
 }
 
@@ -230,12 +241,12 @@ static void action_do(struct source *source, const struct lease_action *action)
     if (action->kind == LEASE_DO_GRANT) {
         subject_copy(serving);
         serving->rechecks = recheck_begun(&source->recheck);
-        if (workers_post(source->options.workers, grant_on_worker, serving, &serving->err) !=
-            ERR_OK)
+        if (workers_post(commits_of(source), grant_on_worker, serving, &serving->err) != ERR_OK)
             serving_on_loop(serving, on_granted);
     } else if (action->kind == LEASE_DO_SERVE) {
         subject_copy(serving);
-        serving_on_worker(serving, serve_on_worker);
+        serving_on(serving_serves(serving) ? source->options.workers : commits_of(source), serving,
+                   serve_on_worker);
     } else {
         action_reply(serving, action);
     }

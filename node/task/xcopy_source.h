@@ -24,7 +24,7 @@ struct source;
 struct source_options { /* all borrowed until source_free */
     struct store *store;
     struct loop *loop;
-    struct workers *workers;
+    struct workers *workers, *commits; /* commits: what waits for the disk */
     struct peers *peers;
     const struct principals *principals;
     const struct identity *identity;

@@ -177,6 +177,7 @@ static void region_threads(struct region *region)
     const struct workers_options options = {.name = "work", .workers = 2, .mailbox_jobs = 1024};
     ok(loop_start(&region->loop, &err));
     ok(workers_start(&options, &region->workers, &err));
+    ok(workers_start(&options, &region->commits, &err));
     ok(pool_new(NULL, &region->pool, &err));
 }
 
@@ -243,6 +244,7 @@ static void region_start(struct region *region)
                                           .auditor = region->auditor,
                                           .loop = region->loop,
                                           .workers = region->workers,
+                                          .commits = region->commits,
                                           .peers = region->peers,
                                           .principals = region->principals,
                                           .identity = region->identity,
@@ -250,6 +252,7 @@ static void region_start(struct region *region)
     const struct tasks_options tasks = {.store = region->store,
                                         .loop = region->loop,
                                         .workers = region->workers,
+                                        .commits = region->commits,
                                         .peers = region->peers,
                                         .principals = region->principals,
                                         .identity = region->identity,
@@ -271,8 +274,10 @@ static void region_stop(struct region *region)
     tasks_stop(region->tasks);
     peers_close(region->peers);
     workers_stop(region->workers);
+    workers_stop(region->commits);
     loop_stop(region->loop);
     workers_free(region->workers);
+    workers_free(region->commits);
     tasks_free(region->tasks);
     source_free(region->source);
     region->source = NULL;

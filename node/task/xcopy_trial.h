@@ -29,7 +29,7 @@ struct region {
     struct identity *identity;
     struct store *store;
     struct loop *loop;
-    struct workers *workers;
+    struct workers *workers, *commits;
     struct pool *pool;
     struct listener *listener;
     char address[32];
