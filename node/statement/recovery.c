@@ -58,6 +58,7 @@ struct recovery {
     struct arena arena; /* of the snapshot being looked at */
     struct table_id damaged[DAMAGED_MAX];
     size_t damaged_count;
+    size_t unread_count; /* records that cannot be read, of whichever base; for who may List */
     struct group proven, unproven;
     const struct group *taken; /* the one of the two whose newest it is */
     struct candidate denied;   /* may be seen, and not be read */
@@ -167,9 +168,16 @@ static enum err_code snapshot_look(void *context, struct name_target target, str
     enum err_code code = snapshot_get(store, NULL, target.id, &recovery->arena, &snapshot, &reason);
     if (code == ERR_TABLE_NOT_FOUND || code == ERR_NOT_FOUND) /* dropped meanwhile */
         return ERR_OK;
+    if (code == ERR_OK)
+        code = snapshot_claim_decode(snapshot.claim, &recovery->arena, &claim, &reason);
+    if (code == ERR_BAD_DATA || code == ERR_CORRUPT) { /* the others are there all the same */
+        const struct project_record *project = &recovery->projects[recovery->project];
+        struct object any = object_absent(store, project, recovery->base.table);
+        recovery->unread_count += object_seen(recovery->call->principal, any);
+        return ERR_OK;
+    }
     if (code != ERR_OK)
         return err_set(err, code, "%s", reason.message);
-    TRY(snapshot_claim_decode(snapshot.claim, &recovery->arena, &claim, err));
     if (!is_of_base(recovery, &snapshot, &claim))
         return ERR_OK;
     const struct candidate candidate = candidate_of(recovery, &snapshot, &claim);
@@ -190,6 +198,7 @@ static enum err_code search(struct recovery *recovery, struct err *err)
 {
     recovery->proven = recovery->unproven = (struct group){0};
     recovery->denied = (struct candidate){0};
+    recovery->unread_count = 0;
     for (size_t i = 0; i < recovery->project_count; i++) {
         recovery->project = i;
         TRY(name_each(recovery->call->services->store, NULL, recovery->projects[i].id,
@@ -296,6 +305,10 @@ static void notice_words(const struct recovery *recovery, char words[NOTICE_BYTE
         used += (size_t)snprintf(words + used, NOTICE_BYTES - used,
                                  "; %zu newer ones are damaged and were passed over",
                                  recovery->damaged_count);
+    if (recovery->unread_count > 0 && used < NOTICE_BYTES)
+        used +=
+            (size_t)snprintf(words + used, NOTICE_BYTES - used,
+                             "; %zu records of snapshots cannot be read", recovery->unread_count);
     if (recovery->taken == &recovery->unproven && used < NOTICE_BYTES)
         used += (size_t)snprintf(words + used, NOTICE_BYTES - used,
                                  "; its maker's key is not the one of region %s", taken->region);

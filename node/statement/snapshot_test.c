@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "store/catalog_commit.h"
 #include "store/damage.h"
 #include "store/snapshot.h"
 
@@ -350,6 +351,39 @@ static void damage_is_passed_over(void **state)
     recovers("CREATE OR REPLACE TABLE r CLONE t TIMESTAMP AS OF", LATEST, "s2");
 }
 
+/* A snapshot's record that cannot be read stops no recovery from the others. */
+static void an_unreadable_record_is_passed_over(void **state)
+{
+    (void)state;
+    struct err err;
+    struct name_target target;
+    struct project_record project;
+    BYTES_CLEANUP struct bytes key = {0}, record = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    trial_root(&trial, "CREATE SNAPSHOT TABLE s2 CLONE t");
+    assert_int_equal(
+        project_find(trial.store, NULL, span_text(trial.project), &arena, &project, &err), ERR_OK);
+    assert_int_equal(name_find(trial.store, NULL, project.id, span_text("s2"), &target, &err),
+                     ERR_OK);
+    bytes_append_text(&key, "s");
+    bytes_append_u64(&key, target.id.n);
+    bool found = false;
+    assert_int_equal(
+        catalog_find(trial.store, NULL, FAMILY_CATALOG, bytes_span(&key), &record, &found, &err),
+        ERR_OK);
+    const struct span values[] = {span_text("no record"), bytes_span(&record)};
+    static const char *const taken[] = {"s", "s2"};
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+        catalog_put(&change, FAMILY_CATALOG, bytes_span(&key), values[i]);
+        assert_int_equal(catalog_commit(trial.store, &change, CATALOG_KEEP_RESERVE, &err), ERR_OK);
+        recovers(i == 0 ? "CREATE TABLE r CLONE t TIMESTAMP AS OF"
+                        : "CREATE OR REPLACE TABLE r CLONE t TIMESTAMP AS OF",
+                 LATEST, taken[i]);
+    }
+}
+
 /* ---- replicas ---- */
 
 struct origin {
@@ -506,6 +540,7 @@ int main(void)
         TEST(of_other_projects_only_ones_own_are_looked_through),
         TEST(which_it_was_is_audited_and_told_again),
         TEST(damage_is_passed_over),
+        TEST(an_unreadable_record_is_passed_over),
         TEST(of_two_regions_one_has_to_be_said),
         TEST(a_wrong_clock_and_an_end_are_told),
         TEST(no_other_node_puts_its_own_in_place),
