@@ -234,14 +234,6 @@ static void *waiting_run(void *context)
     return NULL;
 }
 
-static void line_set(struct catalog_line *line, bool led)
-{
-    pthread_mutex_lock(&line->lock);
-    line->led = led;
-    pthread_cond_broadcast(&line->moved);
-    pthread_mutex_unlock(&line->lock);
-}
-
 static size_t line_length(struct catalog_line *line)
 {
     size_t length = 0;
@@ -266,7 +258,7 @@ static uint64_t line_go(struct trial *trial, struct waiting *waiting, size_t cou
 {
     struct catalog_line *line = &trial->store->catalog_line;
     uint64_t before = line->writes;
-    line_set(line, false);
+    trial_line_hold(trial, false);
     for (size_t i = 0; i < count; i++) {
         pthread_join(waiting[i].thread, NULL);
         catalog_change_deinit(&waiting[i].change);
@@ -279,7 +271,7 @@ static void those_in_line_become_one_write_and_each_sees_those_before(void **sta
     struct trial *trial = *state;
     struct waiting waiting[LINE] = {0};
     const struct span a = span_text("a"), b = span_text("b"), c = span_text("c");
-    line_set(&trial->store->catalog_line, true);
+    trial_line_hold(trial, true);
     catalog_expect_absent(&waiting[0].change, FAMILY_CATALOG, a);
     catalog_put(&waiting[0].change, FAMILY_CATALOG, a, span_text("1"));
     catalog_expect_absent(&waiting[1].change, FAMILY_CATALOG, a); /* lost to the first */
@@ -316,7 +308,7 @@ static void a_write_takes_so_much_and_no_more(void **state)
     struct bytes large BYTES_CLEANUP = {0};
     bytes_resize(&large, CATALOG_COMMIT_BYTES_MAX - 1);
     memset(large.data, 'x', large.len);
-    line_set(&trial->store->catalog_line, true);
+    trial_line_hold(trial, true);
     for (size_t i = 0; i < LINE; i++) {
         catalog_put(&waiting[i].change, FAMILY_CATALOG, span_text("k"), bytes_span(&large));
         large.data[0] = (uint8_t)('1' + i);

@@ -269,14 +269,14 @@ static void nothing_is_given_in_a_project_that_is_dropped_meanwhile(void **state
         good(trial, member_add(trial->store, &member, &note, &trial->err));
         good(trial, role_create(trial->store, &role, &note, &trial->err));
         pthread_t thread;
-        pthread_mutex_lock(&trial->store->catalog_lock);
+        trial_line_hold(trial, true);
         assert_int_equal(pthread_create(&thread, NULL, giver_run, &rival), 0);
         while (!atomic_load(&begun))
             ;
         for (unsigned i = 0; i < 2000; i++) /* mostly it has found the project by then */
             sched_yield();
         drop_locked(trial, rival.project);
-        pthread_mutex_unlock(&trial->store->catalog_lock);
+        trial_line_hold(trial, false);
         pthread_join(thread, NULL);
         assert_int_equal(rival.created, ERR_NOT_FOUND);
     }

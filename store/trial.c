@@ -10,6 +10,7 @@
 #include "store/directory.h"
 #include "store/files.h"
 #include "store/pages.h"
+#include "store/parts.h"
 
 #define TOY_PAGE_ENTRIES 5
 
@@ -98,6 +99,15 @@ struct store_usage trial_usage(const struct trial *trial)
     struct store_usage usage;
     store_usage_get(trial->store, &usage);
     return usage;
+}
+
+void trial_line_hold(struct trial *trial, bool held)
+{
+    struct catalog_line *line = &trial->store->catalog_line;
+    pthread_mutex_lock(&line->lock);
+    line->led = held;
+    pthread_cond_broadcast(&line->moved);
+    pthread_mutex_unlock(&line->lock);
 }
 
 /* ---- chance ---- */

@@ -30,6 +30,8 @@ int trial_teardown(void **state);
 void trial_open(struct trial *trial);
 void trial_reopen(struct trial *trial);
 struct store_usage trial_usage(const struct trial *trial);
+/* While it is held, catalog commits stand in line. */
+void trial_line_hold(struct trial *trial, bool held);
 
 /* STRAIT_SEED or the clock; printed. */
 uint64_t trial_seed(void);
