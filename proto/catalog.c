@@ -421,6 +421,12 @@ static Strait__SnapshotProof *message_of_proof(const struct snapshot_proof *from
     return from->proven_ms == 0 ? NULL : message;
 }
 
+struct span snapshot_description(const struct snapshot_record *snapshot,
+                                 const struct snapshot_claim *claim)
+{
+    return snapshot->redescribed ? snapshot->description : claim->description;
+}
+
 void snapshot_record_encode(const struct snapshot_record *from, struct bytes *out)
 {
     Strait__SnapshotRecord record = STRAIT__SNAPSHOT_RECORD__INIT;

@@ -194,6 +194,10 @@ struct snapshot_record {
     struct snapshot_proof proofs[PROOF_DEPTHS]; /* each the last of its depth */
 };
 
+/* As this region has it: the claim's, unless it was changed here. Borrows from both. */
+struct span snapshot_description(const struct snapshot_record *snapshot,
+                                 const struct snapshot_claim *claim);
+
 /* Stored: never reuse a number. */
 enum history_operation {
     OPERATION_CREATE = 1,

@@ -165,9 +165,7 @@ static void frame_head(struct description *d)
     frame_item(frame, "Owner:", d->owner);
     frame_item(frame, "Project:", lookup->project.name);
     frame_item(frame, "TableComment:",
-               table                          ? lookup->table.comment
-               : lookup->snapshot.redescribed ? lookup->snapshot.description
-                                              : d->claim.description);
+               table ? lookup->table.comment : snapshot_description(&lookup->snapshot, &d->claim));
     frame_rule(frame);
     frame_time(frame,
                "CreateTime:", table ? lookup->table.created_ms : lookup->snapshot.created_ms);

@@ -80,6 +80,10 @@ static void its_end_and_words_change(void **state)
     shows("DESC s", "TableComment:             kept for the audit ");
     shows("DESC EXTENDED s", "OriginComment: ");
     row_has(",2101-02-03 04:05:06");
+    trial_gives(&trial,
+                "SELECT table_comment FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.TABLES WHERE "
+                "table_name = 's'",
+                "kept for the audit");
     trial_root(&trial, "ALTER SNAPSHOT TABLE s SET OPTIONS(expiration_timestamp=NULL)");
     shows_not("DESC s", "Expires:");
     shows("DESC s", "kept for the audit "); /* one option leaves the other */

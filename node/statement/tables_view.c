@@ -95,7 +95,7 @@ static enum err_code snapshot_values(struct object_pass *pass, struct value *val
     TRY(snapshot_claim_decode(snapshot->claim, pass->arena, &claim, err));
     values[OWNER_NAME] = row_text(snapshot->owner);
     values[CREATED] = values[MODIFIED] = row_time(snapshot->created_ms);
-    values[COMMENT] = row_text(claim.description);
+    values[COMMENT] = row_text(snapshot_description(snapshot, &claim));
     values[TRANSACTIONAL] = row_boolean(false);
     values[BASE_TABLE] = row_text(claim.base_table_name);
     values[ORIGIN_REGION] = row_text(claim.region);
