@@ -372,7 +372,7 @@ static void test_verify_snapshot(void **state)
     error_is("VERIFY SNAPSHOT s AGAINST OPTIONS(snapshot='t')", ERR_PARSE,
              "line 1, column 48: found the end of the statement, expected OPTIONS(region=...)");
     error_is("VERIFY SNAPSHOT s AGAINST OPTIONS(region='')", ERR_PARSE,
-             "line 1, column 42: found no region name, expected 1 to 63 characters such as "
+             "line 1, column 42: found no region name, expected 1 to 64 characters such as "
              "ap-southeast-1");
     error_is("VERIFY SNAPSHOT s AGAINST", ERR_PARSE,
              "line 1, column 26: found the end of the statement, expected OPTIONS(region=...)");
