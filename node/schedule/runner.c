@@ -5,6 +5,8 @@
 #include "node/log.h"
 #include "node/schedule/plan.h"
 #include "node/schedule/step.h"
+#include "node/sql/lexer.h"
+#include "node/statement/lookup.h"
 #include "proto/type.h"
 #include "store/crash.h"
 

@@ -1,5 +1,6 @@
 #include "node/schedule/step.h"
 
+#include "node/sql/lexer.h"
 #include "proto/token.h"
 
 #define SNAPSHOT_VARIABLE "snapshot"
