@@ -1,7 +1,6 @@
 #include "node/schedule/step.h"
 
-#include "node/sql/lexer.h"
-#include "proto/token.h"
+#include "node/schedule/tokens.h"
 
 #define SNAPSHOT_VARIABLE "snapshot"
 
@@ -106,23 +105,20 @@ static enum err_code creator_find(const struct step_context *context,
         SPAN_PRINTF(schedule->creator));
 }
 
-/* The standing token that covers what the XCOPY names; empty: there is none. */
+/* The standing token for what the XCOPY names; empty: there is none. */
 static struct span token_for(const struct schedule *schedule, const struct xcopy *xcopy,
                              struct span project)
 {
     const struct option *region = option_find(&xcopy->options, "src_region");
-    struct span into = xcopy->destination.project.len > 0 ? xcopy->destination.project : project;
-    for (size_t i = 0; i < schedule->token_count && region != NULL; i++) {
-        struct token token;
-        if (token_decode(schedule->tokens[i], &token, NULL) == ERR_OK &&
-            span_equal(token.source.region, region->value.text) &&
-            name_equal(token.source.project, xcopy->source.project) &&
-            name_equal(token.destination.project, into) &&
-            token_snapshot_fits(&token, token.source.snapshot, xcopy->source.object) &&
-            token_snapshot_fits(&token, token.destination.snapshot, xcopy->destination.object))
-            return schedule->tokens[i];
-    }
-    return (struct span){0};
+    const struct xcopy_names names = {
+        .source_region = region != NULL ? region->value.text : (struct span){0},
+        .source_project = xcopy->source.project,
+        .source_snapshot = xcopy->source.object,
+        .destination_project =
+            xcopy->destination.project.len > 0 ? xcopy->destination.project : project,
+        .destination_snapshot = xcopy->destination.object,
+    };
+    return schedule_token_find(schedule, &names);
 }
 
 /* ---- a statement ---- */
