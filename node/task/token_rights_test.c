@@ -59,7 +59,8 @@ static enum err_code destination_says(struct span token)
     struct xcopy_target target;
     const struct xcopy_rights rights = rights_of(&here);
     arena_init(&arena, MIB(16));
-    return xcopy_rights_destination(&rights, token, &arena, &target, &err);
+    const struct xcopy_copy copy = {.token = token};
+    return xcopy_rights_destination(&rights, &copy, &arena, &target, &err);
 }
 
 static void snapshot_of_rows(const char *name, const char *tag)
@@ -495,6 +496,124 @@ static void test_a_standing_token_has_its_runs_of_a_day(void **state)
     says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_DENIED, "was revoked");
 }
 
+/* ---- standing tokens, at the destination: taken from their schedule alone ---- */
+
+static struct principal other_principal(void)
+{
+    struct principal other = *root_principal();
+    other.number = other.account.n = ROOT_ACCOUNT_ID + 7;
+    snprintf(other.name, sizeof(other.name), "ALIYUN$other");
+    return other;
+}
+
+struct run { /* of a schedule; unsigned fields as in its token */
+    const char *schedule, *source, *destination;
+    const struct principal *principal;
+};
+
+static enum err_code run_says(const struct run *run, const struct token *token,
+                              struct task_id *ret_id)
+{
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token signed_token = *token;
+    token_sign(&signed_token, user, &bytes);
+    struct tasks_order order = {
+        .principal = run->principal != NULL ? run->principal : root_principal(),
+        .statement = span_text("XCOPY"),
+        .token = bytes_span(&bytes),
+        .schedule = span_text(run->schedule),
+        .source_region = span_text(there.name),
+        .source_project = span_text("demo"),
+        .source_snapshot = span_text(run->source),
+        .destination_project = span_text("demo"),
+        .destination_snapshot = span_text(run->destination)};
+    store_u64(order.statement_id.b, ++statement_last);
+    return tasks_start(here.tasks, &order, ret_id, &err);
+}
+
+static void test_the_destination_takes_a_standing_token_only_from_its_schedule(void **state)
+{
+    (void)state;
+    struct task_id id;
+    struct token token = token_standing("night_*", 100);
+    token.destination.snapshot = span_text("copy_*");
+    const struct principal other = other_principal();
+    says(run_says(&(struct run){"weekly", "night_1", "copy_1", NULL}, &token, &id), ERR_PARAMETER,
+         "the token is not schedule weekly's");
+    says(run_says(&(struct run){"", "night_1", "copy_1", NULL}, &token, &id), ERR_PARAMETER,
+         "for another XCOPY");
+    says(order_says("night_1", &token, user), ERR_PARAMETER, "for another XCOPY");
+    says(run_says(&(struct run){"nightly", "night_1", "copy_1", &other}, &token, &id), ERR_DENIED,
+         "signed by another than schedule nightly's ALIYUN$other");
+    says(run_says(&(struct run){"nightly", "nightmare_1", "copy_1", NULL}, &token, &id), ERR_DENIED,
+         "the token is for night_* to copy_*, not for a copy of nightmare_1 to copy_1");
+    says(run_says(&(struct run){"nightly", "night_1", "other_1", NULL}, &token, &id), ERR_DENIED,
+         "not for a copy of night_1 to other_1");
+    token.rights = TOKEN_DESCRIBE | TOKEN_PAGES;
+    says(run_says(&(struct run){"nightly", "night_1", "copy_1", NULL}, &token, &id), ERR_DENIED,
+         "grants no files");
+    token.rights = TOKEN_WATCH;
+    says(run_says(&(struct run){"nightly", "night_1", "copy_1", NULL}, &token, &id), ERR_DENIED,
+         "grants no files");
+    struct token once = token_base("night_1");
+    says(run_says(&(struct run){"nightly", "night_1", "night_1", NULL}, &once, &id), ERR_PARAMETER,
+         "the token is not schedule nightly's");
+}
+
+static void test_a_schedules_copies_have_their_names_across_a_restart(void **state)
+{
+    (void)state;
+    struct task_id id, second;
+    struct token token = token_standing("night_*", 100);
+    token.destination.snapshot = span_text("copy_*");
+    const struct run run = {"nightly", "night_1", "copy_1", NULL};
+    atomic_store(&there.holds_files, true);
+    ok(run_says(&run, &token, &id));
+    ok(run_says(&(struct run){"nightly", "night_2", "copy_2", NULL}, &token, &second));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    region_restart(&here, &there);
+    atomic_store(&there.holds_files, false);
+    request_let_go(&there);
+    struct task_status status = wait_for(&id, has_ended);
+    done(&status);
+    equal("night_1", "copy_1");
+    status = wait_for(&second, has_ended);
+    done(&status);
+    equal("night_2", "copy_2");
+    leases_end();
+}
+
+static void test_a_token_for_the_snapshots_of_one_table_is_for_no_others(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct task_id id;
+    struct token token = token_standing("* OF night", 100);
+    token.destination.snapshot = span_text("*");
+    token_sign(&token, user, &bytes);
+    says(describe_named_says(80, bytes_span(&bytes), "nightmare_1"), ERR_NOT_FOUND,
+         "no snapshot demo.nightmare_1, or no right to it");
+    says(describe_named_says(80, bytes_span(&bytes), "night_2"), ERR_NOT_FOUND,
+         "no snapshot demo.night_2, or no right to it"); /* that one is of night2 */
+    struct ask ask = {0};
+    describe_named_post(&ask, 80, bytes_span(&bytes), "night_1");
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(lease_ask(&ask, PEER_END), ERR_OK);
+    bytes_deinit(&ask.body);
+    token.source.snapshot = span_text("night_* OF nightmare");
+    token_sign(&token, user, &bytes);
+    says(describe_named_says(81, bytes_span(&bytes), "nightmare_1"), ERR_DENIED,
+         "the token is for night_* OF nightmare");
+    token.source.snapshot = span_text("* OF night");
+    ok(run_says(&(struct run){"nightly", "night_1", "night_replica", NULL}, &token, &id));
+    struct task_status status = wait_for(&id, has_ended);
+    done(&status);
+    equal("night_1", "night_replica");
+    leases_end();
+}
+
 /* ---- receipts ---- */
 
 static enum err_code receipt_ask(const struct ask *described, const struct receipt *receipt,
@@ -592,6 +711,9 @@ int main(void)
         cmocka_unit_test(test_a_revocation_is_told_only_to_who_may_select),
         cmocka_unit_test(test_a_standing_token_is_for_names_behind_its_prefix),
         cmocka_unit_test(test_a_standing_token_has_its_runs_of_a_day),
+        cmocka_unit_test(test_the_destination_takes_a_standing_token_only_from_its_schedule),
+        cmocka_unit_test(test_a_schedules_copies_have_their_names_across_a_restart),
+        cmocka_unit_test(test_a_token_for_the_snapshots_of_one_table_is_for_no_others),
         cmocka_unit_test(test_a_receipt_is_kept_only_of_the_leases_root_by_the_sessions_key),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

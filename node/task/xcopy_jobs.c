@@ -87,7 +87,10 @@ enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target, s
     const struct pull *pull = job->pull;
     struct xcopy_target target;
     TRY(job_project_stays(job, err)); /* first: it is the reason, whatever rights are left */
-    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, &job->arena, &target, err));
+    const struct xcopy_copy copy = {.token = pull->record.token,
+                                    .source = pull->record.source_snapshot,
+                                    .destination = pull->record.destination_snapshot};
+    TRY(xcopy_rights_destination(&pull->rights, &copy, &job->arena, &target, err));
     TRY(job_project_stays(job, err)); /* so the name led to it, and not to another */
     *ret_target = target;
     return ERR_OK;

@@ -288,9 +288,9 @@ static void rate_find(const struct xcopy_look *look, struct look_result *result)
 static enum err_code rights_check(struct xcopy_look *look, struct err *err)
 {
     ARENA_CLEANUP struct arena arena;
+    const struct xcopy_copy copy = {.token = bytes_span(&look->token_bytes)};
     arena_init(&arena, MIB(8));
-    return xcopy_rights_destination(&look->rights, bytes_span(&look->token_bytes), &arena,
-                                    &look->target, err);
+    return xcopy_rights_destination(&look->rights, &copy, &arena, &look->target, err);
 }
 
 static enum err_code conclude(struct xcopy_look *look, struct err *err)

@@ -2,8 +2,9 @@
 
 #include <time.h>
 
-#define RECORD_FORM        3
-#define RECORD_FORM_PLAIN  2 /* without queues and troubles */
+#define RECORD_FORM        4
+#define RECORD_FORM_ONCE   3 /* without a schedule */
+#define RECORD_FORM_PLAIN  2 /* without queues and troubles either */
 #define RECORD_FORM_OLDEST 1 /* without held_since either: the task begins anew */
 
 uint64_t xcopy_now_ms(void)
@@ -62,6 +63,9 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
     bytes_append_u64(out, record->tries_again);
     bytes_append_u16(out, (uint16_t)record->trouble);
     append_span(out, record->trouble_message);
+    append_span(out, record->schedule);
+    append_span(out, record->source_snapshot);
+    append_span(out, record->destination_snapshot);
 }
 
 static struct span read_span(struct reader *reader)
@@ -78,7 +82,7 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     reader_copy(&reader, record.id.b, sizeof(record.id.b));
     uint8_t state = reader_u8(&reader);
     record.published = reader_u8(&reader) != 0;
-    record.queues = form == RECORD_FORM && reader_u8(&reader) != 0;
+    record.queues = form > RECORD_FORM_PLAIN && reader_u8(&reader) != 0;
     record.account.n = reader_u64(&reader);
     uint16_t error = reader_u16(&reader);
     record.expires_ms = reader_u64(&reader);
@@ -96,10 +100,15 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.token = read_span(&reader);
     record.message = read_span(&reader);
     uint16_t trouble = 0;
-    if (form == RECORD_FORM) {
+    if (form > RECORD_FORM_PLAIN) {
         record.tries_again = reader_u64(&reader);
         trouble = reader_u16(&reader);
         record.trouble_message = read_span(&reader);
+    }
+    if (form > RECORD_FORM_ONCE) {
+        record.schedule = read_span(&reader);
+        record.source_snapshot = read_span(&reader);
+        record.destination_snapshot = read_span(&reader);
     }
     bool known = form >= RECORD_FORM_OLDEST && form <= RECORD_FORM;
     if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT ||
@@ -109,6 +118,16 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.error = (enum err_code)error;
     record.trouble = (enum err_code)trouble;
     *ret_record = record;
+    return ERR_OK;
+}
+
+enum err_code xcopy_record_token(const struct xcopy_record *record, struct token *ret_token,
+                                 struct err *err)
+{
+    struct token token;
+    TRY(token_decode(record->token, &token, err));
+    TRY(token_copy_set(&token, record->source_snapshot, record->destination_snapshot, err));
+    *ret_token = token;
     return ERR_OK;
 }
 

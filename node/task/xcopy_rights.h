@@ -22,6 +22,9 @@ struct xcopy_rights {
     bool gates; /* the channel switch of an account that never set it is off */
 };
 
+/* As names of projects, tables and snapshots are compared. */
+bool task_name_equal(struct span a, struct span b);
+
 /* May data of the project leave this region by XCOPY: the channel switch of the account that owns it,
  * then the region's allow-list. ERR_GATE, with what to write. For those who may know of the project. */
 enum err_code xcopy_gates(const struct xcopy_rights *rights, const struct project_record *project,
@@ -37,9 +40,14 @@ struct xcopy_target {
     struct table_id replaces; /* the snapshot that has the name, and may be replaced; 0: none */
     struct principal principal;
 };
-enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token,
-                                       struct arena *arena, struct xcopy_target *ret_target,
-                                       struct err *err) MUST_USE;
+/* Borrows. */
+struct xcopy_copy {
+    struct span token;
+    struct span source, destination; /* names of this copy under a standing token; else empty */
+};
+enum err_code xcopy_rights_destination(const struct xcopy_rights *rights,
+                                       const struct xcopy_copy *copy, struct arena *arena,
+                                       struct xcopy_target *ret_target, struct err *err) MUST_USE;
 
 /* What a peer asks for at the source. Borrows. */
 struct xcopy_ask {
