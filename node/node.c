@@ -487,6 +487,7 @@ void node_stop(struct node *node)
     if (node->runs != NULL)
         runs_stop(node->runs);
     scrubber_stop(node->scrubber);
+    source_stop(node->source);
     if (node->tasks != NULL) /* they go on after the next start */
         tasks_stop(node->tasks);
     channels_stop(node->channels);

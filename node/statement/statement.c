@@ -106,6 +106,13 @@ static void leases_follow(const struct statement_call *call, enum err_code code)
         source_recheck(call->services->source);
 }
 
+/* Other regions may wait for it. Also when it failed after its commit. */
+static void watches_follow(const struct statement_call *call)
+{
+    if (call->services->source != NULL && call->statement->kind == STATEMENT_CREATE_SNAPSHOT)
+        source_snapshot_made(call->services->source);
+}
+
 enum err_code statement_run(const struct statement_call *call, struct answer *answer,
                             struct err *err)
 {
@@ -116,6 +123,7 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
     struct err reason;
     enum err_code code = function_run(function, call, answer, &reason);
     leases_follow(call, code);
+    watches_follow(call);
     if (code == ERR_OK)
         return ERR_OK;
     statement_refused(call, NULL, &reason);

@@ -7,33 +7,6 @@
 
 static struct identity *stranger; /* a key of nobody there */
 
-/* ---- tokens ---- */
-
-static struct token token_base(const char *snapshot)
-{
-    struct token token = {
-        .kind = TOKEN_ONCE,
-        .rights = TOKEN_RIGHTS_ALL,
-        .signer = identity_public(user)->sign,
-        .issued_s = (uint64_t)time(NULL),
-        .not_after_s = (uint64_t)time(NULL) + 3600,
-        .destination_node = identity_public(here.identity)->sign,
-        .source = {span_text(there.name), span_text("demo"), span_text(snapshot)},
-        .destination = {span_text(here.name), span_text("demo"), span_text(snapshot)}};
-    randombytes_buf(token.id.b, sizeof(token.id.b));
-    return token;
-}
-
-static void token_sign(struct token *token, const struct identity *signer, struct bytes *ret_bytes)
-{
-    struct signature signature;
-    bytes_clear(ret_bytes);
-    token->signer = identity_public(signer)->sign;
-    ok(token_encode(token, ret_bytes, &err));
-    identity_sign(signer, TOKEN_DOMAIN, bytes_span(ret_bytes), &signature);
-    bytes_append(ret_bytes, signature.b, sizeof(signature.b));
-}
-
 static struct xcopy_rights rights_of(struct region *region)
 {
     return (struct xcopy_rights){.store = region->store,
@@ -70,12 +43,6 @@ static void snapshot_of_rows(const char *name, const char *tag)
     overwrite(table, 1, 5, tag);
     snprintf(snapshot, sizeof(snapshot), "%s_1", name);
     snapshot_make(table, snapshot);
-}
-
-static void says(enum err_code code, enum err_code expected, const char *words)
-{
-    if (code != expected || strstr(err.message, words) == NULL)
-        fail_msg("%s: %s", err_name(code), err.message);
 }
 
 /* ---- what is signed ---- */
@@ -355,16 +322,6 @@ static void test_a_replayed_token_is_its_first_tasks(void **state)
     says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
 }
 
-static void token_take_back(const struct token *token)
-{
-    struct principal principal;
-    struct change_note made = note();
-    bool seen;
-    assert_true(principals_find_signer(there.principals, &identity_public(user)->sign, &principal));
-    ok(token_revoke(there.store, &principal, &token->id, &made, &seen, &err));
-    source_recheck(there.source);
-}
-
 static void test_a_revoked_token_ends_its_lease_and_comes_no_more(void **state)
 {
     (void)state;
@@ -419,16 +376,6 @@ static void test_a_revocation_is_told_only_to_who_may_select(void **state)
 }
 
 /* ---- standing tokens: a schedule's ---- */
-
-static struct token token_standing(const char *pattern, uint32_t runs)
-{
-    struct token token = token_base(pattern);
-    token.kind = TOKEN_STANDING;
-    token.schedule = span_text("nightly");
-    token.runs_a_day = runs;
-    token.not_after_s = token.issued_s + TOKEN_STANDING_LIFE_S;
-    return token;
-}
 
 static enum err_code describe_named_says(uint8_t task, struct span token, const char *snapshot)
 {

@@ -255,6 +255,16 @@ void xcopy_rights_tell(const struct xcopy_rights *rights, const struct xcopy_ask
     origin_detail(rights, arena, told);
 }
 
+enum err_code xcopy_rights_leave(const struct xcopy_rights *rights, const struct token *token,
+                                 const struct principal *signer,
+                                 const struct project_record *project, struct arena *arena,
+                                 struct err *err)
+{
+    TRY(token_in_time(rights, token, err));
+    TRY(xcopy_gates(rights, project, arena, err));
+    return origin_leaves(rights, token, signer, project, err);
+}
+
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struct xcopy_ask *ask,
                                   struct arena *arena, struct xcopy_origin *ret_origin,
                                   struct err *err)
@@ -280,10 +290,8 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struc
         !origin_of_table(rights, &token, snapshot, &project, arena))
         return xcopy_unknown(&token, snapshot, err);
     TRY(authorise_same_account(&principal, &project, err));
-    TRY(token_in_time(rights, &token, err));
     TRY(token_not_revoked(rights->store, &principal, &token.id, err));
-    TRY(xcopy_gates(rights, &project, arena, err));
-    TRY(origin_leaves(rights, &token, &principal, &project, err));
+    TRY(xcopy_rights_leave(rights, &token, &principal, &project, arena, err));
     *ret_origin = (struct xcopy_origin){
         .project = project.id, .token = token, .snapshot = snapshot, .signer = principal};
     return ERR_OK;

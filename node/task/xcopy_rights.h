@@ -70,6 +70,13 @@ struct xcopy_origin {
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struct xcopy_ask *ask,
                                   struct arena *arena, struct xcopy_origin *ret_origin,
                                   struct err *err) MUST_USE;
+/* The rest of both that and watch_look.h, for who may know of the project: the token is in time, the gates
+ * are open, and the project's data may go to the token's destination. */
+enum err_code xcopy_rights_leave(const struct xcopy_rights *rights, const struct token *token,
+                                 const struct principal *signer,
+                                 const struct project_record *project, struct arena *arena,
+                                 struct err *err) MUST_USE;
+
 /* For this side's own audit log: whose token it is, what it names here, and what the one answer keeps
  * from the peer. Does the same work whatever there is. Borrows from token and arena. */
 struct xcopy_told {
