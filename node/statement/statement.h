@@ -64,7 +64,10 @@ struct statement_call {
     struct span project;   /* current; may be empty */
     const struct operator_pair *settings;
     size_t setting_count;
-    struct span token; /* XCOPY; or empty */
+    struct span token;         /* XCOPY; or empty */
+    const struct span *tokens; /* CREATE SCHEDULE, and the runs of one: standing ones */
+    size_t token_count;
+    struct span schedule; /* whose run it is; else empty */
     const struct statement *statement;
     struct arena *arena;
     atomic_bool *cancel;
