@@ -178,6 +178,11 @@ void expiry_tick(struct expiry *expiry)
         workers_post(expiry->options.workers, run_on_worker, expiry, NULL); /* busy: next time */
 }
 
+bool expiry_clock_look(struct expiry *expiry)
+{
+    return clock_look(expiry);
+}
+
 bool expiry_clock_believed(const struct expiry *expiry)
 {
     return expiry->believed;

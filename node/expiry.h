@@ -34,6 +34,8 @@ void expiry_tick(struct expiry *expiry);
 /* All that has expired by now, unless the clock is doubted. What fails is logged, and tried again
  * the next time. Blocks on the store. */
 void expiry_run(struct expiry *expiry);
+/* Looks at the clock now. */
+bool expiry_clock_look(struct expiry *expiry);
 bool expiry_clock_believed(const struct expiry *expiry); /* at the last look */
 
 #endif

@@ -10,6 +10,7 @@
 #include "node/expiry.h"
 #include "node/operator.h"
 #include "node/principals_store.h"
+#include "node/schedule/runner.h"
 #include "node/scrubber.h"
 #include "node/sql/resources.h"
 #include "node/sql/select.h"
@@ -34,6 +35,7 @@ struct node {
     struct source *source; /* the same as source */
     struct scrubber *scrubber;
     struct channels *channels;
+    struct runner *schedules;
     struct runs *runs;
     struct loads *loads;
     struct watches *watches;
@@ -341,6 +343,34 @@ static enum err_code tasks_start_all(struct node *node, struct err *err)
     return tasks_open(&destination, &node->tasks, err);
 }
 
+/* ---- schedules ---- */
+
+static uint64_t schedules_now_ms(void *context)
+{
+    (void)context;
+    return statement_now_ms();
+}
+
+static bool schedules_clock_believed(void *context)
+{
+    return expiry_clock_look(context);
+}
+
+static enum err_code schedules_start(struct node *node, struct err *err)
+{
+    const struct runner_options options = {
+        .services = &node->statements,
+        .loop = node->loop,
+        .workers = node->workers,
+        .now_ms = schedules_now_ms,
+        .believed = schedules_clock_believed,
+        .context = node->expiry,
+    };
+    TRY(runner_open(&options, &node->schedules, err));
+    node->statements.schedules = node->schedules;
+    return ERR_OK;
+}
+
 static enum err_code services_start(struct node *node, struct err *err)
 {
     TRY(peers_new(&node->config, node->links, node->identity, &node->peers, err));
@@ -380,6 +410,7 @@ static enum err_code services_start(struct node *node, struct err *err)
                    .rows_max = node->config.select_rows,
                    .result_bytes_max = node->config.select_result_bytes},
     };
+    TRY(schedules_start(node, err));
     TRY(runs_new(node->loop, &node->runs, err));
     TRY(loads_new(&node->statements, node->loop, &node->loads, err));
     TRY(watches_new(node->tasks, node->loop, node->workers, &node->watches, err));
@@ -486,6 +517,7 @@ void node_stop(struct node *node)
         loads_stop(node->loads);
     if (node->runs != NULL)
         runs_stop(node->runs);
+    runner_stop(node->schedules);
     scrubber_stop(node->scrubber);
     source_stop(node->source);
     if (node->tasks != NULL) /* they go on after the next start */
@@ -498,6 +530,7 @@ void node_stop(struct node *node)
     workers_stop(node->workers); /* what has begun ends */
     workers_stop(node->task_workers);
     loop_stop(node->loop);
+    runner_free(node->schedules); /* before the tasks that its runs wait for */
     watches_free(node->watches);
     runs_free(node->runs);
     loads_free(node->loads);

@@ -42,7 +42,7 @@
 
 /* schedules */
 #define LIMIT_SCHEDULES              1000    /* of a project */
-#define LIMIT_SCHEDULE_BYTES         KIB(64) /* of CREATE SCHEDULE */
+#define LIMIT_SCHEDULE_BYTES         KIB(32) /* of CREATE SCHEDULE: with tokens in one commit */
 #define LIMIT_SCHEDULE_STEPS         100     /* statements of one */
 #define LIMIT_SCHEDULE_VARIABLES     100
 #define LIMIT_SCHEDULE_RETRIES       100

@@ -77,12 +77,20 @@
 #define CRASH_NODE_POINTS(X)                                                                       \
     X(CRASH_PRINCIPAL_COMMITTED, "principal.committed") /* durable, the index does not know */
 
+/* Passed by node/schedule/runner_test.c. */
+#define CRASH_SCHEDULE_POINTS(X)                                                                   \
+    X(CRASH_SCHEDULE_PLANNED, "schedule.planned")     /* runs are recorded, none has begun */      \
+    X(CRASH_SCHEDULE_BEGUN, "schedule.begun")         /* recorded, no statement has run */         \
+    X(CRASH_SCHEDULE_STEP_DONE, "schedule.step_done") /* a statement is done, not yet recorded */  \
+    X(CRASH_SCHEDULE_STEP_KEPT, "schedule.step_kept") /* recorded, the next has not begun */
+
 #define CRASH_POINTS(X)                                                                            \
     CRASH_STORE_POINTS(X)                                                                          \
     CRASH_TASK_POINTS(X)                                                                           \
     CRASH_LIFECYCLE_POINTS(X)                                                                      \
     CRASH_MEND_POINTS(X)                                                                           \
-    CRASH_NODE_POINTS(X)
+    CRASH_NODE_POINTS(X)                                                                           \
+    CRASH_SCHEDULE_POINTS(X)
 
 enum crash_point {
 #define X(point, name) point,

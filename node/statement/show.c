@@ -300,7 +300,9 @@ static statement_function *const functions[] = {
     [SHOW_ACCOUNTS] = statement_show_accounts,
     [SHOW_RAM_USERS] = statement_show_ram_users,
     [SHOW_PUBLIC_KEYS] = statement_show_public_keys,
-    [SHOW_XCOPY_CHANNEL] = statement_show_xcopy_channel, /* the last kind */
+    [SHOW_XCOPY_CHANNEL] = statement_show_xcopy_channel,
+    [SHOW_SCHEDULES] = statement_show_schedules,
+    [SHOW_SCHEDULE_RUNS] = statement_show_runs, /* the last kind */
 };
 
 enum err_code statement_show(const struct statement_call *call, struct answer *answer,

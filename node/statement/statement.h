@@ -26,6 +26,7 @@
 
 struct channels;
 struct cleanup;
+struct runner;
 struct scrubber;
 struct source;
 struct tasks;
@@ -42,6 +43,7 @@ struct statement_services {
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;
+    struct runner *schedules; /* hears of each that changes; NULL: nobody runs them */
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
     bool gates; /* new projects are not on the allow-list, and channels off that nobody switched */
@@ -153,6 +155,12 @@ statement_function statement_xcopy;
 statement_function statement_cancel_task;
 statement_function statement_revoke_token;
 statement_function statement_show_tokens;
+statement_function statement_create_schedule;
+statement_function statement_alter_schedule;
+statement_function statement_drop_schedule;
+statement_function statement_run_schedule;
+statement_function statement_show_schedules;
+statement_function statement_show_runs;
 statement_function statement_scrub;
 statement_function statement_add_user;
 statement_function statement_remove_user;

@@ -1,0 +1,58 @@
+/* Runs schedules: what is due begins, what failed is tried again, what waits is asked again.
+ *
+ *     timer (loop) ──► runner_pass (worker): due? ──► run_job (worker each): statement by statement
+ *                            ▲                             │ waits for a task: polled by the pass
+ *                            └──────── run's record, a commit after each statement ◄──┘
+ *
+ * Invariants: 1. of a schedule one run goes at a time. 2. A run is in the store before its first statement
+ * and after each; what a crash leaves goes on with the same statement ids, so nothing is done twice.
+ * 3. Nothing begins while the clock is doubted (node/clock_watch.h). 4. Runs are as their creator, rights
+ * asked by each statement. 5. At most RUNNER_ACTIVE_MAX at once, so that operators find workers.
+ * Threads: runner_pass by one at a time, the others any. Elsewhere: when runs are due (plan.h), what a
+ * statement of one is (step.h).
+ */
+#ifndef NODE_SCHEDULE_RUNNER_H
+#define NODE_SCHEDULE_RUNNER_H
+
+#include "node/loop.h"
+#include "node/schedule/schedule_store.h"
+#include "node/statement/statement.h"
+#include "node/workers.h"
+
+#define RUNNER_ACTIVE_MAX   16
+#define RUNNER_PENDING_MAX  LIMIT_SCHEDULE_BACKFILL /* of a schedule; the clock adds no more */
+#define RUNNER_TICK_MS      1000
+#define RUNNER_TICK_BUSY_MS 100 /* while a run waits for a task */
+
+struct runner;
+
+struct runner_options { /* borrowed until runner_free */
+    const struct statement_services *services;
+    struct loop *loop;       /* NULL: nobody ticks; who has it calls runner_pass */
+    struct workers *workers; /* NULL: runs go on within runner_pass */
+    uint64_t (*now_ms)(void *context);
+    bool (*believed)(void *context); /* the clock, at this moment */
+    void *context;
+};
+
+enum err_code runner_open(const struct runner_options *options, struct runner **ret_runner,
+                          struct err *err) MUST_USE;
+/* Begins no more, tells what reads to end. Before the workers are stopped; NULL is fine. */
+void runner_stop(struct runner *runner);
+void runner_free(struct runner *runner); /* after workers and loop are gone; NULL is fine */
+
+/* A schedule was made, changed or dropped, or a run asked for. Any thread; NULL is fine. */
+void runner_changed(struct runner *runner);
+/* One look at everything. */
+void runner_pass(struct runner *runner);
+
+/* A snapshot of what the schedule waits for is sealed at its source: a run with ${snapshot} as its name,
+ * planned now. Again for the same snapshot while the last run was for it: nothing. ERR_NOT_FOUND: no such schedule;
+ * ERR_PARAMETER: it has no trigger, or the name is none. */
+enum err_code schedule_fire(struct runner *runner, struct project_id project, struct span schedule,
+                            struct span snapshot, struct err *err) MUST_USE;
+
+/* When a schedule runs next, and by its clock; false: it does not (paused, over, only by a trigger). */
+bool schedule_next_s(const struct schedule *schedule, int64_t after_s, int64_t *ret_s);
+
+#endif
