@@ -63,7 +63,7 @@ enum err_code delegation_sign(const struct delegation *delegation, const struct 
 
 /* ---- schedules ---- */
 
-#define ZONES_APART_S (36 * 3600) /* EFFECTIVE TO is a local time, and the last run's copy takes a while */
+#define ZONES_APART_S (60 * 3600) /* EFFECTIVE TO is a local day, and the last run takes a while */
 
 void delegation_list_deinit(struct delegation_list *list)
 {

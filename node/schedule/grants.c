@@ -205,18 +205,6 @@ static enum err_code trigger_grant(struct find *find, struct err *err)
     return grant_add(find, &grant, err);
 }
 
-/* The body's own USE goes on from where it stands. */
-static enum err_code step_grant(struct find *find, const struct step *step, struct err *err)
-{
-    if (step->statement->kind == STATEMENT_XCOPY)
-        return xcopy_grant(find, step, err);
-    if (step->statement->kind != STATEMENT_USE)
-        return ERR_OK;
-    TRY(written_out(step, step->statement->project, "project of USE before", err));
-    find->project = step->statement->project;
-    return ERR_OK;
-}
-
 static uint32_t bits(uint64_t set)
 {
     uint32_t count = 0;
@@ -254,7 +242,8 @@ enum err_code schedule_grants_find(const struct create_schedule *create, struct 
         struct step step = {.number = i + 1};
         struct err reason;
         if (step_expand(&find, create->steps[i].text, &step, &reason) != ERR_OK ||
-            step_grant(&find, &step, &reason) != ERR_OK)
+            (step.statement->kind == STATEMENT_XCOPY &&
+             xcopy_grant(&find, &step, &reason) != ERR_OK))
             return step_fail(&step, &reason, err);
     }
     *ret_grants = grants;

@@ -66,8 +66,6 @@ static void test_the_text_before_the_first_parameter_is_signed(void **state)
                "1 copy r a.x_* -> b.y_*; 32");
     grants_are(CRON XCOPY("a.x_${yyyymmdd-1}_end", "y", "r") "END", "1 copy r a.x_* -> demo.y; 32");
     grants_are(CRON XCOPY("a.x", "y", "r") "END", "1 copy r a.x -> demo.y; 32");
-    grants_are(CRON "SELECT 1; USE other; " XCOPY("a.x", "y", "r") "END",
-               "3 copy r a.x -> other.y; 32");
     grants_are("CREATE SCHEDULE s CRON '0 2 * * *' SET day='x_1' AS BEGIN " XCOPY(
                    "a.w${day}", "b.w${day}", "r") "END",
                "1 copy r a.w* -> b.w*; 32"); /* what a variable says may change with a schedule */
@@ -85,7 +83,6 @@ static void test_names_that_would_be_signed_for_everything_are_refused(void **st
     refused(CRON XCOPY("a$[yyyy].x", "y", "r") "END", "source's project of an XCOPY is written out");
     refused(CRON XCOPY("a.x", "b$[yyyy].y", "r") "END", "destination's project");
     refused(CRON XCOPY("a.x", "y", "r$[yyyy]") "END", "region of an XCOPY is written out");
-    refused(CRON "USE p$[yyyy]; " XCOPY("a.x", "y", "r") "END", "project of USE");
     refused(ON XCOPY("b.${snapshot}", "y", "r") "END", words); /* of another project */
     refused(ON XCOPY("a.${snapshot}", "y", "q") "END", words); /* and region than the trigger's */
     refused(ON XCOPY("a.x", "${snapshot}", "r") "END", words);

@@ -5,6 +5,7 @@
 
 #include "node/log.h"
 #include "node/schedule/plan.h"
+#include "node/statement/lookup.h"
 #include "node/task/meter.h"
 #include "node/task/peer_watches.h"
 #include "store/crash.h"
@@ -13,14 +14,14 @@
 #define REPLY_BYTES       KIB(64)
 #define TAKE_ARENA_BYTES  (4 * CATALOG_ARENA_BYTES)
 #define FIRE_TRIES        8
-#define PLANNED_TRIES     1000 /* seconds with a run, one behind another */
 #define TOLD_EVERY_MS     30000
 #define FAST_ANSWER_PART  4 /* an answer of nothing within a fourth of the wait was none of waiting */
 
 struct trigger {
     TAILQ_ENTRY(trigger) link;
     struct triggers *triggers;
-    bool listed, busy; /* lock: in the list; has a request, job or timer */
+    bool wanted; /* lock: its schedule is there; else it goes with its turn, as the next */
+    bool busy;   /* has a request, job or timer */
     /* constant */
     uint64_t schedule;
     struct project_id project;
@@ -43,7 +44,6 @@ struct triggers {
     struct triggers_options options;
     pthread_mutex_t lock;
     struct trigger_list list;
-    size_t busy; /* lock: triggers that have a turn, listed or not */
     bool stopped;
     bool looking, again; /* lock */
 };
@@ -66,10 +66,11 @@ static void trigger_rest(struct trigger *trigger)
     struct triggers *triggers = trigger->triggers;
     pthread_mutex_lock(&triggers->lock);
     trigger->busy = false;
-    triggers->busy--;
-    bool listed = trigger->listed;
+    bool goes = !trigger->wanted;
+    if (goes)
+        TAILQ_REMOVE(&triggers->list, trigger, link);
     pthread_mutex_unlock(&triggers->lock);
-    if (!listed)
+    if (goes)
         trigger_free(trigger);
 }
 
@@ -77,7 +78,7 @@ static bool trigger_goes_on(struct trigger *trigger)
 {
     struct triggers *triggers = trigger->triggers;
     pthread_mutex_lock(&triggers->lock);
-    bool goes_on = trigger->listed && !triggers->stopped;
+    bool goes_on = trigger->wanted && !triggers->stopped;
     pthread_mutex_unlock(&triggers->lock);
     return goes_on;
 }
@@ -112,7 +113,7 @@ static void status_set(struct trigger *trigger, const struct err *trouble)
     pthread_mutex_lock(&trigger->triggers->lock);
     trigger->status.trouble = *trouble;
     if (trouble->code == ERR_OK)
-        trigger->status.answered_ms = xcopy_now_ms();
+        trigger->status.answered_ms = statement_now_ms();
     pthread_mutex_unlock(&trigger->triggers->lock);
 }
 
@@ -140,34 +141,40 @@ static bool is_fired(const struct firing *firing, size_t at)
     case MISSED_RUNS_ALL:
         return true;
     case MISSED_RUNS_SKIP:
-        return made_ms + PLAN_ON_TIME_S * 1000 >= xcopy_now_ms();
+        return made_ms + PLAN_ON_TIME_S * 1000 >= statement_now_ms();
     case MISSED_RUNS_LATEST:
         break;
     }
     return at == watched->snapshot_count - 1;
 }
 
+/* When the source says it was made, but not later than now: nobody's clock puts a run off. */
+static int64_t planned_of(const struct peer_watched_snapshot *snapshot)
+{
+    uint64_t now_ms = statement_now_ms();
+    return (int64_t)((snapshot->created_ms < now_ms ? snapshot->created_ms : now_ms) / 1000);
+}
+
 /* In one commit with the number of the last of them. ERR_CONFLICT: a run or another ask came between. */
 static enum err_code fire_once(const struct firing *firing, struct err *err)
 {
     const struct peer_watched *watched = firing->watched;
+    const struct schedule *schedule = firing->schedule;
     struct schedule_run runs[LIMIT_PEER_WATCHED];
     size_t count = 0;
     for (size_t i = 0; i < watched->snapshot_count; i++) {
-        if (!is_fired(firing, i))
+        int64_t planned_s = planned_of(&watched->snapshots[i]);
+        if (!is_fired(firing, i) || planned_s < schedule->from_s || planned_s > schedule->to_s)
             continue;
-        runs[count++] = (struct schedule_run){
-            .planned_s = (int64_t)(watched->snapshots[i].created_ms / 1000),
-            .cause = RUN_OF_SNAPSHOT,
-            .state = RUN_QUEUED,
-            .created_ms = xcopy_now_ms(),
-            .snapshot = watched->snapshots[i].name};
+        runs[count++] = (struct schedule_run){.planned_s = planned_s,
+                                              .cause = RUN_OF_SNAPSHOT,
+                                              .state = RUN_QUEUED,
+                                              .created_ms = statement_now_ms(),
+                                              .snapshot = watched->snapshots[i].name};
     }
-    const struct schedule_watched known = {.after = firing->trigger->after};
-    const struct schedule_watched now = {
-        .after = watched->snapshots[watched->snapshot_count - 1].number};
-    return schedule_runs_fire(firing->trigger->triggers->options.store, firing->schedule, runs,
-                              count, &known, &now, err);
+    return schedule_runs_fire(firing->trigger->triggers->options.store, schedule, runs, count,
+                              firing->trigger->after,
+                              watched->snapshots[watched->snapshot_count - 1].number, err);
 }
 
 /* The schedule as it is now; ERR_NOT_FOUND: it is another, or paused. */
@@ -189,11 +196,11 @@ static enum err_code trigger_fire(struct trigger *trigger, const struct peer_wat
     const struct firing firing = {trigger, &schedule, watched};
     enum err_code code = ERR_CONFLICT;
     for (int i = 0; i < FIRE_TRIES && code == ERR_CONFLICT; i++) {
-        struct schedule_watched known;
+        uint64_t known;
         TRY(schedule_now(trigger, arena, &schedule, err));
-        TRY(schedule_watched_get(options->store, &schedule, &known, err));
-        if (known.after != trigger->after) { /* by an ask of before: this answer is an old one */
-            trigger->after = known.after;
+        TRY(schedule_fired_get(options->store, &schedule, &known, err));
+        if (known != trigger->after) { /* by an ask of before: this answer is an old one */
+            trigger->after = known;
             return ERR_OK;
         }
         code = fire_once(&firing, err);
@@ -211,7 +218,7 @@ static enum err_code newest_put(struct trigger *trigger, const struct peer_watch
                                 struct err *err)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    uint64_t now_ms = xcopy_now_ms();
+    uint64_t now_ms = statement_now_ms();
     bool again = watched->newest_ms == trigger->newest_ms &&
                  now_ms < trigger->told_ms + TOLD_EVERY_MS && now_ms >= trigger->told_ms;
     if (watched->table.n == 0 || watched->newest_ms == 0 || again)
@@ -237,9 +244,12 @@ static enum err_code answer_take(struct trigger *trigger, bool *ret_any, struct 
     arena_init(&arena, TAKE_ARENA_BYTES);
     TRY(peer_watched_decode(bytes_span(&trigger->body), &arena, &watched, err));
     *ret_any = watched.snapshot_count > 0;
-    if (*ret_any && watched.snapshots[0].number <= trigger->after)
-        return err_set(err, ERR_PEER, "peer %.*s: told of a snapshot that was not asked for",
-                       SPAN_PRINTF(bytes_span(&trigger->region)));
+    for (size_t i = 0; i < watched.snapshot_count; i++) {
+        const struct peer_watched_snapshot *snapshot = &watched.snapshots[i];
+        if (snapshot->number <= trigger->after || !name_valid(snapshot->name)) /* goes into SQL */
+            return err_set(err, ERR_PEER, "peer %.*s told of a snapshot that is none, or known",
+                           SPAN_PRINTF(bytes_span(&trigger->region)));
+    }
     TRY(newest_put(trigger, &watched, err));
     return *ret_any ? trigger_fire(trigger, &watched, &arena, err) : ERR_OK;
 }
@@ -303,15 +313,15 @@ static bool request_post(struct trigger *trigger, struct span header)
                                          .on_reply = on_reply,
                                          .context = trigger};
     pthread_mutex_lock(&triggers->lock);
-    bool posts = !triggers->stopped && trigger->listed;
-    struct link *link = posts && peer != NULL ? peer->link : NULL;
+    bool posts = !triggers->stopped && trigger->wanted;
+    bool unknown = posts && (peer == NULL || peer->link == NULL);
+    if (posts && !unknown)
+        link_post(peer->link, &request); /* under the lock: links close after triggers_stop */
     pthread_mutex_unlock(&triggers->lock);
-    if (posts && link == NULL) {
+    if (unknown) {
         struct err err;
         (void)!peers_unknown(triggers->options.peers, bytes_span(&trigger->region), &err);
         trigger_failed(trigger, &err);
-    } else if (posts) {
-        link_post(link, &request);
     }
     return posts;
 }
@@ -351,7 +361,7 @@ static struct trigger *trigger_of(struct triggers *triggers, uint64_t schedule)
     struct trigger *trigger;
     TAILQ_FOREACH(trigger, &triggers->list, link)
     {
-        if (trigger->schedule == schedule)
+        if (trigger->wanted && trigger->schedule == schedule)
             return trigger;
     }
     return NULL;
@@ -363,7 +373,8 @@ static size_t count_of(struct triggers *triggers, struct span region)
     size_t count = 0;
     TAILQ_FOREACH(trigger, &triggers->list, link)
     {
-        count += trigger->waits && span_equal(bytes_span(&trigger->region), region);
+        count += trigger->wanted && trigger->waits &&
+                 span_equal(bytes_span(&trigger->region), region);
     }
     return count;
 }
@@ -376,16 +387,16 @@ struct found { /* schedules that have a trigger now */
 static enum err_code trigger_make(struct triggers *triggers, struct project_id project,
                                   const struct schedule *schedule, struct err *err)
 {
-    struct schedule_watched known;
+    uint64_t known;
     int64_t until_s;
-    TRY(schedule_watched_get(triggers->options.store, schedule, &known, err));
+    TRY(schedule_fired_get(triggers->options.store, schedule, &known, err));
     TRY(schedule_until_get(triggers->options.store, schedule, &until_s, err));
     struct trigger *trigger = mem_calloc(1, sizeof(*trigger));
     trigger->triggers = triggers;
     trigger->schedule = schedule->id;
     trigger->project = project;
     trigger->timer = (struct loop_timer){.run = on_timer, .argument = trigger};
-    trigger->after = known.after;
+    trigger->after = known;
     trigger->begun_ms = schedule->created_ms;
     if (schedule->cron.len == 0 && until_s > 0 && (uint64_t)until_s * 1000 > trigger->begun_ms)
         trigger->begun_ms = (uint64_t)until_s * 1000; /* resumed: not what was made meanwhile */
@@ -395,9 +406,8 @@ static enum err_code trigger_make(struct triggers *triggers, struct project_id p
     bytes_append_span(&trigger->region, schedule->trigger_region);
     pthread_mutex_lock(&triggers->lock);
     trigger->waits = count_of(triggers, schedule->trigger_region) < PEER_WATCHES_PARKED;
-    trigger->listed = trigger->busy = true;
+    trigger->wanted = trigger->busy = true;
     TAILQ_INSERT_TAIL(&triggers->list, trigger, link);
-    triggers->busy++;
     pthread_mutex_unlock(&triggers->lock);
     trigger_ask(trigger);
     return ERR_OK;
@@ -432,12 +442,13 @@ static void triggers_cut(struct triggers *triggers, const struct found *found)
     pthread_mutex_lock(&triggers->lock);
     for (trigger = TAILQ_FIRST(&triggers->list); trigger != NULL; trigger = next) {
         next = TAILQ_NEXT(trigger, link);
-        if (found != NULL && id_found(found, trigger->schedule))
+        if (id_found(found, trigger->schedule))
+            continue;
+        trigger->wanted = false;
+        if (trigger->busy)
             continue;
         TAILQ_REMOVE(&triggers->list, trigger, link);
-        trigger->listed = false;
-        if (!trigger->busy)
-            TAILQ_INSERT_TAIL(&gone, trigger, link);
+        TAILQ_INSERT_TAIL(&gone, trigger, link);
     }
     pthread_mutex_unlock(&triggers->lock);
     while ((trigger = TAILQ_FIRST(&gone)) != NULL) {

@@ -27,6 +27,7 @@
 struct channels;
 struct cleanup;
 struct runner;
+struct triggers;
 struct scrubber;
 struct source;
 struct tasks;
@@ -43,6 +44,7 @@ struct statement_services {
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;
+    struct triggers *triggers; /* the same, of those that wait for a snapshot */
     struct runner *schedules; /* hears of each that changes; NULL: nobody runs them */
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;

@@ -97,32 +97,6 @@ static enum err_code expiration_get(const struct option_list *options, uint64_t 
     return option == NULL ? ERR_OK : snapshot_expiration_parse(option, ret_expires_ms, err);
 }
 
-/* A schedule's run brings the tokens of its schedule: the first that is for such a copy. */
-static enum err_code schedule_token(const struct statement_call *call,
-                                    const struct tasks_order *order, struct span *ret_token,
-                                    struct err *err)
-{
-    for (size_t i = 0; i < call->token_count; i++) {
-        struct token token;
-        if (token_decode(call->tokens[i], &token, NULL) == ERR_OK &&
-            (token.rights & TOKEN_FILES) != 0 &&
-            span_equal(token.source.region, order->source_region) &&
-            task_name_equal(token.source.project, order->source_project) &&
-            task_name_equal(token.destination.project, order->destination_project) &&
-            token_copy_set(&token, order->source_snapshot, order->destination_snapshot, NULL) ==
-                ERR_OK) {
-            *ret_token = call->tokens[i];
-            return ERR_OK;
-        }
-    }
-    return err_set(err, ERR_CREDENTIALS,
-                   "schedule %.*s has no delegation for a copy of %.*s.%.*s to %.*s.%.*s: DROP and "
-                   "CREATE SCHEDULE sign anew",
-                   SPAN_PRINTF(call->schedule), SPAN_PRINTF(order->source_project),
-                   SPAN_PRINTF(order->source_snapshot), SPAN_PRINTF(order->destination_project),
-                   SPAN_PRINTF(order->destination_snapshot));
-}
-
 enum err_code xcopy_order_make(const struct statement_call *call, const struct xcopy *xcopy,
                                struct tasks_order *ret_order, struct err *err)
 {
@@ -131,7 +105,12 @@ enum err_code xcopy_order_make(const struct statement_call *call, const struct x
     TRY(lookup_new(call, &xcopy->destination, &project, err));
     if (region == NULL)
         return err_set(err, ERR_SEMANTIC, "XCOPY needs OPTIONS(src_region=\"...\")");
-    if (call->token.len == 0 && call->schedule.len == 0)
+    if (call->token.len == 0 && call->schedule.len > 0)
+        return err_set(err, ERR_CREDENTIALS,
+                       "schedule %.*s has no delegation for this copy: DROP SCHEDULE and CREATE "
+                       "SCHEDULE sign anew",
+                       SPAN_PRINTF(call->schedule));
+    if (call->token.len == 0)
         return err_set(err, ERR_CREDENTIALS,
                        "XCOPY came without a delegation signed by its principal; use `strait sql`");
     struct tasks_order order = {
@@ -149,8 +128,6 @@ enum err_code xcopy_order_make(const struct statement_call *call, const struct x
     };
     TRY(expiration_get(&xcopy->options, &order.expires_ms, err));
     TRY(option_boolean(&xcopy->options, "queue", &order.queues, err));
-    if (call->schedule.len > 0)
-        TRY(schedule_token(call, &order, &order.token, err));
     *ret_order = order;
     return ERR_OK;
 }
