@@ -394,6 +394,7 @@ static bool upstream_done(struct runner *runner, const struct entry *entry,
     struct err err;
     int64_t planned_s;
     bool found;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
     if (entry->schedule.after.len == 0)
         return true;
     const struct entry *upstream = upstream_of(runner, entry);
@@ -404,7 +405,6 @@ static bool upstream_done(struct runner *runner, const struct entry *entry,
     }
     if (!plan_last(&upstream->plan, run->planned_s, &planned_s))
         return true;
-    arena_init(&arena, CATALOG_ARENA_BYTES);
     enum err_code code = schedule_run_find(store_of(runner), upstream->schedule.id, planned_s,
                                            &arena, &other, &found, &err);
     time_text(upstream, planned_s, planned, sizeof(planned));
