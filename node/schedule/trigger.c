@@ -33,6 +33,7 @@ struct trigger {
     uint64_t after;
     uint64_t asked_ms;
     uint32_t pause_ms;
+    bool met; /* the source has answered since the last failure: it may hold the next request */
     struct err err;
     struct bytes body;
     uint64_t newest_ms, told_ms;
@@ -121,6 +122,7 @@ static void trigger_failed(struct trigger *trigger, const struct err *err)
 {
     uint32_t pause_ms = trigger->pause_ms < TRIGGER_PAUSE_MS ? TRIGGER_PAUSE_MS
                                                              : 2 * trigger->pause_ms;
+    trigger->met = false;
     status_set(trigger, err);
     trigger_pause(trigger, pause_ms < TRIGGER_PAUSE_MS_MAX ? pause_ms : TRIGGER_PAUSE_MS_MAX);
 }
@@ -257,8 +259,8 @@ static enum err_code answer_take(struct trigger *trigger, bool *ret_any, struct 
 static uint32_t wait_ms(const struct trigger *trigger)
 {
     uint32_t most_ms = trigger->triggers->options.wait_ms;
-    if (!trigger->waits)
-        return 0;
+    if (!trigger->waits || !trigger->met)
+        return 0; /* the first answer is had at once: an error is known then, and its end */
     return most_ms != 0 ? most_ms : PEER_WATCH_WAIT_MAX_MS;
 }
 
@@ -277,6 +279,7 @@ static void take_on_worker(void *argument)
     status_set(trigger, &err);
     trigger->pause_ms = 0;
     bool held = loop_now_ms() - trigger->asked_ms >= wait_ms(trigger) / FAST_ANSWER_PART;
+    trigger->met = true;
     if (any || (held && trigger->waits))
         trigger_ask(trigger);
     else
