@@ -175,9 +175,10 @@ static void a_schedule_that_would_sign_everything_is_not_sent(void **state)
     struct fake_seen *seen = fake_node_seen(stage->node);
     size_t executes = seen->executes;
     assert_int_not_equal(
-        script_run(&stage->script,
-                   span_text("CREATE SCHEDULE s CRON '0 2 * * *' AS BEGIN "
-                             "XCOPY SNAPSHOT p.`$[yyyymmdd]` TO SNAPSHOT x OPTIONS(src_region='r'); END")),
+        script_run(
+            &stage->script,
+            span_text("CREATE SCHEDULE s CRON '0 2 * * *' AS BEGIN "
+                      "XCOPY SNAPSHOT p.`$[yyyymmdd]` TO SNAPSHOT x OPTIONS(src_region='r'); END")),
         EXIT_DONE);
     assert_int_equal(seen->executes, executes);
 }

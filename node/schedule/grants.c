@@ -70,8 +70,8 @@ static enum err_code step_expand(const struct find *find, struct span written, s
     if (variables == NULL)
         return err_set(err, ERR_LIMIT, "the schedule needs more memory than it may");
     parameters.variables = variables;
-    TRY(parameters_expand_marked(&parameters, written, LIMIT_STATEMENT_BYTES, &text, &marks,
-                                 &at, err));
+    TRY(parameters_expand_marked(&parameters, written, LIMIT_STATEMENT_BYTES, &text, &marks, &at,
+                                 err));
     step->text = arena_copy(find->arena, bytes_span(&text));
     step->marks = arena_copy(find->arena, bytes_span(&marks));
     if (step->text.data == NULL || step->marks.data == NULL)
@@ -220,9 +220,9 @@ static uint32_t runs_a_day(const struct create_schedule *create)
     uint64_t planned = LIMIT_TOKEN_RUNS_A_DAY; /* after a snapshot, or another schedule */
     if (create->has_cron && !create->on_snapshot && create->after.len == 0 &&
         cron_parse(create->cron, &cron, NULL) == ERR_OK)
-        planned = (uint64_t)bits(cron.minutes) * bits(cron.hours) *
-                      (1 + (uint64_t)create->retry_count) +
-                  RUNS_BY_HAND;
+        planned =
+            (uint64_t)bits(cron.minutes) * bits(cron.hours) * (1 + (uint64_t)create->retry_count) +
+            RUNS_BY_HAND;
     return planned < LIMIT_TOKEN_RUNS_A_DAY ? (uint32_t)planned : LIMIT_TOKEN_RUNS_A_DAY;
 }
 
@@ -231,8 +231,7 @@ enum err_code schedule_grants_find(const struct create_schedule *create, struct 
                                    struct err *err)
 {
     struct schedule_grants grants = {.runs_a_day = runs_a_day(create)};
-    struct find find = {
-        .create = create, .project = project, .arena = arena, .grants = &grants};
+    struct find find = {.create = create, .project = project, .arena = arena, .grants = &grants};
     grants.list = arena_alloc(arena, LIMIT_STATEMENT_TOKENS, sizeof(*grants.list));
     if (grants.list == NULL)
         return err_set(err, ERR_LIMIT, "the schedule needs more memory than it may");

@@ -23,7 +23,8 @@
 
 /* Of a trigger's run, beside those of SET: parameters.h. */
 #define SCHEDULE_VARIABLE_SNAPSHOT "snapshot" /* its name */
-#define SCHEDULE_VARIABLE_CREATED  "created"  /* when it was made: 20260105010000, UTC, by the source's clock */
+#define SCHEDULE_VARIABLE_CREATED                                                                  \
+    "created" /* when it was made: 20260105010000, UTC, by the source's clock */
 
 struct schedule_grant {
     uint16_t rights;                /* enum token_right */
@@ -34,8 +35,9 @@ struct schedule_grant {
 
 struct schedule_grants { /* in the arena */
     struct schedule_grant *list;
-    size_t count;        /* at most LIMIT_STATEMENT_TOKENS */
-    uint32_t runs_a_day; /* at most LIMIT_TOKEN_RUNS_A_DAY: planned ones, tried again, and some by hand */
+    size_t count; /* at most LIMIT_STATEMENT_TOKENS */
+    uint32_t
+        runs_a_day; /* at most LIMIT_TOKEN_RUNS_A_DAY: planned ones, tried again, and some by hand */
 };
 
 /* project: the schedule's, in which its body runs. ERR_SEMANTIC: which step cannot be granted, and why;

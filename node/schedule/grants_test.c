@@ -80,7 +80,8 @@ static void test_names_that_would_be_signed_for_everything_are_refused(void **st
     refused(CRON XCOPY("a.`$[yyyymmdd]`", "y", "r") "END", words);
     refused(CRON XCOPY("a.x", "`$[yyyymmdd]`", "r") "END", words);
     refused(CRON "SELECT 1; " XCOPY("a.`$bizdate`", "y", "r") "END", "statement 2 of the schedule");
-    refused(CRON XCOPY("a$[yyyy].x", "y", "r") "END", "source's project of an XCOPY is written out");
+    refused(CRON XCOPY("a$[yyyy].x", "y", "r") "END",
+            "source's project of an XCOPY is written out");
     refused(CRON XCOPY("a.x", "b$[yyyy].y", "r") "END", "destination's project");
     refused(CRON XCOPY("a.x", "y", "r$[yyyy]") "END", "region of an XCOPY is written out");
     refused(ON XCOPY("b.${snapshot}", "y", "r") "END", words); /* of another project */
@@ -108,8 +109,9 @@ static void test_runs_have_room_for_tries_and_hands(void **state)
     grants_are("CREATE SCHEDULE s CRON '*/30 1,2 * * *' RETRY 2 EVERY 5 MINUTES AS BEGIN SELECT 1; "
                "END",
                "43"); /* 4 x 3 and a month's by hand */
-    grants_are("CREATE SCHEDULE s CRON '* * * * *' RETRY 100 EVERY 1 MINUTES AS BEGIN SELECT 1; END",
-               "10000");
+    grants_are(
+        "CREATE SCHEDULE s CRON '* * * * *' RETRY 100 EVERY 1 MINUTES AS BEGIN SELECT 1; END",
+        "10000");
 }
 
 static void test_a_grant_is_one_tokens(void **state)

@@ -10,12 +10,13 @@
 #include "node/task/peer_watches.h"
 #include "store/crash.h"
 
-#define DEADLINE_MORE_MS  15000 /* beside the wait */
-#define REPLY_BYTES       KIB(64)
-#define TAKE_ARENA_BYTES  (4 * CATALOG_ARENA_BYTES)
-#define FIRE_TRIES        8
-#define TOLD_EVERY_MS     30000
-#define FAST_ANSWER_PART  4 /* an answer of nothing within a fourth of the wait was none of waiting */
+#define DEADLINE_MORE_MS 15000 /* beside the wait */
+#define REPLY_BYTES      KIB(64)
+#define TAKE_ARENA_BYTES (4 * CATALOG_ARENA_BYTES)
+#define FIRE_TRIES       8
+#define TOLD_EVERY_MS    30000
+#define FAST_ANSWER_PART                                                                           \
+    4 /* an answer of nothing within a fourth of the wait was none of waiting */
 
 struct trigger {
     TAILQ_ENTRY(trigger) link;
@@ -120,8 +121,8 @@ static void status_set(struct trigger *trigger, const struct err *trouble)
 
 static void trigger_failed(struct trigger *trigger, const struct err *err)
 {
-    uint32_t pause_ms = trigger->pause_ms < TRIGGER_PAUSE_MS ? TRIGGER_PAUSE_MS
-                                                             : 2 * trigger->pause_ms;
+    uint32_t pause_ms =
+        trigger->pause_ms < TRIGGER_PAUSE_MS ? TRIGGER_PAUSE_MS : 2 * trigger->pause_ms;
     trigger->met = false;
     status_set(trigger, err);
     trigger_pause(trigger, pause_ms < TRIGGER_PAUSE_MS_MAX ? pause_ms : TRIGGER_PAUSE_MS_MAX);
@@ -376,8 +377,8 @@ static size_t count_of(struct triggers *triggers, struct span region)
     size_t count = 0;
     TAILQ_FOREACH(trigger, &triggers->list, link)
     {
-        count += trigger->wanted && trigger->waits &&
-                 span_equal(bytes_span(&trigger->region), region);
+        count +=
+            trigger->wanted && trigger->waits && span_equal(bytes_span(&trigger->region), region);
     }
     return count;
 }
@@ -463,8 +464,8 @@ static void triggers_cut(struct triggers *triggers, const struct found *found)
 static enum err_code look(struct triggers *triggers, struct err *err)
 {
     struct found found = {.triggers = triggers};
-    enum err_code code = schedule_each(triggers->options.store, (struct project_id){0},
-                                       schedule_look, &found, err);
+    enum err_code code =
+        schedule_each(triggers->options.store, (struct project_id){0}, schedule_look, &found, err);
     if (code == ERR_OK)
         triggers_cut(triggers, &found);
     bytes_deinit(&found.ids);
@@ -500,8 +501,7 @@ void triggers_changed(struct triggers *triggers)
     triggers->again = true;
     triggers->looking = triggers->looking || post;
     pthread_mutex_unlock(&triggers->lock);
-    if (!post ||
-        workers_post(triggers->options.workers, look_on_worker, triggers, &err) == ERR_OK)
+    if (!post || workers_post(triggers->options.workers, look_on_worker, triggers, &err) == ERR_OK)
         return;
     pthread_mutex_lock(&triggers->lock);
     triggers->looking = false;

@@ -24,7 +24,7 @@
 #include "node/schedule/schedule_store.h"
 #include "node/workers.h"
 
-#define TRIGGER_PAUSE_MS     1000  /* after what failed; doubles */
+#define TRIGGER_PAUSE_MS     1000 /* after what failed; doubles */
 #define TRIGGER_PAUSE_MS_MAX 60000
 #define TRIGGER_POLL_MS      10000 /* of those that the source does not hold: it has enough of ours */
 

@@ -203,7 +203,7 @@ static void test_what_was_made_meanwhile_is_found_as_the_schedule_says(void **st
     assert_string_equal(runs_of(latest) + latest_before, "m_3 ");
     parked_wait(3);
     assert_string_equal(runs_of(skip), ""); /* made in 2026-01, by the source's clock */
-    here_again(0); /* and none twice */
+    here_again(0);                          /* and none twice */
     parked_wait(3);
     assert_string_equal(runs_of(all), expected);
     schedule_end("all");
@@ -220,7 +220,8 @@ static void test_a_number_is_taken_once_whoever_brings_it(void **state)
     struct schedule schedule;
     struct token token = watch_of("other");
     uint64_t number;
-    struct schedule_run run = {.cause = RUN_OF_SNAPSHOT, .planned_s = 50, .snapshot = span_text("x")};
+    struct schedule_run run = {
+        .cause = RUN_OF_SNAPSHOT, .planned_s = 50, .snapshot = span_text("x")};
     uint64_t id = schedule_make("once", MISSED_RUNS_ALL, &token);
     arena_init(&arena, MIB(1));
     ok(schedule_find(here.store, here.project, span_text("once"), &arena, &schedule, &err));
@@ -304,9 +305,10 @@ static void test_a_name_that_is_none_goes_into_no_statement(void **state)
     parked_wait(1);
     BYTES_CLEANUP struct bytes before = {0};
     bytes_append_text(&before, runs_of(id));
+    bytes_append_u8(&before, 0);
     made("x; DROP TABLE y"); /* the store below takes any name; the statement would not */
     trouble_is(id, "told of a snapshot that is none");
-    assert_string_equal(runs_of(id), before.len == 0 ? "" : (const char *)before.data);
+    assert_string_equal(runs_of(id), (const char *)before.data);
     schedule_end("injected");
     parked_wait(0);
 }
@@ -321,7 +323,7 @@ static enum err_code taken(const char *text, struct token *list, size_t count,
                            const struct identity *signer)
 {
     ARENA_CLEANUP struct arena arena;
-    BYTES_CLEANUP struct bytes encoded[4] = {{0}};
+    struct bytes encoded[4] = {{0}};
     struct span tokens[4];
     struct statement *statement;
     struct schedule schedule = {0};
@@ -345,7 +347,6 @@ static enum err_code taken(const char *text, struct token *list, size_t count,
         assert_int_equal(schedule.token_count, count);
     for (size_t i = 0; i < count; i++)
         bytes_deinit(&encoded[i]);
-    memset(encoded, 0, sizeof(encoded));
     return code;
 }
 
@@ -373,9 +374,10 @@ static void test_a_schedule_is_made_with_the_tokens_of_its_copies(void **state)
     list[0].issued_s -= 10000;
     list[0].not_after_s = list[0].issued_s + 100;
     says(taken(COPY, list, 1, user), ERR_CREDENTIALS, "has ended");
-    says(taken("CREATE SCHEDULE s ON SNAPSHOT OF demo.orders OPTIONS(src_region='ap-southeast-1') AS "
-               "BEGIN SELECT 1; END",
-               list, 0, user),
+    says(taken(
+             "CREATE SCHEDULE s ON SNAPSHOT OF demo.orders OPTIONS(src_region='ap-southeast-1') AS "
+             "BEGIN SELECT 1; END",
+             list, 0, user),
          ERR_CREDENTIALS, "without a delegation for its trigger");
     identity_free(stranger);
 }

@@ -450,12 +450,12 @@ enum err_code statement_show_schedules(const struct statement_call *call, struct
                                        struct err *err)
 {
     static const struct answer_column columns[] = {
-        {"schedule", TYPE_STRING, true},   {"creator", TYPE_STRING, true},
-        {"state", TYPE_STRING, true},      {"cron", TYPE_STRING, false},
-        {"timezone", TYPE_STRING, true},   {"on_snapshot_of", TYPE_STRING, false},
-        {"after", TYPE_STRING, false},     {"next_run", TYPE_DATETIME, false},
-        {"created", TYPE_DATETIME, true},  {"comment", TYPE_STRING, false},
-        {"statements", TYPE_STRING, true}, {"expires", TYPE_DATETIME, false},
+        {"schedule", TYPE_STRING, true},    {"creator", TYPE_STRING, true},
+        {"state", TYPE_STRING, true},       {"cron", TYPE_STRING, false},
+        {"timezone", TYPE_STRING, true},    {"on_snapshot_of", TYPE_STRING, false},
+        {"after", TYPE_STRING, false},      {"next_run", TYPE_DATETIME, false},
+        {"created", TYPE_DATETIME, true},   {"comment", TYPE_STRING, false},
+        {"statements", TYPE_STRING, true},  {"expires", TYPE_DATETIME, false},
         {"answered", TYPE_DATETIME, false}, {"trigger_error", TYPE_STRING, false},
     };
     struct project_record project;

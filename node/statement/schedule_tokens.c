@@ -38,8 +38,9 @@ static enum err_code token_check(const struct statement_call *call,
     if (!schedule_grant_fits(grant, call->statement->create_schedule.name.object, &token))
         return token_missing(grant, err);
     if (span_equal(token.source.region, span_text(services->region)))
-        return err_set(err, ERR_PARAMETER, "src_region %s is this region itself; XCOPY pulls from "
-                                           "another one",
+        return err_set(err, ERR_PARAMETER,
+                       "src_region %s is this region itself; XCOPY pulls from "
+                       "another one",
                        services->region);
     return peers_find_region(services->peers, token.source.region) != NULL
                ? ERR_OK

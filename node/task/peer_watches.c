@@ -87,8 +87,8 @@ static bool watch_answer(struct watch *watch, bool last)
     struct err err = {0};
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, LOOK_ARENA_BYTES);
-    enum err_code code = watch_look(watch->watches->options.rights, &watch->ask,
-                                    &session->identity, &arena, &watched, &err);
+    enum err_code code = watch_look(watch->watches->options.rights, &watch->ask, &session->identity,
+                                    &arena, &watched, &err);
     bool nothing = code == ERR_NOT_FOUND || (code == ERR_OK && watched.snapshot_count == 0);
     if (nothing && !last && request_alive(watch->request))
         return false;

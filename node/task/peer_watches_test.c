@@ -299,9 +299,9 @@ static void test_a_node_that_stops_lets_go_of_who_waits(void **state)
     assert_int_not_equal(ask_wait(&ask), ERR_OK);
     made(orders, "again_1");
     assert_string_equal(tells(&token, &watch, &last), "again_1");
-    watch_post(&ask, &token, &(struct peer_watch){.table = span_text("orders"),
-                                                  .after = last,
-                                                  .wait_ms = PEER_WATCH_WAIT_MAX_MS});
+    watch_post(&ask, &token,
+               &(struct peer_watch){
+                   .table = span_text("orders"), .after = last, .wait_ms = PEER_WATCH_WAIT_MAX_MS});
     parked_wait(1);
     region_restart(&here, &there); /* the asker goes: nobody waits any more, once somebody looks */
     made(orders, "others_of_it");

@@ -464,16 +464,16 @@ static enum err_code run_says(const struct run *run, const struct token *token,
     BYTES_CLEANUP struct bytes bytes = {0};
     struct token signed_token = *token;
     token_sign(&signed_token, user, &bytes);
-    struct tasks_order order = {
-        .principal = run->principal != NULL ? run->principal : root_principal(),
-        .statement = span_text("XCOPY"),
-        .token = bytes_span(&bytes),
-        .schedule = span_text(run->schedule),
-        .source_region = span_text(there.name),
-        .source_project = span_text("demo"),
-        .source_snapshot = span_text(run->source),
-        .destination_project = span_text("demo"),
-        .destination_snapshot = span_text(run->destination)};
+    struct tasks_order order = {.principal =
+                                    run->principal != NULL ? run->principal : root_principal(),
+                                .statement = span_text("XCOPY"),
+                                .token = bytes_span(&bytes),
+                                .schedule = span_text(run->schedule),
+                                .source_region = span_text(there.name),
+                                .source_project = span_text("demo"),
+                                .source_snapshot = span_text(run->source),
+                                .destination_project = span_text("demo"),
+                                .destination_snapshot = span_text(run->destination)};
     store_u64(order.statement_id.b, ++statement_last);
     return tasks_start(here.tasks, &order, ret_id, &err);
 }

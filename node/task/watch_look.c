@@ -42,8 +42,7 @@ static bool table_known(struct look *look)
 {
     const struct token *token = &look->token;
     struct store *store = look->rights->store;
-    bool known =
-        principals_find_signer(look->rights->principals, &token->signer, &look->signer);
+    bool known = principals_find_signer(look->rights->principals, &token->signer, &look->signer);
     bool project = project_find(store, NULL, token->source.project, look->arena, &look->project,
                                 NULL) == ERR_OK;
     bool table = table_find(store, NULL, look->project.id, look->watch->table, look->arena,
@@ -142,15 +141,11 @@ enum err_code watch_look(const struct xcopy_rights *rights, const struct peer_wa
 {
     ARENA_CLEANUP struct arena scratch;
     struct peer_watched watched = {0};
-    struct look look = {.rights = rights,
-                        .watch = watch,
-                        .arena = arena,
-                        .scratch = &scratch,
-                        .watched = &watched};
+    struct look look = {
+        .rights = rights, .watch = watch, .arena = arena, .scratch = &scratch, .watched = &watched};
     bool any;
     arena_init(&scratch, 4 * CATALOG_ARENA_BYTES);
-    watched.snapshots =
-        arena_alloc(arena, LIMIT_PEER_WATCHED + 1, sizeof(*watched.snapshots));
+    watched.snapshots = arena_alloc(arena, LIMIT_PEER_WATCHED + 1, sizeof(*watched.snapshots));
     if (watched.snapshots == NULL)
         return err_set(err, ERR_LIMIT, "too many snapshots to look at at once");
     TRY(look_allowed(&look, peer, err));

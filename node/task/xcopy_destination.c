@@ -490,7 +490,8 @@ static enum err_code order_allowed(struct tasks *tasks, const struct tasks_order
     const struct span none = {0};
     const struct xcopy_copy copy = {.token = order->token,
                                     .source = of_schedule ? order->source_snapshot : none,
-                                    .destination = of_schedule ? order->destination_snapshot : none};
+                                    .destination =
+                                        of_schedule ? order->destination_snapshot : none};
     TRY(order_check(tasks, order, err));
     return xcopy_rights_destination(&rights, &copy, arena, ret_target, err);
 }

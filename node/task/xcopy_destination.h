@@ -54,7 +54,8 @@ void tasks_free(struct tasks *tasks);
 
 /* What a statement asks for; copied. The token's names are those of the statement. */
 struct tasks_order {
-    const struct principal *principal; /* of the session or the schedule: has to be the token's signer */
+    const struct principal
+        *principal; /* of the session or the schedule: has to be the token's signer */
     struct statement_id statement_id; /* the task's id follows from it: asked again, it is joined */
     struct span statement;            /* text */
     struct span token;

@@ -32,9 +32,9 @@ struct xcopy_record {
     struct span token;             /* signed bytes: names, regions, keys */
     /* Under a standing token: the schedule that began it, and the names of this copy; else empty. */
     struct span schedule, source_snapshot, destination_snapshot;
-    struct span message;           /* state FAILED */
-    uint64_t tries_again;          /* because of troubles */
-    enum err_code trouble;         /* the latest of them; ERR_OK: none */
+    struct span message;   /* state FAILED */
+    uint64_t tries_again;  /* because of troubles */
+    enum err_code trouble; /* the latest of them; ERR_OK: none */
     struct span trouble_message;
 };
 

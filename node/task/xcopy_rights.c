@@ -189,8 +189,8 @@ static bool origin_of_table(const struct xcopy_rights *rights, const struct toke
     struct span table = token_source_table(token);
     struct snapshot_record snapshot;
     struct snapshot_claim claim;
-    if (table.len == 0 || snapshot_find(rights->store, NULL, project->id, name, arena, &snapshot,
-                                        NULL) != ERR_OK)
+    if (table.len == 0 ||
+        snapshot_find(rights->store, NULL, project->id, name, arena, &snapshot, NULL) != ERR_OK)
         return true;
     return snapshot_claim_decode(snapshot.claim, arena, &claim, NULL) == ERR_OK &&
            !snapshot.is_replica && span_equal(claim.region, span_text(rights->region)) &&

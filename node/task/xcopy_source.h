@@ -52,7 +52,7 @@ void source_recheck(struct source *source);
  * wait. */
 void source_snapshot_made(struct source *source);
 size_t source_watches(struct source *source); /* that wait; any thread */
-size_t source_leases(struct source *source); /* alive; any thread */
+size_t source_leases(struct source *source);  /* alive; any thread */
 /* Bytes of column files in replies since the start, before sealing. Any thread. */
 uint64_t source_file_bytes(struct source *source);
 

@@ -602,9 +602,8 @@ struct token token_standing(const char *pattern, uint32_t runs)
     struct token token = token_base(pattern);
     token.kind = TOKEN_STANDING;
     token.schedule = span_text("nightly");
-    token.destination.snapshot = strstr(pattern, TOKEN_OF_TABLE) != NULL
-                                     ? span_text("*")
-                                     : token.destination.snapshot;
+    token.destination.snapshot =
+        strstr(pattern, TOKEN_OF_TABLE) != NULL ? span_text("*") : token.destination.snapshot;
     token.runs_a_day = runs;
     token.not_after_s = token.issued_s + TOKEN_STANDING_LIFE_S;
     return token;
