@@ -365,8 +365,8 @@ enum err_code peer_watched_decode(struct span encoded, struct arena *arena,
                                    .newest_ms = record->newest_ms};
     if (record->n_snapshots > LIMIT_PEER_WATCHED)
         return err_set(err, ERR_LIMIT, "%zu snapshots in one answer", record->n_snapshots);
-    watched.snapshots = take_array(arena, watched.snapshot_count + 1, sizeof(*watched.snapshots),
-                                   err);
+    watched.snapshots =
+        take_array(arena, watched.snapshot_count + 1, sizeof(*watched.snapshots), err);
     if (watched.snapshots == NULL)
         return ERR_LIMIT;
     for (size_t i = 0; i < watched.snapshot_count; i++)

@@ -119,9 +119,9 @@ enum err_code token_validate(const struct token *token, struct err *err)
 
 bool token_snapshot_fits(const struct token *token, struct span pattern, struct span name)
 {
-    const uint8_t *star =
-        token->kind == TOKEN_STANDING && pattern.len > 0 ? memchr(pattern.data, '*', pattern.len)
-                                                         : NULL;
+    const uint8_t *star = token->kind == TOKEN_STANDING && pattern.len > 0
+                              ? memchr(pattern.data, '*', pattern.len)
+                              : NULL;
     if (star == NULL)
         return span_equal(pattern, name);
     size_t prefix = (size_t)(star - pattern.data);
@@ -130,8 +130,7 @@ bool token_snapshot_fits(const struct token *token, struct span pattern, struct 
 
 struct span token_source_table(const struct token *token)
 {
-    return token->kind == TOKEN_STANDING ? pattern_table(token->source.snapshot)
-                                         : span_of(NULL, 0);
+    return token->kind == TOKEN_STANDING ? pattern_table(token->source.snapshot) : span_of(NULL, 0);
 }
 
 enum err_code token_copy_set(struct token *token, struct span source, struct span destination,
@@ -143,11 +142,10 @@ enum err_code token_copy_set(struct token *token, struct span source, struct spa
                    : err_set(err, ERR_DENIED, "a token of a single copy names it itself");
     if (!token_snapshot_fits(token, token->source.snapshot, source) ||
         !token_snapshot_fits(token, token->destination.snapshot, destination))
-        return err_set(err, ERR_DENIED,
-                       "the token is for %.*s to %.*s, not for a copy of %.*s to %.*s",
-                       SPAN_PRINTF(token->source.snapshot),
-                       SPAN_PRINTF(token->destination.snapshot), SPAN_PRINTF(source),
-                       SPAN_PRINTF(destination));
+        return err_set(
+            err, ERR_DENIED, "the token is for %.*s to %.*s, not for a copy of %.*s to %.*s",
+            SPAN_PRINTF(token->source.snapshot), SPAN_PRINTF(token->destination.snapshot),
+            SPAN_PRINTF(source), SPAN_PRINTF(destination));
     token->source.snapshot = source;
     token->destination.snapshot = destination;
     return ERR_OK;
