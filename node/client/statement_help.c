@@ -56,6 +56,18 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
          "(of one's own account)"),
     [STATEMENT_REVOKE_TOKEN] =
         "REVOKE XCOPY TOKEN 'id'     (one's own, at the source; of SHOW XCOPY TOKENS)",
+    [STATEMENT_CREATE_SCHEDULE] =
+        ("CREATE SCHEDULE [IF NOT EXISTS] s CRON '0 1 * * *' | ON SNAPSHOT OF p.t "
+         "OPTIONS(src_region='...')\n"
+         "      [TIMEZONE 'Asia/Hong_Kong'] [EFFECTIVE FROM '2026-01-01' TO '2026-12-31'] [AFTER "
+         "other]\n"
+         "      [RETRY n EVERY m MINUTES] [MISSED RUNS ALL | LATEST | SKIP] [SET v='$[yyyymmdd]', "
+         "...]\n"
+         "      [COMMENT 's'] AS BEGIN statement; ...; END"),
+    [STATEMENT_ALTER_SCHEDULE] = "ALTER SCHEDULE s PAUSE | RESUME",
+    [STATEMENT_DROP_SCHEDULE] = "DROP SCHEDULE [IF EXISTS] s",
+    [STATEMENT_RUN_SCHEDULE] = ("RUN SCHEDULE s FOR '2026-01-01' [TO '2026-01-05'] "
+                                "[OPTIONS(allow_past_snapshots=true)]"),
     [STATEMENT_ALTER_CHANNEL] = ("ALTER CHANNEL FROM 'region' SET BANDWIDTH '2 Gbit/s' | DEFAULT\n"
                                  "      [BETWEEN '22:00' AND '06:00']     (each day, UTC; DEFAULT "
                                  "BETWEEN removes a window)"),
@@ -79,7 +91,8 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
          "  SHOW PARTITIONS t [PARTITION(...)]; SHOW CREATE TABLE t; SHOW HISTORY FOR TABLE t\n"
          "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
          "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x] |\n"
-         "      XCOPY CHANNEL | XCOPY TOKENS"),
+         "      XCOPY CHANNEL | XCOPY TOKENS\n"
+         "  SHOW SCHEDULES [IN p] [LIKE 'a*']; SHOW SCHEDULE RUNS [FOR s]"),
     [STATEMENT_DESC] = "DESC [EXTENDED] t [PARTITION(...)]",
     [STATEMENT_USE] = "USE p",
     [STATEMENT_SET] = "SET name=value     (until the shell or script ends)",

@@ -325,8 +325,8 @@ static void run_plan(struct runner *runner, struct entry *entry, int64_t at_s)
             .state = RUN_SKIPPED,
             .created_ms = now_ms(runner),
             .ended_ms = now_ms(runner),
-            .message = span_text("missed while the node was down or its clock doubted; of several "
-                                 "this is the last"),
+            .message = span_text(
+                "missed while the node was down or its clock doubted (of several: the last)"),
         };
     for (size_t i = 0; i < due.count; i++)
         runs[count++] =

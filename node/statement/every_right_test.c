@@ -194,10 +194,14 @@ static const struct test_case cases[] = {
     {STATEMENT_REVOKE_TOKEN, "REVOKE XCOPY TOKEN '00112233445566778899aabbccddeeff'", {{NEED_NOTHING, NULL, NULL, NULL, false}}, NULL},
     {STATEMENT_SHOW, "SHOW XCOPY TOKENS", {{NEED_NOTHING, NULL, NULL, NULL, false}}, NULL},
     {STATEMENT_SHOW, "SHOW XCOPY CHANNEL", {{NEED_NOTHING, NULL, NULL, NULL, false}}, NULL},
-    {STATEMENT_CREATE_SCHEDULE, "CREATE SCHEDULE @.n CRON '0 1 * * *' AS BEGIN SELECT 1; END", {{NEED_NOTHING, NULL, NULL, NULL, false}}, "not supported yet"},
-    {STATEMENT_ALTER_SCHEDULE, "ALTER SCHEDULE @.n PAUSE", {{NEED_NOTHING, NULL, NULL, NULL, false}}, "not supported yet"},
-    {STATEMENT_DROP_SCHEDULE, "DROP SCHEDULE @.n", {{NEED_NOTHING, NULL, NULL, NULL, false}}, "not supported yet"},
-    {STATEMENT_RUN_SCHEDULE, "RUN SCHEDULE @.n FOR '2026-01-05'", {{NEED_NOTHING, NULL, NULL, NULL, false}}, "not supported yet"},
+    {STATEMENT_CREATE_SCHEDULE, "CREATE SCHEDULE @.n CRON '0 1 * * *' AS BEGIN SELECT 1; END", {ON_PROJECT("CreateInstance", "@")}, NULL},
+    /* The rest of whose a schedule is: node/schedule/runner_test.c. */
+    {STATEMENT_ALTER_SCHEDULE, "ALTER SCHEDULE @.w PAUSE", {MEMBER}, "there is no schedule w in project"},
+    {STATEMENT_DROP_SCHEDULE, "DROP SCHEDULE @.w", {MEMBER}, "there is no schedule w in project"},
+    {STATEMENT_RUN_SCHEDULE, "RUN SCHEDULE @.w FOR '2026-01-05'", {MEMBER}, "there is no schedule w in project"},
+    {STATEMENT_SHOW, "SHOW SCHEDULES IN @", {MEMBER}, NULL},
+    {STATEMENT_SHOW, "SHOW SCHEDULE RUNS", {MEMBER}, NULL},
+    {STATEMENT_SHOW, "SHOW SCHEDULE RUNS FOR @.w", {MEMBER}, "there is no schedule w in project"},
     {STATEMENT_DESC, "DESC @.t", {ON_TABLE("Describe", "@.t")}, NULL},
     {STATEMENT_DESC, "DESC EXTENDED @.s", {ON_TABLE("Describe", "@.s")}, NULL},
     {STATEMENT_DESC, "DESC @.p PARTITION (x=1)", {ON_TABLE("Describe", "@.p")}, NULL},
@@ -275,6 +279,7 @@ static const struct {
     {"ops", "CREATE ROLE ops"},
     {"ops", "GRANT ops TO RAM$other:u"},
     {"there.x", "ADD TRUSTEDPROJECT 'there.x'"},
+    {"@.w", "CREATE SCHEDULE @.w CRON '0 1 * * *' AS BEGIN SELECT 1; END"},
 };
 
 static bool is_made[ARRAY_COUNT(things)]; /* in the projects as they are, where nothing is given */
@@ -302,7 +307,8 @@ static void made(const char *text)
 /* Of all that statements may change. */
 static struct digest state_of(void)
 {
-    static const enum family families[] = {FAMILY_CATALOG, FAMILY_HISTORY, FAMILY_TASKS};
+    static const enum family families[] = {FAMILY_CATALOG, FAMILY_HISTORY, FAMILY_TASKS,
+                                           FAMILY_SCHEDULE};
     struct digest_state state;
     struct err err;
     digest_init(&state, DOMAIN_STATEMENT);

@@ -1,0 +1,359 @@
+/* The page's daily backup of two tables from one region to another, over five days on a clock of the
+ * test's own: snapshots at 01:00 there, XCOPY at 02:00 here with src_region="cn-hongkong" as printed, and
+ * a verification at 03:00. On one day the node here is down at 02:00, on another it is stopped while a
+ * copy runs.
+ *
+ * Both regions are real stores with real transport (node/task/xcopy_trial.h). The tokens are signed here
+ * for each copy by name; standing ones come with CREATE SCHEDULE from the client.
+ */
+#include "node/task/xcopy_trial.h"
+
+#include "node/schedule/runner.h"
+#include "node/sql/select.h"
+#include "node/statement/statement.h"
+#include "proto/token.h"
+#include "store/snapshot.h"
+
+#define DAYS       5
+#define DAY_S      INT64_C(86400)
+#define HOUR_S     INT64_C(3600)
+#define TEXT_BYTES 2048
+
+struct end { /* a region and what runs its schedules */
+    struct region *region;
+    struct statement_services services;
+    struct runner *runner;
+    const char *project;
+};
+
+static struct end source = {.region = &there, .project = "src_project"};
+static struct end backup = {.region = &here, .project = "dest_project"};
+static int64_t now_s;
+static uint32_t ids;
+
+static uint64_t clock_now_ms(void *context)
+{
+    (void)context;
+    return (uint64_t)now_s * 1000;
+}
+
+static bool clock_believed(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void runner_make(struct end *end)
+{
+    const struct runner_options options = {
+        .services = &end->services, .now_ms = clock_now_ms, .believed = clock_believed};
+    ok(runner_open(&options, &end->runner, &err));
+    end->services.schedules = end->runner;
+}
+
+static void runner_end(struct end *end)
+{
+    runner_stop(end->runner);
+    runner_free(end->runner);
+    end->runner = NULL;
+    end->services.schedules = NULL;
+}
+
+static void end_start(struct end *end)
+{
+    struct region *region = end->region;
+    struct change_note made = note();
+    struct project_id id;
+    const struct project_spec spec = {
+        .name = span_text(end->project), .owner = {ROOT_ACCOUNT_ID}, .xcopy_enabled = true};
+    ok(project_create(region->store, &spec, &made, &id, &err));
+    end->services = (struct statement_services){
+        .store = region->store,
+        .principals = region->principals,
+        .peers = region->peers,
+        .tasks = region->tasks,
+        .auditor = region->auditor,
+        .identity = region->identity,
+        .region = region->name,
+        .load_memory_bytes = 64 * MIB(1),
+        .select = {.time_ms_max = 60000, .memory_bytes_max = 64 * MIB(1)},
+    };
+    runner_make(end);
+}
+
+/* ---- statements of an operator ---- */
+
+/* The number in the first cell; 0 without rows. */
+static int64_t run(struct end *end, const char *text)
+{
+    ARENA_CLEANUP struct arena arena;
+    ANSWER_CLEANUP struct answer answer;
+    struct statement_audit audit = {0};
+    struct principal principal;
+    struct statement *statement;
+    bool over = false;
+    arena_init(&arena, STATEMENT_ARENA_BYTES);
+    answer_init(&answer);
+    assert_true(
+        principals_find_signer(end->region->principals, &identity_public(user)->sign, &principal));
+    ok(statement_parse(span_text(text), &arena, &statement, &err));
+    struct statement_call call = {.services = &end->services,
+                                  .principal = &principal,
+                                  .content = digest_of(DOMAIN_STATEMENT, span_text(text)),
+                                  .project = span_text(end->project),
+                                  .statement = statement,
+                                  .arena = &arena,
+                                  .audit = &audit};
+    store_u32(call.id.b, ++ids);
+    if (statement_run(&call, &answer, &err) != ERR_OK)
+        fail_msg("%s: %s", text, err.message);
+    if (answer.stream.context != NULL && answer.rows.rows == 0)
+        ok(answer.stream.next(answer.stream.context, MIB(1), &answer.rows, &over, &err));
+    if (answer.column_count == 0 || answer.rows.rows == 0)
+        return 0;
+    return vector_value(&answer.rows.vectors[0], 0).i64;
+}
+
+/* ---- tokens: of each day's copies, by name ---- */
+
+static void token_append(const char *table, const char *day, struct bytes *out)
+{
+    char name[64];
+    struct signature signature;
+    snprintf(name, sizeof(name), "%s_snapshot_%s", table, day);
+    struct token token = {
+        .kind = TOKEN_ONCE,
+        .rights = TOKEN_RIGHTS_ALL & ~TOKEN_WATCH,
+        .signer = identity_public(user)->sign,
+        .issued_s = (uint64_t)time(NULL),
+        .not_after_s = (uint64_t)time(NULL) + 3600,
+        .destination_node = identity_public(here.identity)->sign,
+        .source = {span_text(there.name), span_text(source.project), span_text(name)},
+        .destination = {span_text(here.name), span_text(backup.project), span_text(name)}};
+    randombytes_buf(token.id.b, sizeof(token.id.b));
+    ok(token_encode(&token, out, &err));
+    identity_sign(user, TOKEN_DOMAIN, bytes_span(out), &signature);
+    bytes_append(out, signature.b, sizeof(signature.b));
+}
+
+static const char *day_text(int64_t day)
+{
+    static char text[4][16];
+    static size_t at;
+    time_t time = (time_t)(now_s + day * DAY_S);
+    struct tm tm;
+    gmtime_r(&time, &tm);
+    at = (at + 1) % ARRAY_COUNT(text);
+    strftime(text[at], sizeof(text[at]), "%Y%m%d", &tm);
+    return text[at];
+}
+
+/* The schedule again, with tokens. */
+static void tokens_give(const char *name)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project;
+    struct schedule schedule;
+    struct bytes tokens[2 * DAYS] = {{0}};
+    struct span spans[2 * DAYS];
+    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
+    ok(project_find(here.store, NULL, span_text(backup.project), &arena, &project, &err));
+    ok(schedule_find(here.store, project.id, span_text(name), &arena, &schedule, &err));
+    for (size_t i = 0; i < ARRAY_COUNT(tokens); i++) {
+        token_append(i % 2 == 0 ? "a" : "b", day_text((int64_t)(i / 2)), &tokens[i]);
+        spans[i] = bytes_span(&tokens[i]);
+    }
+    schedule.tokens = spans;
+    schedule.token_count = ARRAY_COUNT(spans);
+    struct change_note made = note();
+    ok(schedule_drop(here.store, project.id, schedule.name, &made, &err));
+    made = note();
+    ok(schedule_create(here.store, project.id, &schedule, &made, &err));
+    runner_changed(backup.runner);
+    for (size_t i = 0; i < ARRAY_COUNT(tokens); i++)
+        bytes_deinit(&tokens[i]);
+}
+
+/* ---- runs ---- */
+
+struct states {
+    size_t of[RUN_STATE_COUNT];
+};
+
+static enum err_code count_state(void *context, uint64_t schedule, const struct schedule_run *found,
+                                 struct err *ret_err)
+{
+    struct states *states = context;
+    (void)schedule;
+    (void)ret_err;
+    states->of[found->state]++;
+    if (found->state == RUN_FAILED)
+        printf("failed: %.*s\n", SPAN_PRINTF(found->message));
+    return ERR_OK;
+}
+
+static struct states states_of(struct end *end)
+{
+    struct states states = {{0}};
+    ok(schedule_run_each(end->region->store, 0, true, count_state, &states, &err));
+    ok(schedule_run_each(end->region->store, 0, false, count_state, &states, &err));
+    return states;
+}
+
+/* Passes of both until nothing runs and nothing waits for another's end. */
+static void settle(void)
+{
+    struct states states;
+    size_t rounds = 0;
+    do {
+        if (source.runner != NULL)
+            runner_pass(source.runner);
+        if (backup.runner != NULL)
+            runner_pass(backup.runner);
+        states = states_of(&backup);
+        usleep(5000);
+    } while (backup.runner != NULL && states.of[RUN_RUNNING] > 0 && ++rounds < 6000);
+    assert_true(rounds < 6000);
+}
+
+static void clock_is(int64_t at_s)
+{
+    now_s = at_s;
+    settle();
+    settle();
+}
+
+/* ---- the five days ---- */
+
+/* '@' is the first day. */
+static void text_make(char text[TEXT_BYTES], const char *form)
+{
+    const char *day = day_text(0), *at = strchr(form, '@');
+    snprintf(text, TEXT_BYTES, "%.*s%.4s-%.2s-%.2s%s", (int)(at - form), form, day, day + 4,
+             day + 6, at + 1);
+}
+
+static void schedules_make(void)
+{
+    static const char snapshots[] =
+        "CREATE SCHEDULE create_daily_snapshots CRON '0 1 * * *' EFFECTIVE FROM '@' TO "
+        "'9999-12-31' SET var1='$[yyyymmdd]', var2='$[yyyymmdd]' COMMENT 'Create daily snapshots "
+        "for tables.' AS BEGIN\n"
+        "-- This script creates daily snapshots for tables 'a' and 'b'.\n"
+        "CREATE SNAPSHOT TABLE a_snapshot_${var1} CLONE a; CREATE SNAPSHOT TABLE "
+        "b_snapshot_${var2} CLONE b;\nEND";
+    static const char copies[] =
+        "CREATE SCHEDULE xcopy_daily_snapshots CRON '0 2 * * *' EFFECTIVE FROM '@' TO "
+        "'9999-12-31' RETRY 3 EVERY 30 MINUTES AS BEGIN\n"
+        "-- This script uses XCOPY to replicate the daily snapshots created in the source region.\n"
+        "XCOPY SNAPSHOT src_project.a_snapshot_$[yyyymmdd] TO SNAPSHOT a_snapshot_$[yyyymmdd] "
+        "options(src_region=\"cn-hongkong\"); XCOPY SNAPSHOT src_project.b_snapshot_$[yyyymmdd] TO "
+        "SNAPSHOT b_snapshot_$[yyyymmdd] options(src_region=\"cn-hongkong\");\nEND";
+    static const char checks[] =
+        "CREATE SCHEDULE verify_daily_snapshots CRON '0 3 * * *' EFFECTIVE FROM '@' "
+        "AFTER xcopy_daily_snapshots AS BEGIN SET odps.namespace.schema=true; SELECT * FROM "
+        "a_snapshot_$[yyyymmdd]; SELECT * FROM b_snapshot_$[yyyymmdd]; END";
+    char text[TEXT_BYTES];
+    text_make(text, snapshots);
+    run(&source, text);
+    text_make(text, copies);
+    run(&backup, text);
+    tokens_give("xcopy_daily_snapshots");
+    text_make(text, checks);
+    run(&backup, text);
+}
+
+static void rows_add(int64_t day)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "INSERT INTO a PARTITION (p=%d) VALUES (%d), (%d)", (int)day,
+             (int)day, (int)day + 100);
+    run(&source, text);
+    snprintf(text, sizeof(text), "INSERT INTO b VALUES (%d)", (int)day);
+    run(&source, text);
+}
+
+static int64_t count_of(struct end *end, const char *table, const char *day)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "SELECT COUNT(*) FROM %s_snapshot_%s", table, day);
+    return run(end, text);
+}
+
+static struct digest version_of(struct end *end, const char *table, const char *day)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project;
+    struct snapshot_record snapshot;
+    char name[64];
+    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
+    snprintf(name, sizeof(name), "%s_snapshot_%s", table, day);
+    ok(project_find(end->region->store, NULL, span_text(end->project), &arena, &project, &err));
+    ok(snapshot_find(end->region->store, NULL, project.id, span_text(name), &arena, &snapshot,
+                     &err));
+    return snapshot.version.version;
+}
+
+static void test_five_days_of_the_pages_daily_backup(void **state)
+{
+    (void)state;
+    now_s = (int64_t)time(NULL);
+    now_s += DAY_S - now_s % DAY_S;
+    int64_t midnight_s = now_s;
+    ok(select_start(store_tmp_dir(here.store), &err));
+    end_start(&source);
+    end_start(&backup);
+    run(&source, "CREATE TABLE a (n BIGINT) PARTITIONED BY (p BIGINT)");
+    run(&source, "CREATE TABLE b (n BIGINT)");
+    schedules_make();
+    for (int64_t day = 0; day < DAYS; day++, midnight_s += DAY_S) {
+        rows_add(day);
+        clock_is(midnight_s + HOUR_S);
+        rows_add(day + 1000); /* after the snapshot: not of it */
+        if (day == 2) {       /* down at two o'clock */
+            runner_end(&backup);
+            now_s = midnight_s + 8 * HOUR_S;
+            runner_make(&backup);
+        } else if (day == 3) { /* stopped while it copies */
+            now_s = midnight_s + 2 * HOUR_S;
+            atomic_store(&there.holds_files, true);
+            for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++, usleep(5000))
+                runner_pass(backup.runner);
+            assert_non_null(atomic_load(&held));
+            assert_int_equal(states_of(&backup).of[RUN_RUNNING], 1);
+            runner_end(&backup);
+            runner_make(&backup);
+            request_let_go(&there);
+        }
+        clock_is(now_s > midnight_s + 2 * HOUR_S ? now_s : midnight_s + 2 * HOUR_S);
+        clock_is(now_s > midnight_s + 3 * HOUR_S ? now_s : midnight_s + 3 * HOUR_S);
+    }
+    struct states made = states_of(&source), copied = states_of(&backup);
+    assert_int_equal(made.of[RUN_SUCCEEDED], DAYS);
+    assert_int_equal(copied.of[RUN_SUCCEEDED], 2 * DAYS);
+    for (size_t i = 0; i < RUN_STATE_COUNT; i++)
+        assert_true(i == RUN_SUCCEEDED || made.of[i] + copied.of[i] == 0);
+    now_s = midnight_s - DAYS * DAY_S;
+    for (int64_t day = 0; day < DAYS; day++) { /* each is of its day, here as there */
+        const char *name = day_text(day);
+        assert_int_equal(count_of(&backup, "a", name), 4 * day + 2);
+        assert_int_equal(count_of(&backup, "b", name), 2 * day + 1);
+        for (size_t i = 0; i < 2; i++) {
+            struct digest at_source = version_of(&source, i == 0 ? "a" : "b", name);
+            struct digest at_backup = version_of(&backup, i == 0 ? "a" : "b", name);
+            assert_true(digest_equal(&at_source, &at_backup));
+        }
+    }
+    runner_end(&source);
+    runner_end(&backup);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_five_days_of_the_pages_daily_backup),
+    };
+    there.name = "cn-hongkong";
+    here.name = "ap-southeast-1";
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
