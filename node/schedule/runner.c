@@ -1,7 +1,5 @@
 #include "node/schedule/runner.h"
 
-#include <pthread.h>
-
 #include "node/log.h"
 #include "node/schedule/plan.h"
 #include "node/schedule/step.h"
@@ -58,8 +56,8 @@ struct active {
     struct bytes run_record;
     struct schedule_run run;
     struct step *step;
-    bool working; /* a worker is in it; the lock's, as what follows */
-    bool waits;   /* for a task */
+    atomic_bool working; /* a worker is in it, and all of this is the worker's; else the pass's */
+    bool waits;          /* for a task */
     bool over;
 };
 
@@ -70,7 +68,6 @@ struct runner {
     atomic_bool stopping;
     atomic_bool cancel;    /* of what reads */
     atomic_bool posted;    /* a pass */
-    pthread_mutex_t lock;  /* all below */
     struct entry *entries; /* by project and folded name */
     size_t entry_count;
     struct active *actives;
@@ -554,23 +551,17 @@ static void run_job(void *argument)
         else if (!waits)
             active_advance(active);
     }
-    pthread_mutex_lock(&runner->lock);
     active->waits = waits;
-    active->working = false;
-    pthread_mutex_unlock(&runner->lock);
+    atomic_store(&active->working, false);
 }
 
 static void active_work(struct runner *runner, struct active *active)
 {
-    active->working = true;
-    if (runner->options.workers != NULL) {
-        if (workers_post(runner->options.workers, run_job, active, NULL) != ERR_OK)
-            active->working = false; /* the next pass asks again */
-        return;
-    }
-    pthread_mutex_unlock(&runner->lock);
-    run_job(active);
-    pthread_mutex_lock(&runner->lock);
+    atomic_store(&active->working, true);
+    if (runner->options.workers == NULL)
+        run_job(active);
+    else if (workers_post(runner->options.workers, run_job, active, NULL) != ERR_OK)
+        atomic_store(&active->working, false); /* the next pass asks again */
 }
 
 /* ---- beginning ---- */
@@ -695,7 +686,7 @@ static bool actives_look(struct runner *runner)
     for (struct active *active = runner->actives; active != NULL; active = active->next) {
         struct err err;
         bool ended = false;
-        if (active->working)
+        if (atomic_load(&active->working))
             continue;
         if (!active->waits && !active->over) { /* no worker had room */
             active_work(runner, active);
@@ -715,8 +706,8 @@ static bool actives_look(struct runner *runner)
     bool busy = false;
     for (struct active **at = &runner->actives; *at != NULL;) {
         struct active *active = *at;
-        busy = busy || !active->over;
-        if (active->working || !active->over) {
+        busy = true;
+        if (atomic_load(&active->working) || !active->over) {
             at = &active->next;
             continue;
         }
@@ -733,7 +724,7 @@ static bool actives_look(struct runner *runner)
     return any;
 }
 
-static void pass_locked(struct runner *runner)
+static void pass(struct runner *runner)
 {
     struct err err;
     if (atomic_exchange(&runner->changed, false) && entries_load(runner, &err) != ERR_OK) {
@@ -754,10 +745,8 @@ static void pass_locked(struct runner *runner)
 
 void runner_pass(struct runner *runner)
 {
-    pthread_mutex_lock(&runner->lock);
     if (!atomic_load(&runner->stopping))
-        pass_locked(runner);
-    pthread_mutex_unlock(&runner->lock);
+        pass(runner);
 }
 
 static void pass_job(void *argument)
@@ -856,7 +845,6 @@ enum err_code runner_open(const struct runner_options *options, struct runner **
 {
     struct runner *runner = mem_calloc(1, sizeof(*runner));
     runner->options = *options;
-    pthread_mutex_init(&runner->lock, NULL);
     atomic_init(&runner->changed, true);
     if (options->loop != NULL && !loop_post(options->loop, timer_begin, runner)) {
         runner_free(runner);
@@ -892,6 +880,5 @@ void runner_free(struct runner *runner)
         zone_free(known->zone);
         mem_free(known);
     }
-    pthread_mutex_destroy(&runner->lock);
     mem_free(runner);
 }

@@ -8,7 +8,8 @@
  * and after each; what a crash leaves goes on with the same statement ids, so nothing is done twice.
  * 3. Nothing begins while the clock is doubted (node/clock_watch.h). 4. Runs are as their creator, rights
  * asked by each statement. 5. At most RUNNER_ACTIVE_MAX at once, so that operators find workers.
- * Threads: runner_pass by one at a time, the others any. Elsewhere: when runs are due (plan.h), what a
+ * Threads: no locks. What is known of schedules belongs to the pass, of which there is one at a time; a run
+ * that goes belongs to the worker that is in it, else to the pass (`working`). The others: any. Elsewhere: when runs are due (plan.h), what a
  * statement of one is (step.h).
  */
 #ifndef NODE_SCHEDULE_RUNNER_H

@@ -1,0 +1,82 @@
+"""Schedules on real nodes and the real clock: a run at its minute, once, also over a kill -9; and none on a clock that jumped."""
+import time
+from datetime import datetime, timezone
+
+import pytest
+
+from conftest import SOURCE
+from test_faults_clock import DAY, YEAR, Clock, logged, up
+
+SECONDS = 150  # two minutes of the clock, and some
+
+
+@pytest.fixture
+def region(cluster):
+    return cluster.up(SOURCE)[0]
+
+
+def until(condition, what):
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    pytest.fail(what())
+
+
+def runs(region, name, *states):
+    return [row for row in region.sql(f"SHOW SCHEDULE RUNS FOR {name};") if not states or row["state"] in states]
+
+
+def test_the_pages_script_runs_at_its_minute_and_once_over_a_kill(cluster, region):
+    region.sql("CREATE TABLE a (n BIGINT); CREATE TABLE b (n BIGINT); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (3);"
+               "CREATE TABLE seen (minute STRING);")
+    region.sql("""CREATE SCHEDULE create_daily_snapshots CRON '* * * * *' TIMEZONE 'Asia/Singapore' MISSED RUNS ALL
+        SET var1='$[yyyymmddhh24mi]', var2='$[yyyymmddhh24mi]' COMMENT 'Create daily snapshots for tables.' AS BEGIN
+        -- This script creates daily snapshots for tables 'a' and 'b'.
+        CREATE SNAPSHOT TABLE a_snapshot_${var1} CLONE a; CREATE SNAPSHOT TABLE b_snapshot_${var2} CLONE b;
+        INSERT INTO seen VALUES ('${var1}');
+        END;
+        CREATE SCHEDULE verify CRON '* * * * *' TIMEZONE 'Asia/Singapore' AFTER create_daily_snapshots AS BEGIN
+        SET odps.namespace.schema=true;
+        SELECT * FROM a_snapshot_$[yyyymmddhh24mi]; SELECT * FROM b_snapshot_$[yyyymmddhh24mi]; END;""")
+    listed = {row["schedule"]: row for row in region.sql("SHOW SCHEDULES;")}
+    assert listed["verify"]["after"] == "create_daily_snapshots"
+    assert "CLONE a;" in listed["create_daily_snapshots"]["statements"]
+    assert listed["verify"]["next_run"]
+
+    first = until(lambda: runs(region, "verify", "SUCCEEDED"), lambda: str(region.sql("SHOW SCHEDULE RUNS;")) + region.log[-2000:])[0]
+    assert (first["cause"], first["statements_done"], first["last_rows"]) == ("CLOCK", 3, 1)
+    late = datetime.fromisoformat(first["started"]) - datetime.fromisoformat(first["planned"])
+    assert 0 <= late.total_seconds() < 20
+
+    cluster.kill(region.name)  # about when the next minute comes; whatever it cuts goes on
+    time.sleep(60 - datetime.now(timezone.utc).second + 1)
+    cluster.start(region.name)
+    until(lambda: len(runs(region, "verify", "SUCCEEDED")) >= 2, lambda: str(region.sql("SHOW SCHEDULE RUNS;")))
+    region.sql("ALTER SCHEDULE create_daily_snapshots PAUSE; ALTER SCHEDULE verify PAUSE;")
+    until(lambda: not runs(region, "create_daily_snapshots", "RUNNING", "QUEUED"), lambda: region.log[-2000:])
+
+    ended = runs(region, "create_daily_snapshots")
+    assert {row["state"] for row in ended} == {"SUCCEEDED"}, ended
+    minutes = [row["minute"] for row in region.sql("SELECT minute FROM seen ORDER BY minute;")]
+    assert len(minutes) == len(set(minutes)) == len(ended)
+    names = {row["snapshot"] for row in region.sql("SHOW SNAPSHOT TABLES;")}
+    assert names == {f"{table}_snapshot_{minute}" for table in "ab" for minute in minutes}
+    assert region.one(f"SELECT COUNT(*) AS n FROM a_snapshot_{minutes[0]};")["n"] == 2
+    region.sql("DROP SCHEDULE verify; DROP SCHEDULE create_daily_snapshots;")
+    assert region.sql("SHOW SCHEDULES;") == []
+    region.fsck()
+
+
+def test_nothing_runs_on_a_clock_that_jumped(tmp_path, cluster):
+    clock = Clock(tmp_path / "clock")
+    region = up(cluster, clock, SOURCE, SOURCE)[0]
+    region.sql("CREATE SCHEDULE s CRON '0 * * * *' MISSED RUNS ALL AS BEGIN SELECT 1; END;")
+    for off in (YEAR, -2 * YEAR, 3 * DAY):
+        clock.jump_to(off)
+        logged(region, "the clock jumped", 1)
+        time.sleep(3)  # passes go by; there is nothing else to wait for
+        assert len(runs(region, "s")) <= 1, runs(region, "s")  # an hour that really came
+    clock.jump_to(0)
