@@ -158,6 +158,25 @@ def test_a_gate_that_closes_is_told_and_ends_it(following):
     comes(destination, "s_1")
 
 
+def test_a_token_that_is_revoked_at_the_source_begins_nothing(following):
+    source, destination = following
+    destination.sql(follow())
+    waits(destination)
+    watch, copy = shown(destination)["tokens"].split()
+    source.sql(f"REVOKE XCOPY TOKEN '{watch}';")
+    seal(source, "s_1")  # which ends the wait, or the wait ends: the answer is that of absent things
+    until(lambda: "no table demo.t, or no right to it" in (shown(destination)["trigger_error"] or ""))
+    assert replicas(destination) == [] and runs(destination) == []
+    destination.sql("DROP SCHEDULE follow;" + follow())
+    waits(destination)
+    time.sleep(1.1)
+    source.sql(f"REVOKE XCOPY TOKEN '{shown(destination)['tokens'].split()[1]}';")
+    seal(source, "s_2")
+    row = until(lambda: next((row for row in runs(destination) if row["state"] == "FAILED"), None))
+    assert row["snapshot"] == "s_2" and "was revoked by ALIYUN$root" in row["error"]
+    assert replicas(destination) == []
+
+
 def test_a_paused_one_copies_nothing_and_does_not_make_up_for_it(following):
     source, destination = following
     destination.sql(follow())

@@ -5,6 +5,7 @@
 
 #include "node/log.h"
 #include "node/schedule/plan.h"
+#include "node/schedule/runner.h"
 #include "node/statement/lookup.h"
 #include "node/task/meter.h"
 #include "node/task/peer_watches.h"
@@ -191,6 +192,28 @@ static enum err_code schedule_now(struct trigger *trigger, struct arena *arena,
                : err_set(err, ERR_NOT_FOUND, "the schedule is gone, or paused");
 }
 
+static enum err_code pending_count(void *context, uint64_t schedule, const struct schedule_run *run,
+                                   struct err *err)
+{
+    size_t *count = context;
+    (void)schedule;
+    (void)run;
+    (void)err;
+    ++*count;
+    return ERR_OK;
+}
+
+/* Runs that come faster than they end wait at the source. */
+static enum err_code room_check(const struct trigger *trigger, struct err *err)
+{
+    size_t count = 0;
+    TRY(schedule_run_each(trigger->triggers->options.store, trigger->schedule, false, pending_count,
+                          &count, err));
+    return count + LIMIT_PEER_WATCHED <= RUNNER_PENDING_MAX
+               ? ERR_OK
+               : err_set(err, ERR_BUSY, "%zu of its runs have not ended", count);
+}
+
 static enum err_code trigger_fire(struct trigger *trigger, const struct peer_watched *watched,
                                   struct arena *arena, struct err *err)
 {
@@ -198,6 +221,7 @@ static enum err_code trigger_fire(struct trigger *trigger, const struct peer_wat
     struct schedule schedule;
     const struct firing firing = {trigger, &schedule, watched};
     enum err_code code = ERR_CONFLICT;
+    TRY(room_check(trigger, err));
     for (int i = 0; i < FIRE_TRIES && code == ERR_CONFLICT; i++) {
         uint64_t known;
         TRY(schedule_now(trigger, arena, &schedule, err));

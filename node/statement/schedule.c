@@ -442,6 +442,9 @@ static enum err_code add_schedule(void *context, struct project_id project,
     add_text(answer, schedule->comment);
     answer_add_text(answer, bytes_span(&body));
     answer_add_time(answer, 1000 * schedule_tokens_end_s(schedule));
+    bytes_clear(&body);
+    schedule_tokens_ids(schedule, &body);
+    add_text(answer, bytes_span(&body));
     add_trigger_status(listing->call, answer, schedule);
     return ERR_OK;
 }
@@ -450,13 +453,14 @@ enum err_code statement_show_schedules(const struct statement_call *call, struct
                                        struct err *err)
 {
     static const struct answer_column columns[] = {
-        {"schedule", TYPE_STRING, true},    {"creator", TYPE_STRING, true},
-        {"state", TYPE_STRING, true},       {"cron", TYPE_STRING, false},
-        {"timezone", TYPE_STRING, true},    {"on_snapshot_of", TYPE_STRING, false},
-        {"after", TYPE_STRING, false},      {"next_run", TYPE_DATETIME, false},
-        {"created", TYPE_DATETIME, true},   {"comment", TYPE_STRING, false},
-        {"statements", TYPE_STRING, true},  {"expires", TYPE_DATETIME, false},
-        {"answered", TYPE_DATETIME, false}, {"trigger_error", TYPE_STRING, false},
+        {"schedule", TYPE_STRING, true},       {"creator", TYPE_STRING, true},
+        {"state", TYPE_STRING, true},          {"cron", TYPE_STRING, false},
+        {"timezone", TYPE_STRING, true},       {"on_snapshot_of", TYPE_STRING, false},
+        {"after", TYPE_STRING, false},         {"next_run", TYPE_DATETIME, false},
+        {"created", TYPE_DATETIME, true},      {"comment", TYPE_STRING, false},
+        {"statements", TYPE_STRING, true},     {"expires", TYPE_DATETIME, false},
+        {"tokens", TYPE_STRING, false},        {"answered", TYPE_DATETIME, false},
+        {"trigger_error", TYPE_STRING, false},
     };
     struct project_record project;
     TRY(lookup_project(call, call->statement->show.project, ACTION_ENTER, &project, err));

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "node/schedule/grants.h"
+#include "node/task/token_use.h"
 #include "proto/token.h"
 
 static enum err_code token_missing(const struct schedule_grant *grant, struct err *err)
@@ -79,6 +80,16 @@ uint64_t schedule_tokens_end_s(const struct schedule *schedule)
             end_s = token.not_after_s;
     }
     return end_s;
+}
+
+void schedule_tokens_ids(const struct schedule *schedule, struct bytes *out)
+{
+    for (size_t i = 0; i < schedule->token_count; i++) {
+        struct token token;
+        char id[TOKEN_ID_TEXT_BYTES];
+        if (token_decode(schedule->tokens[i], &token, NULL) == ERR_OK)
+            bytes_printf(out, "%s%s", i > 0 ? " " : "", token_id_format(&token.id, id));
+    }
 }
 
 enum err_code schedule_tokens_last(const struct schedule *schedule, struct err *err)

@@ -13,6 +13,8 @@ enum err_code schedule_tokens_take(const struct statement_call *call,
                                    struct err *err) MUST_USE;
 /* When the first of them ends, since 1970; 0: there are none. */
 uint64_t schedule_tokens_end_s(const struct schedule *schedule);
+/* Their ids, a blank between them: for REVOKE XCOPY TOKEN at the source. Appends. */
+void schedule_tokens_ids(const struct schedule *schedule, struct bytes *out);
 /* ALTER SCHEDULE ... RESUME. ERR_CREDENTIALS: they have ended. */
 enum err_code schedule_tokens_last(const struct schedule *schedule, struct err *err) MUST_USE;
 
