@@ -29,7 +29,7 @@ struct end { /* a region and what runs its schedules */
 
 static struct end source = {.region = &there, .project = "src_project"};
 static struct end backup = {.region = &here, .project = "dest_project"};
-static int64_t now_s;
+static _Atomic int64_t now_s;
 static uint32_t ids;
 
 static uint64_t clock_now_ms(void *context)
@@ -46,8 +46,10 @@ static bool clock_believed(void *context)
 
 static void runner_make(struct end *end)
 {
-    const struct runner_options options = {
-        .services = &end->services, .now_ms = clock_now_ms, .believed = clock_believed};
+    const struct runner_options options = {.services = &end->services,
+                                           .workers = end->region->workers,
+                                           .now_ms = clock_now_ms,
+                                           .believed = clock_believed};
     ok(runner_open(&options, &end->runner, &err));
     end->services.schedules = end->runner;
 }
@@ -197,9 +199,10 @@ static void settle(void)
             runner_pass(source.runner);
         if (backup.runner != NULL)
             runner_pass(backup.runner);
-        states = states_of(&backup);
         usleep(5000);
-    } while (backup.runner != NULL && states.of[RUN_RUNNING] > 0 && ++rounds < 6000);
+        states = states_of(&backup);
+        states.of[RUN_RUNNING] += states_of(&source).of[RUN_RUNNING];
+    } while (states.of[RUN_RUNNING] > 0 && ++rounds < 6000);
     assert_true(rounds < 6000);
 }
 

@@ -1,5 +1,7 @@
 #include "node/schedule/runner.h"
 
+#include <pthread.h>
+
 #include "node/log.h"
 #include "node/schedule/plan.h"
 #include "node/schedule/step.h"
@@ -13,6 +15,7 @@
 #define KEPT_MS         (UINT64_C(1000) * SCHEDULE_RUNS_KEPT_DAYS * DAY_S)
 #define WAITS_S_MAX     (SCHEDULE_RUNS_KEPT_DAYS * DAY_S)
 #define LATE_SNAPSHOT_S DAY_S /* a run of the clock later than this makes no snapshots */
+#define LOAD_AGAIN_S    60
 #define SWEEP_STEPS_MAX 100
 
 struct known_zone {
@@ -66,15 +69,19 @@ struct runner {
     struct loop_timer timer;
     atomic_bool changed;
     atomic_bool stopping;
-    atomic_bool cancel;    /* of what reads */
-    atomic_bool posted;    /* a pass */
+    atomic_bool cancel;   /* of what reads */
+    atomic_bool posted;   /* a pass */
+    pthread_mutex_t lock; /* jobs */
+    pthread_cond_t idle;
+    size_t jobs;           /* posted and not ended */
     struct entry *entries; /* by project and folded name */
     size_t entry_count;
     struct active *actives;
     size_t active_count;
     struct known_zone *zones;
     int64_t swept_s;
-    atomic_bool busy; /* a run waits for a task */
+    int64_t load_after_s; /* the last one failed */
+    atomic_bool busy;     /* a run waits for a task */
 };
 
 static struct store *store_of(const struct runner *runner)
@@ -90,6 +97,35 @@ static uint64_t now_ms(const struct runner *runner)
 static int64_t now_s(const struct runner *runner)
 {
     return (int64_t)(now_ms(runner) / 1000);
+}
+
+/* ---- jobs ---- */
+
+static void job_end(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    if (--runner->jobs == 0)
+        pthread_cond_broadcast(&runner->idle);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+static bool job_post(struct runner *runner, workers_function job, void *argument)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->jobs++;
+    pthread_mutex_unlock(&runner->lock);
+    if (workers_post(runner->options.workers, job, argument, NULL) == ERR_OK)
+        return true;
+    job_end(runner);
+    return false;
+}
+
+static void jobs_wait(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    while (runner->jobs > 0)
+        pthread_cond_wait(&runner->idle, &runner->lock);
+    pthread_mutex_unlock(&runner->lock);
 }
 
 /* ---- copies ---- */
@@ -233,10 +269,20 @@ static struct entry *entry_of(struct runner *runner, uint64_t id)
 
 static enum err_code entries_load(struct runner *runner, struct err *err)
 {
+    size_t damaged;
     entries_free(runner);
-    TRY(schedule_each(store_of(runner), (struct project_id){0}, take_entry, runner, err));
-    for (size_t i = 0; i < runner->entry_count; i++)
-        TRY(pending_load(runner, &runner->entries[i], err));
+    TRY(schedule_each(store_of(runner), (struct project_id){0}, take_entry, runner, &damaged, err));
+    if (damaged > 0)
+        log_event(LOG_ERROR, "schedules whose records are damaged do not run",
+                  LOG_NUMBER("schedules", damaged));
+    for (size_t i = 0; i < runner->entry_count; i++) {
+        struct entry *entry = &runner->entries[i];
+        if (pending_load(runner, entry, err) == ERR_OK)
+            continue;
+        log_error("a schedule whose runs cannot be read does not run", err);
+        pending_free(entry);
+        entry->has_plan = false;
+    }
     return ERR_OK;
 }
 
@@ -535,9 +581,8 @@ static enum err_code active_step(struct active *active, bool *ret_waits, struct 
 }
 
 /* Statement after statement, until one waits or the run is over. On a worker. */
-static void run_job(void *argument)
+static void active_go(struct active *active)
 {
-    struct active *active = argument;
     struct runner *runner = active->runner;
     bool waits = false;
     while (!waits && !active->over) {
@@ -555,12 +600,20 @@ static void run_job(void *argument)
     atomic_store(&active->working, false);
 }
 
+static void run_job(void *argument)
+{
+    struct active *active = argument;
+    struct runner *runner = active->runner;
+    active_go(active); /* the pass may free it from then on */
+    job_end(runner);
+}
+
 static void active_work(struct runner *runner, struct active *active)
 {
     atomic_store(&active->working, true);
     if (runner->options.workers == NULL)
-        run_job(active);
-    else if (workers_post(runner->options.workers, run_job, active, NULL) != ERR_OK)
+        active_go(active);
+    else if (!job_post(runner, run_job, active))
         atomic_store(&active->working, false); /* the next pass asks again */
 }
 
@@ -727,8 +780,11 @@ static bool actives_look(struct runner *runner)
 static void pass(struct runner *runner)
 {
     struct err err;
-    if (atomic_exchange(&runner->changed, false) && entries_load(runner, &err) != ERR_OK) {
-        log_error("schedules could not be read", &err);
+    bool due = now_s(runner) >= runner->load_after_s ||
+               now_s(runner) < runner->load_after_s - LOAD_AGAIN_S;
+    if (due && atomic_exchange(&runner->changed, false) && entries_load(runner, &err) != ERR_OK) {
+        log_error("schedules could not be read, which is tried again in a minute", &err);
+        runner->load_after_s = now_s(runner) + LOAD_AGAIN_S;
         atomic_store(&runner->changed, true);
         entries_free(runner);
     }
@@ -754,6 +810,7 @@ static void pass_job(void *argument)
     struct runner *runner = argument;
     runner_pass(runner);
     atomic_store(&runner->posted, false);
+    job_end(runner);
 }
 
 static void on_timer(void *argument)
@@ -761,8 +818,7 @@ static void on_timer(void *argument)
     struct runner *runner = argument;
     if (atomic_load(&runner->stopping))
         return;
-    if (!atomic_exchange(&runner->posted, true) &&
-        workers_post(runner->options.workers, pass_job, runner, NULL) != ERR_OK)
+    if (!atomic_exchange(&runner->posted, true) && !job_post(runner, pass_job, runner))
         atomic_store(&runner->posted, false);
     loop_timer_start(runner->options.loop, &runner->timer,
                      runner->busy ? RUNNER_TICK_BUSY_MS : RUNNER_TICK_MS);
@@ -796,6 +852,8 @@ enum err_code runner_open(const struct runner_options *options, struct runner **
 {
     struct runner *runner = mem_calloc(1, sizeof(*runner));
     runner->options = *options;
+    pthread_mutex_init(&runner->lock, NULL);
+    pthread_cond_init(&runner->idle, NULL);
     atomic_init(&runner->changed, true);
     if (options->loop != NULL && !loop_post(options->loop, timer_begin, runner)) {
         runner_free(runner);
@@ -813,6 +871,7 @@ void runner_stop(struct runner *runner)
     atomic_store(&runner->cancel, true);
     if (runner->options.loop != NULL)
         loop_call(runner->options.loop, timer_end, runner);
+    jobs_wait(runner);
 }
 
 void runner_free(struct runner *runner)
@@ -831,5 +890,7 @@ void runner_free(struct runner *runner)
         zone_free(known->zone);
         mem_free(known);
     }
+    pthread_cond_destroy(&runner->idle);
+    pthread_mutex_destroy(&runner->lock);
     mem_free(runner);
 }

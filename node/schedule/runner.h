@@ -8,7 +8,7 @@
  * and after each; what a crash leaves goes on with the same statement ids, so nothing is done twice.
  * 3. Nothing begins while the clock is doubted (node/clock_watch.h). 4. Runs are as their creator, rights
  * asked by each statement. 5. At most RUNNER_ACTIVE_MAX at once, so that operators find workers.
- * Threads: no locks. What is known of schedules belongs to the pass, of which there is one at a time; a run
+ * Threads: one lock, for the count of jobs. What is known of schedules belongs to the pass, of which there is one at a time; a run
  * that goes belongs to the worker that is in it, else to the pass (`working`). The others: any. Elsewhere: when runs are due (plan.h), what a
  * statement of one is (step.h).
  */
@@ -38,9 +38,10 @@ struct runner_options { /* borrowed until runner_free */
 
 enum err_code runner_open(const struct runner_options *options, struct runner **ret_runner,
                           struct err *err) MUST_USE;
-/* Begins no more, tells what reads to end. Before the workers are stopped; NULL is fine. */
+/* Begins no more, tells what reads to end, and waits until no worker is in a run; runs go on after the next
+ * start. Before the workers are stopped; NULL is fine. */
 void runner_stop(struct runner *runner);
-void runner_free(struct runner *runner); /* after workers and loop are gone; NULL is fine */
+void runner_free(struct runner *runner); /* NULL is fine */
 
 /* A schedule was made, changed or dropped, or a run asked for. Any thread; NULL is fine. */
 void runner_changed(struct runner *runner);

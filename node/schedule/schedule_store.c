@@ -82,12 +82,12 @@ enum err_code schedule_create(struct store *store, struct project_id project,
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     BYTES_CLEANUP struct bytes key = {0}, value = {0};
     struct schedule schedule = *spec;
-    size_t count = 0;
+    size_t count = 0, damaged;
     bool found;
-    TRY(schedule_each(store, project, count_one, &count, err));
-    if (count >= LIMIT_SCHEDULES)
+    TRY(schedule_each(store, project, count_one, &count, &damaged, err));
+    if (count + damaged >= LIMIT_SCHEDULES)
         return err_set(err, ERR_LIMIT, "the project has %zu schedules, at most %d are allowed",
-                       count, LIMIT_SCHEDULES);
+                       count + damaged, LIMIT_SCHEDULES);
     name_key(project, spec->name, &key);
     TRY(catalog_find(store, NULL, FAMILY_SCHEDULE, bytes_span(&key), &value, &found, err));
     if (found)
@@ -142,13 +142,14 @@ enum err_code schedule_drop(struct store *store, struct project_id project, stru
 }
 
 enum err_code schedule_each(struct store *store, struct project_id project, on_schedule *callback,
-                            void *context, struct err *err)
+                            void *context, size_t *ret_damaged, struct err *err)
 {
     BYTES_CLEANUP struct bytes prefix = {0};
     DB_ITER_CLEANUP struct db_iter *iter = NULL;
     ARENA_CLEANUP struct arena arena;
     id_key('s', project.n, &prefix);
     arena_init(&arena, CATALOG_ARENA_BYTES);
+    *ret_damaged = 0;
     TRY(catalog_scan(store, NULL, FAMILY_SCHEDULE, bytes_span(&prefix), (struct span){0}, &iter,
                      err));
     while (true) {
@@ -162,8 +163,10 @@ enum err_code schedule_each(struct store *store, struct project_id project, on_s
         reader_u8(&reader);
         struct project_id of = {reader_u64(&reader)};
         arena_reset(&arena);
-        TRY(schedule_record_decode(value, &arena, &schedule, err));
-        TRY(callback(context, of, &schedule, err));
+        if (schedule_record_decode(value, &arena, &schedule, err) != ERR_OK)
+            ++*ret_damaged;
+        else
+            TRY(callback(context, of, &schedule, err));
     }
 }
 

@@ -33,12 +33,12 @@ enum err_code schedule_pause_set(struct store *store, struct project_id project,
 /* With its runs that have not ended; its history goes with schedule_sweep. ERR_NOT_FOUND. */
 enum err_code schedule_drop(struct store *store, struct project_id project, struct span name,
                             const struct change_note *note, struct err *err) MUST_USE;
-/* In order of projects and folded names. project 0: of all. A record that cannot be read is told to
- * damaged (or NULL: ERR_CORRUPT). The arena is empty at each. */
+/* In order of projects and folded names. project 0: of all. Those whose record cannot be read are left out
+ * and counted. */
 typedef enum err_code on_schedule(void *context, struct project_id project,
                                   const struct schedule *schedule, struct err *err);
 enum err_code schedule_each(struct store *store, struct project_id project, on_schedule *callback,
-                            void *context, struct err *err) MUST_USE;
+                            void *context, size_t *ret_damaged, struct err *err) MUST_USE;
 
 /* ---- what is decided ---- */
 

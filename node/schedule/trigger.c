@@ -488,8 +488,9 @@ static void triggers_cut(struct triggers *triggers, const struct found *found)
 static enum err_code look(struct triggers *triggers, struct err *err)
 {
     struct found found = {.triggers = triggers};
-    enum err_code code =
-        schedule_each(triggers->options.store, (struct project_id){0}, schedule_look, &found, err);
+    size_t damaged; /* the runner tells of them */
+    enum err_code code = schedule_each(triggers->options.store, (struct project_id){0},
+                                       schedule_look, &found, &damaged, err);
     if (code == ERR_OK)
         triggers_cut(triggers, &found);
     bytes_deinit(&found.ids);

@@ -53,7 +53,7 @@ struct option_list parser_source_options(struct parser *parser, const char *cons
     const struct option *region = option_find(&options, "src_region");
     if (region == NULL)
         parser_expected(parser, wanted);
-    if (parser->code != ERR_OK)
+    if (parser->code != ERR_OK || region == NULL)
         return options;
     struct span text = region->value.text;
     if (region->value.kind != LITERAL_STRING || text.len == 0 || text.len > LIMIT_REGION_BYTES)

@@ -383,6 +383,20 @@ struct listing {
     struct answer *answer;
 };
 
+/* Of the project, with a word about those that cannot be read. */
+static enum err_code listing_each(struct listing *listing, on_schedule *add, struct err *err)
+{
+    size_t damaged;
+    TRY(schedule_each(listing->call->services->store, listing->project->id, add, listing, &damaged,
+                      err));
+    if (damaged > 0)
+        answer_set_notice(listing->answer,
+                          "%zu schedules of the project cannot be read, and do not run: their "
+                          "records are damaged",
+                          damaged);
+    return ERR_OK;
+}
+
 static void add_text(struct answer *answer, struct span text)
 {
     if (text.len > 0)
@@ -466,7 +480,7 @@ enum err_code statement_show_schedules(const struct statement_call *call, struct
     TRY(lookup_project(call, call->statement->show.project, ACTION_ENTER, &project, err));
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     struct listing listing = {call, &project, answer};
-    return schedule_each(call->services->store, project.id, add_schedule, &listing, err);
+    return listing_each(&listing, add_schedule, err);
 }
 
 /* ---- SHOW SCHEDULE RUNS ---- */
@@ -548,5 +562,5 @@ enum err_code statement_show_runs(const struct statement_call *call, struct answ
     TRY(lookup_project(call, (struct span){0}, ACTION_ENTER, &project, err));
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     struct listing listing = {call, &project, answer};
-    return schedule_each(call->services->store, project.id, add_runs, &listing, err);
+    return listing_each(&listing, add_runs, err);
 }

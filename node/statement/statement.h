@@ -44,8 +44,8 @@ struct statement_services {
     struct cleanup *cleanup;
     struct scrubber *scrubber;
     struct auditor *auditor;
-    struct triggers *triggers;       /* the same, of those that wait for a snapshot */
     struct runner *schedules;        /* hears of each that changes; NULL: nobody runs them */
+    struct triggers *triggers;       /* the same, of those that wait for a snapshot */
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
     bool gates; /* new projects are not on the allow-list, and channels off that nobody switched */
