@@ -12,6 +12,7 @@
 #include "node/principals_store.h"
 #include "node/rights_alarm.h"
 #include "node/schedule/runner.h"
+#include "node/schedule/trigger.h"
 #include "node/scrubber.h"
 #include "node/sql/resources.h"
 #include "node/sql/select.h"
@@ -40,6 +41,7 @@ struct node {
     struct scrubber *scrubber;
     struct channels *channels;
     struct runner *schedules;
+    struct triggers *triggers; /* of schedules that wait for a snapshot elsewhere */
     struct runs *runs;
     struct loads *loads;
     struct watches *watches;
@@ -382,6 +384,12 @@ static bool schedules_clock_believed(void *context)
     return expiry_clock_look(context);
 }
 
+static void triggers_fired(void *context)
+{
+    struct node *node = context;
+    runner_changed(node->schedules);
+}
+
 static enum err_code schedules_start(struct node *node, struct err *err)
 {
     const struct runner_options options = {
@@ -394,6 +402,16 @@ static enum err_code schedules_start(struct node *node, struct err *err)
     };
     TRY(runner_open(&options, &node->schedules, err));
     node->statements.schedules = node->schedules;
+    const struct triggers_options triggers = {
+        .store = node->store,
+        .peers = node->peers,
+        .loop = node->loop,
+        .workers = node->task_workers,
+        .on_fired = triggers_fired,
+        .context = node,
+    };
+    TRY(triggers_open(&triggers, &node->triggers, err));
+    node->statements.triggers = node->triggers;
     return ERR_OK;
 }
 
@@ -545,8 +563,10 @@ void node_stop(struct node *node)
         loads_stop(node->loads);
     if (node->runs != NULL)
         runs_stop(node->runs);
+    triggers_stop(node->triggers);
     runner_stop(node->schedules);
     scrubber_stop(node->scrubber);
+    source_stop(node->source);
     if (node->tasks != NULL) /* they go on after the next start */
         tasks_stop(node->tasks);
     channels_stop(node->channels);
@@ -559,6 +579,7 @@ void node_stop(struct node *node)
     workers_stop(node->task_workers);
     workers_stop(node->commit_workers);
     loop_stop(node->loop);
+    triggers_free(node->triggers);
     runner_free(node->schedules); /* before the tasks that its runs wait for */
     watches_free(node->watches);
     runs_free(node->runs);

@@ -72,6 +72,8 @@ static enum err_code execution_fill(const struct operator_call *call, struct exe
         .settings = execute.settings,
         .setting_count = execute.setting_count,
         .token = execute.token,
+        .tokens = execute.tokens,
+        .token_count = execute.token_count,
         .statement = execution->statement,
         .arena = arena,
         .progress = &execution->progress,

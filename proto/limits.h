@@ -198,6 +198,7 @@
 #define LIMIT_SETTINGS              64
 #define LIMIT_SETTING_BYTES         1024
 #define LIMIT_STATEMENT_TOKEN_BYTES 2048
+#define LIMIT_STATEMENT_TOKENS      24 /* standing ones, of CREATE SCHEDULE: within a header of 64 KiB */
 #define LIMIT_COLUMNS_BYTES         (2 * MIB(1)) /* the message of a result's columns */
 #define LIMIT_DISPLAY_BYTES         (4 * MIB(1))
 #define LIMIT_LISTED_TASKS          4096

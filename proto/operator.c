@@ -275,8 +275,38 @@ void operator_execute_encode(const struct operator_execute *m, struct bytes *hea
     message.setting = (Strait__Operator__Setting **)settings.pointers;
     message.token = message_data(m->token);
     message.wait_ms = m->wait_ms;
+    ProtobufCBinaryData tokens[LIMIT_STATEMENT_TOKENS];
+    ASSERT(m->token_count <= LIMIT_STATEMENT_TOKENS);
+    for (size_t i = 0; i < m->token_count; i++)
+        tokens[i] = message_data(m->tokens[i]);
+    message.n_tokens = m->token_count;
+    message.tokens = tokens;
     message_pack(&message.base, header);
     bytes_append_span(body, m->text);
+}
+
+static enum err_code token_get(ProtobufCBinaryData data, struct span *ret_token, struct err *err)
+{
+    struct span token = message_span(data);
+    if (token.len > LIMIT_STATEMENT_TOKEN_BYTES)
+        return err_set(err, ERR_BAD_DATA, "token: %zu bytes", token.len);
+    *ret_token = token;
+    return ERR_OK;
+}
+
+static enum err_code tokens_get(const Strait__Operator__Execute *message, struct arena *arena,
+                                struct operator_execute *execute, struct err *err)
+{
+    if (message->n_tokens > LIMIT_STATEMENT_TOKENS)
+        return err_set(err, ERR_LIMIT, "%zu tokens, at most %d", message->n_tokens,
+                       LIMIT_STATEMENT_TOKENS);
+    execute->token_count = message->n_tokens;
+    execute->tokens = arena_array(arena, message->n_tokens, sizeof(*execute->tokens), err);
+    if (execute->tokens == NULL)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < message->n_tokens; i++)
+        TRY(token_get(message->tokens[i], &execute->tokens[i], err));
+    return token_get(message->token, &execute->token, err);
 }
 
 enum err_code operator_execute_decode(struct span header, struct span body, struct arena *arena,
@@ -290,9 +320,7 @@ enum err_code operator_execute_decode(struct span header, struct span body, stru
     TRY(text_get(message->project, LIMIT_NAME_BYTES, "project", &m.project, err));
     m.setting_count = message->n_setting;
     TRY(pairs_get(message->setting, message->n_setting, arena, &m.settings, err));
-    m.token = message_span(message->token);
-    if (m.token.len > LIMIT_STATEMENT_TOKEN_BYTES)
-        return err_set(err, ERR_BAD_DATA, "token: %zu bytes", m.token.len);
+    TRY(tokens_get(message, arena, &m, err));
     m.wait_ms = message->wait_ms;
     TRY(wait_check(m.wait_ms, err));
     if (body.len > LIMIT_STATEMENT_BYTES)

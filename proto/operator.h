@@ -73,9 +73,11 @@ struct operator_execute {
     struct span project; /* current project of the client; may be empty */
     struct operator_pair *settings;
     size_t setting_count;
-    struct span token; /* signed delegation (proto/token.h); XCOPY only, else empty */
-    uint32_t wait_ms;  /* at most EXECUTE_WAIT_MAX_MS */
-    struct span text;  /* one statement; travels as the body */
+    struct span token;   /* signed delegation (proto/token.h); XCOPY only, else empty */
+    struct span *tokens; /* standing ones, of CREATE SCHEDULE: at most LIMIT_STATEMENT_TOKENS */
+    size_t token_count;
+    uint32_t wait_ms; /* at most EXECUTE_WAIT_MAX_MS */
+    struct span text; /* one statement; travels as the body */
 };
 
 struct operator_fetch {

@@ -29,6 +29,8 @@ static void an_execute_comes_back(void **state)
         .settings = settings,
         .setting_count = 2,
         .token = text("\x01\xff"),
+        .tokens = (struct span[]){text("\x01"), text("\x02\xff")},
+        .token_count = 2,
         .wait_ms = EXECUTE_WAIT_MAX_MS,
         .text = text("SELECT 1"),
     };
@@ -46,8 +48,33 @@ static void an_execute_comes_back(void **state)
     assert_true(span_equal(out.settings[0].key, settings[0].key));
     assert_true(span_equal(out.settings[0].value, settings[0].value));
     assert_true(span_equal(out.token, in.token));
+    assert_int_equal(out.token_count, 2);
+    assert_true(span_equal(out.tokens[1], in.tokens[1]));
     assert_int_equal(out.wait_ms, in.wait_ms);
     assert_true(span_equal(out.text, in.text));
+}
+
+static void an_execute_has_a_limited_number_of_limited_tokens(void **state)
+{
+    (void)state;
+    static const uint8_t large[LIMIT_STATEMENT_TOKEN_BYTES + 1];
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    ARENA_CLEANUP struct arena arena = arena_for_test();
+    struct span token = span_of(large, sizeof(large));
+    struct operator_execute in = {.id = {{1}}, .tokens = &token, .token_count = 1}, out;
+    operator_execute_encode(&in, &header, &body);
+    assert_int_equal(
+        operator_execute_decode(bytes_span(&header), bytes_span(&body), &arena, &out, NULL),
+        ERR_BAD_DATA);
+    in.token_count = 0;
+    bytes_clear(&header);
+    operator_execute_encode(&in, &header, &body);
+    for (size_t i = 0; i <= LIMIT_STATEMENT_TOKENS; i++)
+        bytes_append(&header, "\x32\x01t", 3);
+    assert_int_equal(
+        operator_execute_decode(bytes_span(&header), bytes_span(&body), &arena, &out, NULL),
+        ERR_LIMIT);
 }
 
 static struct operator_result result_full(struct column *columns)
@@ -252,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_execute_comes_back),
+        cmocka_unit_test(an_execute_has_a_limited_number_of_limited_tokens),
         cmocka_unit_test(a_result_comes_back),
         cmocka_unit_test(a_result_whose_parts_exceed_the_body_is_refused),
         cmocka_unit_test(an_unknown_column_type_is_refused),

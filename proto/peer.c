@@ -61,6 +61,17 @@ static void *take_array(struct arena *arena, size_t count, size_t bytes, struct 
     return array;
 }
 
+static enum err_code take_name(ProtobufCBinaryData data, const char *what, struct span *ret_name,
+                               struct err *err)
+{
+    struct span name;
+    TRY(take_span(data, LIMIT_NAME_BYTES, what, &name, err));
+    if (!span_is_utf8(name) || (name.len > 0 && memchr(name.data, 0, name.len) != NULL))
+        return err_set(err, ERR_BAD_DATA, "%s is not text", what);
+    *ret_name = name;
+    return ERR_OK;
+}
+
 /* ---- describe ---- */
 
 void peer_describe_encode(const struct peer_describe *describe, struct bytes *out)
@@ -82,11 +93,7 @@ enum err_code peer_describe_decode(struct span encoded, struct arena *arena,
     struct peer_describe describe;
     TRY(take_exact(record->task, describe.task.b, sizeof(describe.task.b), "a task id", err));
     TRY(take_span(record->token, LIMIT_TOKEN_BYTES, "a token", &describe.token, err));
-    TRY(take_span(record->snapshot, LIMIT_NAME_BYTES, "a snapshot's name", &describe.snapshot,
-                  err));
-    if (!span_is_utf8(describe.snapshot) ||
-        (describe.snapshot.len > 0 && memchr(describe.snapshot.data, 0, describe.snapshot.len)))
-        return err_set(err, ERR_BAD_DATA, "a snapshot's name is not text");
+    TRY(take_name(record->snapshot, "a snapshot's name", &describe.snapshot, err));
     *ret_describe = describe;
     return ERR_OK;
 }
@@ -282,49 +289,90 @@ enum err_code peer_settle_decode(struct span encoded, struct arena *arena,
 
 void peer_watch_encode(const struct peer_watch *watch, struct bytes *out)
 {
-    ASSERT(watch->name_count <= LIMIT_PEER_WATCH_NAMES);
-    Strait__PeerWatchName *records = mem_calloc(watch->name_count, sizeof(*records));
-    Strait__PeerWatchName **pointers =
-        mem_calloc(watch->name_count, sizeof(Strait__PeerWatchName *));
-    for (size_t i = 0; i < watch->name_count; i++) {
-        const struct peer_watch_name *name = &watch->names[i];
-        strait__peer_watch_name__init(&records[i]);
-        records[i].name = message_data(name->name);
-        if (!digest_is_zero(&name->version))
-            records[i].version = message_data(digest_span(&name->version));
-        pointers[i] = &records[i];
-    }
     Strait__PeerWatch record = STRAIT__PEER_WATCH__INIT;
     record.token = message_data(watch->token);
-    record.n_names = watch->name_count;
-    record.names = pointers;
+    record.table = message_data(watch->table);
+    record.after = watch->after;
+    record.since_ms = watch->since_ms;
     record.wait_ms = watch->wait_ms;
     message_pack(&record.base, out);
-    mem_free(pointers);
-    mem_free(records);
 }
 
 enum err_code peer_watch_decode(struct span encoded, struct arena *arena,
                                 struct peer_watch *ret_watch, struct err *err)
 {
     ProtobufCMessage *message;
-    TRY(message_unpack(&strait__peer_watch__descriptor, encoded, LIMIT_PEER_ITEMS_BYTES, arena,
+    TRY(message_unpack(&strait__peer_watch__descriptor, encoded, LIMIT_HEADER_BYTES, arena,
                        &message, err));
     const Strait__PeerWatch *record = (const Strait__PeerWatch *)message;
-    struct peer_watch watch = {.name_count = record->n_names, .wait_ms = record->wait_ms};
-    if (record->n_names > LIMIT_PEER_WATCH_NAMES || record->wait_ms > PEER_WATCH_WAIT_MAX_MS)
-        return err_set(err, ERR_LIMIT, "%zu names watched for %" PRIu32 " ms", record->n_names,
-                       record->wait_ms);
+    struct peer_watch watch = {
+        .after = record->after, .since_ms = record->since_ms, .wait_ms = record->wait_ms};
+    if (record->wait_ms > PEER_WATCH_WAIT_MAX_MS)
+        return err_set(err, ERR_LIMIT, "a watch of %" PRIu32 " ms; at most %d", record->wait_ms,
+                       PEER_WATCH_WAIT_MAX_MS);
     TRY(take_span(record->token, LIMIT_TOKEN_BYTES, "a token", &watch.token, err));
-    watch.names = take_array(arena, watch.name_count, sizeof(*watch.names), err);
-    if (watch.names == NULL)
-        return ERR_LIMIT;
-    for (size_t i = 0; i < watch.name_count; i++) {
-        TRY(take_span(record->names[i]->name, LIMIT_NAME_BYTES, "a name", &watch.names[i].name,
-                      err));
-        TRY(take_digest(record->names[i]->version, true, &watch.names[i].version, err));
-    }
+    TRY(take_name(record->table, "a table's name", &watch.table, err));
+    if (watch.table.len == 0)
+        return err_set(err, ERR_BAD_DATA, "a watch of no table");
     *ret_watch = watch;
+    return ERR_OK;
+}
+
+void peer_watched_encode(const struct peer_watched *watched, struct bytes *out)
+{
+    ASSERT(watched->snapshot_count <= LIMIT_PEER_WATCHED);
+    Strait__PeerWatchedSnapshot records[LIMIT_PEER_WATCHED];
+    Strait__PeerWatchedSnapshot *pointers[LIMIT_PEER_WATCHED];
+    for (size_t i = 0; i < watched->snapshot_count; i++) {
+        const struct peer_watched_snapshot *snapshot = &watched->snapshots[i];
+        strait__peer_watched_snapshot__init(&records[i]);
+        records[i].name = message_data(snapshot->name);
+        records[i].version = message_data(digest_span(&snapshot->version));
+        records[i].number = snapshot->number;
+        records[i].created_ms = snapshot->created_ms;
+        pointers[i] = &records[i];
+    }
+    Strait__PeerWatched record = STRAIT__PEER_WATCHED__INIT;
+    record.n_snapshots = watched->snapshot_count;
+    record.snapshots = pointers;
+    record.table = watched->table.n;
+    record.newest_ms = watched->newest_ms;
+    message_pack(&record.base, out);
+}
+
+static enum err_code take_watched(const Strait__PeerWatchedSnapshot *record, uint64_t after,
+                                  struct peer_watched_snapshot *ret_snapshot, struct err *err)
+{
+    struct peer_watched_snapshot snapshot = {.number = record->number,
+                                             .created_ms = record->created_ms};
+    TRY(take_name(record->name, "a snapshot's name", &snapshot.name, err));
+    TRY(take_digest(record->version, false, &snapshot.version, err));
+    if (snapshot.name.len == 0 || snapshot.number <= after)
+        return err_set(err, ERR_BAD_DATA, "snapshots that are not in order of their numbers");
+    *ret_snapshot = snapshot;
+    return ERR_OK;
+}
+
+enum err_code peer_watched_decode(struct span encoded, struct arena *arena,
+                                  struct peer_watched *ret_watched, struct err *err)
+{
+    ProtobufCMessage *message;
+    TRY(message_unpack(&strait__peer_watched__descriptor, encoded, LIMIT_HEADER_BYTES, arena,
+                       &message, err));
+    const Strait__PeerWatched *record = (const Strait__PeerWatched *)message;
+    struct peer_watched watched = {.snapshot_count = record->n_snapshots,
+                                   .table = {record->table},
+                                   .newest_ms = record->newest_ms};
+    if (record->n_snapshots > LIMIT_PEER_WATCHED)
+        return err_set(err, ERR_LIMIT, "%zu snapshots in one answer", record->n_snapshots);
+    watched.snapshots =
+        take_array(arena, watched.snapshot_count + 1, sizeof(*watched.snapshots), err);
+    if (watched.snapshots == NULL)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < watched.snapshot_count; i++)
+        TRY(take_watched(record->snapshots[i], i == 0 ? 0 : watched.snapshots[i - 1].number,
+                         &watched.snapshots[i], err));
+    *ret_watched = watched;
     return ERR_OK;
 }
 

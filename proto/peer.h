@@ -6,7 +6,7 @@
  *     get_files      lease            items             lengths         files, one after another
  *     renew, end     lease            -                 -               -
  *     receipt        lease            -                 -               -
- *     watch          -                watch             -               watch
+ *     watch          watch            -                 -               watched
  *     repair         describe         -                 -               described
  *     settle         settle           -                 settle          -
  *     channel        channel          -                 -               -
@@ -44,7 +44,7 @@ const char *peer_method_name(enum peer_method method); /* "get_pages"; "?" for o
 #define LIMIT_PEER_ITEMS_BYTES     KIB(512) /* the body of get_pages and get_files */
 #define LIMIT_PEER_DESCRIBED_BYTES (8 * MIB(1))
 #define LIMIT_PEER_SNAPSHOT_BYTES  KIB(64)
-#define LIMIT_PEER_WATCH_NAMES     1024
+#define LIMIT_PEER_WATCHED         64 /* snapshots in one answer */
 #define PEER_WATCH_WAIT_MAX_MS     60000
 
 struct peer_describe {
@@ -130,20 +130,39 @@ void peer_channel_encode(const struct peer_channel *channel, struct bytes *out);
 enum err_code peer_channel_decode(struct span encoded, struct arena *arena,
                                   struct peer_channel *ret_channel, struct err *err) MUST_USE;
 
-struct peer_watch_name {
-    struct span name;      /* of a snapshot of the token's project */
-    struct digest version; /* the last one known; zero: none */
-};
-
+/* Is there a snapshot of the token's project, of this table, that was made after one that is known? It is
+ * answered at once when there is, else when one is made, at the latest after wait_ms. */
 struct peer_watch {
-    struct span token; /* empty in the reply */
-    struct peer_watch_name *names;
-    size_t name_count;
-    uint32_t wait_ms; /* answer at the latest then; 0 in the reply */
+    struct span token; /* with TOKEN_WATCH */
+    struct span table; /* base table's name */
+    uint64_t after;    /* number of the last snapshot that is known; 0: none */
+    uint64_t since_ms; /* by the source's clock: what was made until then is passed over */
+    uint32_t wait_ms;  /* at most PEER_WATCH_WAIT_MAX_MS; 0: answer at once */
 };
 
 void peer_watch_encode(const struct peer_watch *watch, struct bytes *out);
 enum err_code peer_watch_decode(struct span encoded, struct arena *arena,
                                 struct peer_watch *ret_watch, struct err *err) MUST_USE;
+
+struct peer_watched_snapshot {
+    struct span name;
+    struct digest version;
+    uint64_t number; /* rises with each snapshot that the source makes, whatever its clock does */
+    uint64_t created_ms;
+};
+
+/* In order of their numbers, the oldest first: those that the token's signer may read, at most
+ * LIMIT_PEER_WATCHED; further ones follow when they are asked for. */
+struct peer_watched {
+    struct peer_watched_snapshot *snapshots;
+    size_t snapshot_count; /* 0: none until the end of the wait */
+    struct table_id table; /* as in the snapshots' claims; 0: not told, as the next */
+    uint64_t newest_ms;    /* when the newest snapshot of the table was made */
+};
+
+void peer_watched_encode(const struct peer_watched *watched, struct bytes *out);
+/* ERR_BAD_DATA also for numbers that do not rise. */
+enum err_code peer_watched_decode(struct span encoded, struct arena *arena,
+                                  struct peer_watched *ret_watched, struct err *err) MUST_USE;
 
 #endif

@@ -51,11 +51,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct peer_described described;
     struct peer_lease lease;
     struct peer_watch watch;
+    struct peer_watched watched;
     struct peer_channel channel;
     struct peer_settle settle;
     struct receipt receipt;
     enum err_code ignored = ERR_OK;
-    switch (data[0] % 10) {
+    switch (data[0] % 11) {
     case 0:
         ignored = peer_describe_decode(input, &arena, &describe, NULL);
         break;
@@ -76,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 6:
         fuzz_token(input);
+        break;
+    case 10:
+        ignored = peer_watched_decode(input, &arena, &watched, NULL);
         break;
     case 9:
         ignored = peer_settle_decode(input, &arena, &settle, NULL);

@@ -182,21 +182,77 @@ static void test_watch_comes_back_and_is_bounded(void **state)
     (void)state;
     ARENA_CLEANUP struct arena arena;
     arena_init(&arena, MIB(1));
-    struct peer_watch_name names[2] = {{span_text("a"), digest_filled(1)}, {span_text("b"), {{0}}}};
-    struct peer_watch watch = {span_text("t"), names, 2, PEER_WATCH_WAIT_MAX_MS};
+    struct peer_watch watch = {span_text("t"), span_text("orders"), 7, 8, PEER_WATCH_WAIT_MAX_MS};
     BYTES_CLEANUP struct bytes encoded = {0};
     peer_watch_encode(&watch, &encoded);
     struct peer_watch got;
     assert_int_equal(peer_watch_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_OK);
-    assert_int_equal(got.name_count, 2);
-    assert_true(span_equal(got.names[1].name, names[1].name));
-    assert_true(digest_equal(&got.names[0].version, &names[0].version));
-    assert_true(digest_is_zero(&got.names[1].version));
+    assert_true(span_equal(got.token, watch.token));
+    assert_true(span_equal(got.table, watch.table));
+    assert_int_equal(got.after, 7);
+    assert_int_equal(got.since_ms, 8);
     assert_int_equal(got.wait_ms, PEER_WATCH_WAIT_MAX_MS);
     watch.wait_ms++;
     bytes_clear(&encoded);
     peer_watch_encode(&watch, &encoded);
     assert_int_equal(peer_watch_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_LIMIT);
+    static const char *const bad[] = {"", "a\xFF"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        watch = (struct peer_watch){.token = span_text("t"), .table = span_text(bad[i])};
+        bytes_clear(&encoded);
+        peer_watch_encode(&watch, &encoded);
+        assert_int_equal(peer_watch_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_BAD_DATA);
+    }
+}
+
+static enum err_code watched_decode(const struct peer_watched *watched, struct arena *arena,
+                                    struct peer_watched *ret_watched)
+{
+    BYTES_CLEANUP struct bytes encoded = {0};
+    peer_watched_encode(watched, &encoded);
+    struct span kept = arena_copy(arena, bytes_span(&encoded));
+    return peer_watched_decode(kept, arena, ret_watched, NULL);
+}
+
+static void test_watched_snapshots_come_back_in_order(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct peer_watched_snapshot list[] = {{span_text("a"), digest_filled(1), 5, 100},
+                                           {span_text("b"), digest_filled(1), 6, 90}};
+    struct peer_watched watched = {list, 2, {4}, 100}, got;
+    assert_int_equal(watched_decode(&watched, &arena, &got), ERR_OK);
+    assert_int_equal(got.snapshot_count, 2);
+    assert_true(span_equal(got.snapshots[1].name, list[1].name));
+    assert_true(digest_equal(&got.snapshots[1].version, &list[1].version));
+    assert_int_equal(got.snapshots[1].number, 6);
+    assert_int_equal(got.snapshots[1].created_ms, 90);
+    assert_int_equal(got.table.n, 4);
+    assert_int_equal(got.newest_ms, 100);
+    list[1].number = 5; /* twice the same would be fired twice */
+    assert_int_equal(watched_decode(&watched, &arena, &got), ERR_BAD_DATA);
+    list[0].number = 0;
+    assert_int_equal(watched_decode(&watched, &arena, &got), ERR_BAD_DATA);
+    list[0].number = 1;
+    list[0].name = span_text("");
+    assert_int_equal(watched_decode(&watched, &arena, &got), ERR_BAD_DATA);
+    list[0].name = span_text("a\xFF");
+    assert_int_equal(watched_decode(&watched, &arena, &got), ERR_BAD_DATA);
+    assert_int_equal(watched_decode(&(struct peer_watched){0}, &arena, &got), ERR_OK);
+    assert_int_equal(got.snapshot_count, 0);
+}
+
+static void test_an_answer_to_a_watch_is_bounded(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    BYTES_CLEANUP struct bytes encoded = {0};
+    struct peer_watched got;
+    for (size_t i = 0; i <= LIMIT_PEER_WATCHED; i++)
+        bytes_append(&encoded, "\x0a\x00", 2);
+    assert_int_equal(peer_watched_decode(bytes_span(&encoded), &arena, &got, NULL), ERR_LIMIT);
 }
 
 static void test_a_bandwidth_comes_back_and_is_not_nothing(void **state)
@@ -224,6 +280,8 @@ int main(void)
         cmocka_unit_test(test_item_counts_and_key_lengths_are_bounded),
         cmocka_unit_test(test_lengths_must_add_up_to_the_body),
         cmocka_unit_test(test_watch_comes_back_and_is_bounded),
+        cmocka_unit_test(test_watched_snapshots_come_back_in_order),
+        cmocka_unit_test(test_an_answer_to_a_watch_is_bounded),
         cmocka_unit_test(test_a_bandwidth_comes_back_and_is_not_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

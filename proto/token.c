@@ -32,8 +32,20 @@ static enum err_code string_validate(struct span text, bool may_be_empty, size_t
     return ERR_OK;
 }
 
-/* One '*' at the end, after at least one character, where wildcards are allowed at all. */
-static enum err_code snapshot_validate(struct span name, bool wildcard, const char *what,
+/* What stands behind the '*' of a pattern: "* OF table"; empty: nothing like that does. */
+static struct span pattern_table(struct span pattern)
+{
+    const size_t words = sizeof(TOKEN_OF_TABLE) - 1;
+    const uint8_t *star = pattern.len > 0 ? memchr(pattern.data, '*', pattern.len) : NULL;
+    size_t at = star == NULL ? pattern.len : (size_t)(star - pattern.data);
+    bool of = pattern.len - at > words && memcmp(star, TOKEN_OF_TABLE, words) == 0;
+    return of ? span_slice(pattern, at + words, pattern.len - at - words) : span_of(NULL, 0);
+}
+
+enum wildcard { WILDCARD_NONE, WILDCARD_PREFIX, WILDCARD_ANY };
+
+/* One '*' at the end, after a literal prefix or (WILDCARD_ANY) alone. */
+static enum err_code snapshot_validate(struct span name, enum wildcard wildcard, const char *what,
                                        struct err *err)
 {
     TRY(string_validate(name, false, LIMIT_NAME_BYTES, what, err));
@@ -41,24 +53,49 @@ static enum err_code snapshot_validate(struct span name, bool wildcard, const ch
     if (star == NULL)
         return ERR_OK;
     size_t at = (size_t)(star - name.data);
-    if (!wildcard)
+    if (wildcard == WILDCARD_NONE)
         return err_set(err, ERR_PARAMETER, "token: %s of a single run has a '*'", what);
-    if (at == 0 || at != name.len - 1)
+    if ((at == 0 && wildcard != WILDCARD_ANY) || at != name.len - 1)
         return err_set(err, ERR_PARAMETER, "token: %s may have '*' only after a literal prefix",
                        what);
     return ERR_OK;
 }
 
-static enum err_code place_validate(const struct token_place *place, bool wildcard,
-                                    const char *side, struct err *err)
+/* The source's, which may say of which table its snapshots are. */
+static enum err_code pattern_validate(struct span pattern, enum wildcard wildcard,
+                                      struct span *ret_table, struct err *err)
+{
+    struct span table = pattern_table(pattern);
+    *ret_table = table;
+    if (table.len == 0 || wildcard == WILDCARD_NONE)
+        return snapshot_validate(pattern, wildcard, "source snapshot", err);
+    struct span names = span_slice(pattern, 0, pattern.len - table.len - sizeof(" OF ") + 1);
+    if (pattern.len > UINT8_MAX)
+        return err_set(err, ERR_PARAMETER, "token: source snapshot is longer than %d bytes",
+                       UINT8_MAX);
+    TRY(snapshot_validate(table, WILDCARD_NONE, "source table", err));
+    return snapshot_validate(names, WILDCARD_ANY, "source snapshot", err);
+}
+
+static enum err_code place_validate(const struct token_place *place, const char *side,
+                                    struct err *err)
 {
     char what[64];
     snprintf(what, sizeof(what), "%s region", side);
     TRY(string_validate(place->region, false, LIMIT_REGION_BYTES, what, err));
     snprintf(what, sizeof(what), "%s project", side);
-    TRY(string_validate(place->project, false, LIMIT_NAME_BYTES, what, err));
-    snprintf(what, sizeof(what), "%s snapshot", side);
-    return snapshot_validate(place->snapshot, wildcard, what, err);
+    return string_validate(place->project, false, LIMIT_NAME_BYTES, what, err);
+}
+
+static enum err_code places_validate(const struct token *token, struct err *err)
+{
+    enum wildcard wildcard = token->kind == TOKEN_STANDING ? WILDCARD_PREFIX : WILDCARD_NONE;
+    struct span table;
+    TRY(place_validate(&token->source, "source", err));
+    TRY(pattern_validate(token->source.snapshot, wildcard, &table, err));
+    TRY(place_validate(&token->destination, "destination", err));
+    return snapshot_validate(token->destination.snapshot, table.len > 0 ? WILDCARD_ANY : wildcard,
+                             "destination snapshot", err);
 }
 
 enum err_code token_validate(const struct token *token, struct err *err)
@@ -76,19 +113,42 @@ enum err_code token_validate(const struct token *token, struct err *err)
         return err_set(err, ERR_PARAMETER, "token: %" PRIu32 " runs a day", token->runs_a_day);
     if ((token->schedule.len != 0) != standing)
         return err_set(err, ERR_PARAMETER, "token: a schedule and this kind do not fit");
-    TRY(place_validate(&token->source, standing, "source", err));
-    TRY(place_validate(&token->destination, standing, "destination", err));
+    TRY(places_validate(token, err));
     return string_validate(token->schedule, true, LIMIT_NAME_BYTES, "schedule", err);
 }
 
 bool token_snapshot_fits(const struct token *token, struct span pattern, struct span name)
 {
-    bool wildcard =
-        token->kind == TOKEN_STANDING && pattern.len > 1 && pattern.data[pattern.len - 1] == '*';
-    if (!wildcard)
+    const uint8_t *star = token->kind == TOKEN_STANDING && pattern.len > 0
+                              ? memchr(pattern.data, '*', pattern.len)
+                              : NULL;
+    if (star == NULL)
         return span_equal(pattern, name);
-    size_t prefix = pattern.len - 1;
-    return name.len >= prefix && memcmp(name.data, pattern.data, prefix) == 0;
+    size_t prefix = (size_t)(star - pattern.data);
+    return name.len > 0 && name.len >= prefix && memcmp(name.data, pattern.data, prefix) == 0;
+}
+
+struct span token_source_table(const struct token *token)
+{
+    return token->kind == TOKEN_STANDING ? pattern_table(token->source.snapshot) : span_of(NULL, 0);
+}
+
+enum err_code token_copy_set(struct token *token, struct span source, struct span destination,
+                             struct err *err)
+{
+    if (token->kind == TOKEN_ONCE)
+        return source.len == 0 && destination.len == 0
+                   ? ERR_OK
+                   : err_set(err, ERR_DENIED, "a token of a single copy names it itself");
+    if (!token_snapshot_fits(token, token->source.snapshot, source) ||
+        !token_snapshot_fits(token, token->destination.snapshot, destination))
+        return err_set(
+            err, ERR_DENIED, "the token is for %.*s to %.*s, not for a copy of %.*s to %.*s",
+            SPAN_PRINTF(token->source.snapshot), SPAN_PRINTF(token->destination.snapshot),
+            SPAN_PRINTF(source), SPAN_PRINTF(destination));
+    token->source.snapshot = source;
+    token->destination.snapshot = destination;
+    return ERR_OK;
 }
 
 /* ---- bytes ---- */

@@ -38,10 +38,18 @@ enum token_right { /* on the wire: bits */
 };
 #define TOKEN_RIGHTS_ALL (TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES | TOKEN_WATCH)
 
+/* TOKEN_STANDING: a snapshot's name may be a pattern,
+ *
+ *     prefix*            every name that begins so; the prefix is not empty
+ *     prefix* OF table   source alone: of those the snapshots made of that table; the prefix may be
+ *                        empty, and then the destination's pattern may be '*' alone
+ */
+#define TOKEN_OF_TABLE "* OF "
+
 struct token_place {
     struct span region;
     struct span project;
-    struct span snapshot; /* TOKEN_STANDING: may end in one '*' after a literal prefix */
+    struct span snapshot;
 };
 
 struct token {
@@ -72,6 +80,12 @@ enum err_code token_verify(struct span encoded, struct err *err) MUST_USE;
 /* Does the name fit the pattern (exact, or prefix and '*' where the kind allows it)? Project and
  * region never have wildcards. */
 bool token_snapshot_fits(const struct token *token, struct span pattern, struct span name);
+/* The table that the source's snapshots have to be of; empty: any. */
+struct span token_source_table(const struct token *token);
+/* The names of one copy: under a standing token they fit and take the place of its patterns; else both
+ * are empty. Borrows. ERR_DENIED. */
+enum err_code token_copy_set(struct token *token, struct span source, struct span destination,
+                             struct err *err) MUST_USE;
 
 /* ---- signatures ---- */
 

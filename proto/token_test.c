@@ -183,6 +183,54 @@ static void test_wildcards_only_at_the_end_of_a_standing_tokens_snapshots(void *
     }
 }
 
+static void test_a_pattern_may_name_the_table_of_its_snapshots(void **state)
+{
+    (void)state;
+    struct token token = sample(TOKEN_STANDING);
+    token.source.snapshot = span_text("* OF orders");
+    token.destination.snapshot = span_text("*");
+    BYTES_CLEANUP struct bytes encoded = {0};
+    struct token decoded;
+    encode(&token, &encoded);
+    assert_int_equal(token_decode(bytes_span(&encoded), &decoded, NULL), ERR_OK);
+    assert_true(span_equal(token_source_table(&decoded), span_text("orders")));
+    assert_true(token_snapshot_fits(&decoded, decoded.source.snapshot, span_text("any")));
+    assert_true(token_snapshot_fits(&decoded, decoded.destination.snapshot, span_text("any")));
+    assert_false(token_snapshot_fits(&decoded, decoded.source.snapshot, span_text("")));
+    token.source.snapshot = span_text("x_* OF orders");
+    assert_true(token_snapshot_fits(&token, token.source.snapshot, span_text("x_1")));
+    assert_false(token_snapshot_fits(&token, token.source.snapshot, span_text("y_1")));
+    static const char *const bad[] = {"* OF ", "* OF a*", "*OF a", "** OF a", "* OF a* OF b"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        token.source.snapshot = span_text(bad[i]);
+        refused(&token, "'*'");
+    }
+    token.source.snapshot = span_text("x_*"); /* then the destination has a prefix as well */
+    refused(&token, "'*'");
+    token = sample(TOKEN_STANDING);
+    token.destination.snapshot = span_text("* OF orders");
+    refused(&token, "'*'");
+    token = sample(TOKEN_ONCE);
+    token.source.snapshot = span_text("* OF orders");
+    refused(&token, "'*'");
+}
+
+static void test_a_copy_under_a_standing_token_has_names_that_fit(void **state)
+{
+    (void)state;
+    struct token token = sample(TOKEN_STANDING);
+    assert_int_equal(token_copy_set(&token, span_text("z_1"), span_text("y_1"), NULL), ERR_DENIED);
+    assert_int_equal(token_copy_set(&token, span_text("x_1"), span_text("z_1"), NULL), ERR_DENIED);
+    assert_int_equal(token_copy_set(&token, span_text(""), span_text(""), NULL), ERR_DENIED);
+    assert_true(span_equal(token.source.snapshot, span_text("x_*")));
+    assert_int_equal(token_copy_set(&token, span_text("x_1"), span_text("y_1"), NULL), ERR_OK);
+    assert_true(span_equal(token.source.snapshot, span_text("x_1")));
+    assert_true(span_equal(token.destination.snapshot, span_text("y_1")));
+    token = sample(TOKEN_ONCE);
+    assert_int_equal(token_copy_set(&token, span_text(""), span_text(""), NULL), ERR_OK);
+    assert_int_equal(token_copy_set(&token, span_text("x_1"), span_text(""), NULL), ERR_DENIED);
+}
+
 static void test_wildcard_fits_names_with_its_prefix(void **state)
 {
     (void)state;
@@ -265,6 +313,8 @@ int main(void)
         cmocka_unit_test(test_wrong_lengths_are_refused),
         cmocka_unit_test(test_rules_of_form_name_what_is_wrong),
         cmocka_unit_test(test_wildcards_only_at_the_end_of_a_standing_tokens_snapshots),
+        cmocka_unit_test(test_a_pattern_may_name_the_table_of_its_snapshots),
+        cmocka_unit_test(test_a_copy_under_a_standing_token_has_names_that_fit),
         cmocka_unit_test(test_wildcard_fits_names_with_its_prefix),
         cmocka_unit_test(test_receipt_comes_back_and_no_byte_can_change),
         cmocka_unit_test(test_receipt_of_before_audit_logs_is_read),

@@ -82,7 +82,8 @@
     X(CRASH_SCHEDULE_PLANNED, "schedule.planned")     /* runs are recorded, none has begun */      \
     X(CRASH_SCHEDULE_BEGUN, "schedule.begun")         /* recorded, no statement has run */         \
     X(CRASH_SCHEDULE_STEP_DONE, "schedule.step_done") /* a statement is done, not yet recorded */  \
-    X(CRASH_SCHEDULE_STEP_KEPT, "schedule.step_kept") /* recorded, the next has not begun */
+    X(CRASH_SCHEDULE_STEP_KEPT, "schedule.step_kept") /* recorded, the next has not begun */       \
+    X(CRASH_TRIGGER_FIRED, "schedule.fired")          /* runs of a snapshot are recorded */
 
 #define CRASH_POINTS(X)                                                                            \
     CRASH_STORE_POINTS(X)                                                                          \

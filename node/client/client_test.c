@@ -147,6 +147,61 @@ static void what_only_looks_is_signed_without_the_files(void **state)
     assert_int_equal(fake_node_seen(stage->node)->token.len, 0); /* nothing to sign */
 }
 
+static struct token token_next(struct reader *reader)
+{
+    struct token token;
+    struct span bytes = reader_span(reader, reader_u32(reader));
+    assert_int_equal(token_decode(bytes, &token, NULL), ERR_OK);
+    assert_int_equal(token_verify(bytes, NULL), ERR_OK);
+    assert_int_equal(token.kind, TOKEN_STANDING);
+    return token;
+}
+
+static void a_schedule_is_signed_for_what_its_body_copies(void **state)
+{
+    struct stage *stage = *state;
+    assert_int_equal(
+        script_run(&stage->script,
+                   span_text("CREATE SCHEDULE nightly CRON '0 2 * * *' RETRY 2 EVERY 5 MINUTES AS "
+                             "BEGIN CREATE SNAPSHOT TABLE s_$[yyyymmdd] CLONE t; "
+                             "XCOPY SNAPSHOT project_a.a_$[yyyymmdd-1] TO SNAPSHOT a_$bizdate "
+                             "OPTIONS(src_region='ap-southeast-1'); "
+                             "XCOPY SNAPSHOT project_a.b TO SNAPSHOT other.b "
+                             "OPTIONS(src_region='ap-southeast-1'); END")),
+        EXIT_DONE);
+    struct reader reader = reader_of(bytes_span(&fake_node_seen(stage->node)->tokens));
+    struct token token = token_next(&reader);
+    assert_int_equal(token.rights, TOKEN_DESCRIBE | TOKEN_PAGES | TOKEN_FILES);
+    assert_true(span_equal(token.schedule, span_text("nightly")));
+    assert_true(span_equal(token.source.region, span_text("ap-southeast-1")));
+    assert_true(span_equal(token.source.snapshot, span_text("a_*")));
+    assert_true(span_equal(token.destination.region, span_text("cn-hongkong")));
+    assert_true(span_equal(token.destination.project, span_text("demo")));
+    assert_true(span_equal(token.destination.snapshot, span_text("a_*")));
+    assert_true(token.not_after_s == token.issued_s + TOKEN_STANDING_LIFE_S);
+    assert_int_equal(token.runs_a_day, 3 + 31);
+    struct token second = token_next(&reader);
+    assert_true(span_equal(second.source.snapshot, span_text("b")));
+    assert_true(span_equal(second.destination.project, span_text("other")));
+    assert_memory_not_equal(second.id.b, token.id.b, sizeof(token.id.b));
+    assert_int_equal(reader.left.len, 0);
+    assert_int_equal(fake_node_seen(stage->node)->token.len, 0);
+}
+
+static void a_schedule_that_would_sign_everything_is_not_sent(void **state)
+{
+    struct stage *stage = *state;
+    struct fake_seen *seen = fake_node_seen(stage->node);
+    size_t executes = seen->executes;
+    assert_int_not_equal(
+        script_run(
+            &stage->script,
+            span_text("CREATE SCHEDULE s CRON '0 2 * * *' AS BEGIN "
+                      "XCOPY SNAPSHOT p.`$[yyyymmdd]` TO SNAPSHOT x OPTIONS(src_region='r'); END")),
+        EXIT_DONE);
+    assert_int_equal(seen->executes, executes);
+}
+
 static void a_lost_answer_is_asked_for_again_under_its_id(void **state)
 {
     struct stage *stage = *state;
@@ -282,6 +337,8 @@ int main(void)
         STAGED(use_and_set_travel_with_what_follows),
         STAGED(xcopy_is_signed_for_exactly_what_it_says),
         STAGED(what_only_looks_is_signed_without_the_files),
+        STAGED(a_schedule_is_signed_for_what_its_body_copies),
+        STAGED(a_schedule_that_would_sign_everything_is_not_sent),
         STAGED(a_lost_answer_is_asked_for_again_under_its_id),
         STAGED(an_upload_brings_every_row_once),
         STAGED(a_bad_row_commits_nothing),

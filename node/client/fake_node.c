@@ -72,6 +72,11 @@ static void execute_record(struct fake_node *node, const struct operator_execute
     }
     bytes_clear(&seen->token);
     bytes_append_span(&seen->token, execute->token);
+    bytes_clear(&seen->tokens);
+    for (size_t i = 0; i < execute->token_count; i++) {
+        bytes_append_u32(&seen->tokens, (uint32_t)execute->tokens[i].len);
+        bytes_append_span(&seen->tokens, execute->tokens[i]);
+    }
 }
 
 static enum err_code execute_answer(struct fake_node *node, struct request *request,
@@ -274,6 +279,7 @@ void fake_node_stop(struct fake_node *node)
     identity_free(node->node);
     identity_free(node->user);
     bytes_deinit(&node->seen.token);
+    bytes_deinit(&node->seen.tokens);
     unlink(node->key_path);
     pthread_mutex_destroy(&node->mutex);
     mem_free(node);

@@ -18,7 +18,8 @@ struct fake_seen {
     char project[64];
     char settings[128]; /* k=v k=v */
     struct statement_id last_id;
-    struct bytes token; /* of the last XCOPY */
+    struct bytes token;  /* of the last XCOPY */
+    struct bytes tokens; /* of the last schedule, each: u32 length, bytes */
     unsigned load_begins, chunks_taken, chunks_again, commits, aborts, closes;
     uint64_t rows;
     int64_t id_sum;

@@ -81,16 +81,35 @@ static bool delegation_of(const struct statement *statement, struct delegation *
     return true;
 }
 
+static enum err_code schedule_sign(struct script *script, const struct statement *statement,
+                                   struct span region, struct delegation_list *tokens,
+                                   struct err *err)
+{
+    struct remote *remote = script->client->remote;
+    const struct schedule_delegation delegation = {
+        .create = &statement->create_schedule,
+        .project = bytes_span(&script->project),
+        .region = region,
+        .destination = remote_node_key(remote)->sign,
+        .now_s = (uint64_t)time(NULL),
+    };
+    return delegation_sign_schedule(&delegation, remote_identity(remote), tokens, err);
+}
+
 /* Signs where there is something to sign. */
 static enum err_code statement_sign(struct script *script, const struct statement *statement,
-                                    struct bytes *token, struct err *err)
+                                    struct bytes *token, struct delegation_list *tokens,
+                                    struct err *err)
 {
     struct delegation delegation = {0};
-    if (!delegation_of(statement, &delegation))
+    bool is_schedule = statement->kind == STATEMENT_CREATE_SCHEDULE;
+    if (!is_schedule && !delegation_of(statement, &delegation))
         return ERR_OK;
     struct remote *remote = script->client->remote;
     struct bytes region BYTES_CLEANUP = {0};
     TRY(node_region_find(remote, &region, err));
+    if (is_schedule)
+        return schedule_sign(script, statement, bytes_span(&region), tokens, err);
     delegation.project = bytes_span(&script->project);
     delegation.region = bytes_span(&region);
     delegation.destination = remote_node_key(remote)->sign;
@@ -146,13 +165,14 @@ enum exit_code script_statement(struct script *script, struct span text)
     struct client *client = script->client;
     struct arena arena ARENA_CLEANUP;
     struct bytes token BYTES_CLEANUP = {0};
+    struct delegation_list tokens DELEGATION_LIST_CLEANUP = {0};
     struct statement *statement = NULL;
     struct execution_task task = {0};
     struct err err = {0};
     arena_init(&arena, STATEMENT_ARENA_BYTES);
     /* A statement that is not understood here is the node's to judge: it may be newer. */
     bool parsed = statement_parse(text, &arena, &statement, &err) == ERR_OK;
-    if (parsed && statement_sign(script, statement, &token, &err) != ERR_OK)
+    if (parsed && statement_sign(script, statement, &token, &tokens, &err) != ERR_OK)
         return client_fail(client, NULL, &err);
     struct operator_execute request = {
         .id = script->fresh_ids ? statement_id_random()
@@ -161,6 +181,8 @@ enum exit_code script_statement(struct script *script, struct span text)
         .settings = script->settings,
         .setting_count = script->setting_count,
         .token = bytes_span(&token),
+        .tokens = tokens.tokens,
+        .token_count = tokens.count,
         .text = text,
     };
     script->statement_count++;

@@ -50,16 +50,6 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_VERIFY_SNAPSHOT] =
         ("VERIFY SNAPSHOT s [DEEP]     (DEEP decodes every file)\n"
          "  VERIFY SNAPSHOT s AGAINST OPTIONS(region='...' [, snapshot='[p.]s'])"),
-    [STATEMENT_CREATE_SCHEDULE] =
-        ("CREATE SCHEDULE [IF NOT EXISTS] n CRON '0 1 * * *' [TIMEZONE '...']\n"
-         "      [EFFECTIVE FROM '...' TO '...'] [AFTER other] [RETRY n EVERY m MINUTES]\n"
-         "      [MISSED RUNS ALL | LATEST | SKIP] [SET v='$[yyyymmdd]', ...] [COMMENT '...']\n"
-         "      AS BEGIN statement; ... END\n"
-         "  CREATE SCHEDULE n ON SNAPSHOT OF p.t OPTIONS(src_region='...') ... AS BEGIN ... END"),
-    [STATEMENT_ALTER_SCHEDULE] = "ALTER SCHEDULE n PAUSE | RESUME",
-    [STATEMENT_DROP_SCHEDULE] = "DROP SCHEDULE [IF EXISTS] n",
-    [STATEMENT_RUN_SCHEDULE] = ("RUN SCHEDULE n FOR '2026-01-05' [TO '2026-01-09']\n"
-                                "      [OPTIONS(allow_past_snapshots=true)]"),
     [STATEMENT_SCRUB] = "SCRUB [TABLE t | SNAPSHOT s | ALL]",
     [STATEMENT_CANCEL_TASK] = "CANCEL TASK 'id'",
     [STATEMENT_CREATE_PROJECT] = "CREATE PROJECT [IF NOT EXISTS] p [OWNER ALIYUN$a]",

@@ -3,14 +3,15 @@
  * a verification at 03:00. On one day the node here is down at 02:00, on another it is stopped while a
  * copy runs.
  *
- * Both regions are real stores with real transport (node/task/xcopy_trial.h). The tokens are signed here
- * for each copy by name; standing ones come with CREATE SCHEDULE from the client.
+ * Both regions are real stores with real transport (node/task/xcopy_trial.h). The tokens are standing
+ * ones, signed here as the client signs them.
  */
 #include "node/task/xcopy_trial.h"
 
 #include "node/schedule/runner.h"
 #include "node/sql/select.h"
 #include "node/statement/statement.h"
+#include "node/schedule/grants.h"
 #include "proto/token.h"
 #include "store/snapshot.h"
 
@@ -85,6 +86,34 @@ static void end_start(struct end *end)
 
 /* ---- statements of an operator ---- */
 
+struct signed_tokens {
+    struct bytes bytes[LIMIT_STATEMENT_TOKENS];
+    struct span spans[LIMIT_STATEMENT_TOKENS];
+    size_t count;
+};
+
+/* What `strait` signs for a CREATE SCHEDULE. */
+static void tokens_sign(const struct end *end, const struct statement *statement,
+                        struct arena *arena, struct signed_tokens *ret_tokens)
+{
+    struct schedule_grants grants = {0};
+    if (statement->kind == STATEMENT_CREATE_SCHEDULE)
+        ok(schedule_grants_find(&statement->create_schedule, span_text(end->project), arena,
+                                &grants, &err));
+    for (size_t i = 0; i < grants.count; i++) {
+        struct token token = token_standing("x_*", grants.runs_a_day);
+        token.rights = grants.list[i].rights;
+        token.source = grants.list[i].source;
+        token.destination = grants.list[i].destination;
+        token.destination.region = span_text(end->region->name);
+        token.destination_node = identity_public(end->region->identity)->sign;
+        token.schedule = statement->create_schedule.name.object;
+        token_sign(&token, user, &ret_tokens->bytes[i]);
+        ret_tokens->spans[i] = bytes_span(&ret_tokens->bytes[i]);
+    }
+    ret_tokens->count = grants.count;
+}
+
 /* The number in the first cell; 0 without rows. */
 static int64_t run(struct end *end, const char *text)
 {
@@ -93,49 +122,33 @@ static int64_t run(struct end *end, const char *text)
     struct statement_audit audit = {0};
     struct principal principal;
     struct statement *statement;
+    struct signed_tokens tokens = {0};
     bool over = false;
     arena_init(&arena, STATEMENT_ARENA_BYTES);
     answer_init(&answer);
     assert_true(
         principals_find_signer(end->region->principals, &identity_public(user)->sign, &principal));
     ok(statement_parse(span_text(text), &arena, &statement, &err));
+    tokens_sign(end, statement, &arena, &tokens);
     struct statement_call call = {.services = &end->services,
                                   .principal = &principal,
                                   .content = digest_of(DOMAIN_STATEMENT, span_text(text)),
                                   .project = span_text(end->project),
                                   .statement = statement,
                                   .arena = &arena,
+                                  .tokens = tokens.spans,
+                                  .token_count = tokens.count,
                                   .audit = &audit};
     store_u32(call.id.b, ++ids);
     if (statement_run(&call, &answer, &err) != ERR_OK)
         fail_msg("%s: %s", text, err.message);
+    for (size_t i = 0; i < tokens.count; i++)
+        bytes_deinit(&tokens.bytes[i]);
     if (answer.stream.context != NULL && answer.rows.rows == 0)
         ok(answer.stream.next(answer.stream.context, MIB(1), &answer.rows, &over, &err));
     if (answer.column_count == 0 || answer.rows.rows == 0)
         return 0;
     return vector_value(&answer.rows.vectors[0], 0).i64;
-}
-
-/* ---- tokens: of each day's copies, by name ---- */
-
-static void token_append(const char *table, const char *day, struct bytes *out)
-{
-    char name[64];
-    struct signature signature;
-    snprintf(name, sizeof(name), "%s_snapshot_%s", table, day);
-    struct token token = {
-        .kind = TOKEN_ONCE,
-        .rights = TOKEN_RIGHTS_ALL & ~TOKEN_WATCH,
-        .signer = identity_public(user)->sign,
-        .issued_s = (uint64_t)time(NULL),
-        .not_after_s = (uint64_t)time(NULL) + 3600,
-        .destination_node = identity_public(here.identity)->sign,
-        .source = {span_text(there.name), span_text(source.project), span_text(name)},
-        .destination = {span_text(here.name), span_text(backup.project), span_text(name)}};
-    randombytes_buf(token.id.b, sizeof(token.id.b));
-    ok(token_encode(&token, out, &err));
-    identity_sign(user, TOKEN_DOMAIN, bytes_span(out), &signature);
-    bytes_append(out, signature.b, sizeof(signature.b));
 }
 
 static const char *day_text(int64_t day)
@@ -148,32 +161,6 @@ static const char *day_text(int64_t day)
     at = (at + 1) % ARRAY_COUNT(text);
     strftime(text[at], sizeof(text[at]), "%Y%m%d", &tm);
     return text[at];
-}
-
-/* The schedule again, with tokens. */
-static void tokens_give(const char *name)
-{
-    ARENA_CLEANUP struct arena arena;
-    struct project_record project;
-    struct schedule schedule;
-    struct bytes tokens[2 * DAYS] = {{0}};
-    struct span spans[2 * DAYS];
-    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
-    ok(project_find(here.store, NULL, span_text(backup.project), &arena, &project, &err));
-    ok(schedule_find(here.store, project.id, span_text(name), &arena, &schedule, &err));
-    for (size_t i = 0; i < ARRAY_COUNT(tokens); i++) {
-        token_append(i % 2 == 0 ? "a" : "b", day_text((int64_t)(i / 2)), &tokens[i]);
-        spans[i] = bytes_span(&tokens[i]);
-    }
-    schedule.tokens = spans;
-    schedule.token_count = ARRAY_COUNT(spans);
-    struct change_note made = note();
-    ok(schedule_drop(here.store, project.id, schedule.name, &made, &err));
-    made = note();
-    ok(schedule_create(here.store, project.id, &schedule, &made, &err));
-    runner_changed(backup.runner);
-    for (size_t i = 0; i < ARRAY_COUNT(tokens); i++)
-        bytes_deinit(&tokens[i]);
 }
 
 /* ---- runs ---- */
@@ -261,7 +248,6 @@ static void schedules_make(void)
     run(&source, text);
     text_make(text, copies);
     run(&backup, text);
-    tokens_give("xcopy_daily_snapshots");
     text_make(text, checks);
     run(&backup, text);
 }

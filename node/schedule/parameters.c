@@ -374,17 +374,26 @@ static enum err_code dollar_expand(const struct parameters *parameters, struct s
     return ERR_OK;
 }
 
-enum err_code parameters_expand(const struct parameters *parameters, struct span text,
-                                size_t bytes_max, struct bytes *out, size_t *ret_at,
-                                struct err *err)
+static void marks_append(struct bytes *marks, size_t count, uint8_t mark)
+{
+    for (size_t i = 0; i < count && marks != NULL; i++)
+        bytes_append_u8(marks, mark);
+}
+
+enum err_code parameters_expand_marked(const struct parameters *parameters, struct span text,
+                                       size_t bytes_max, struct bytes *out, struct bytes *marks,
+                                       size_t *ret_at, struct err *err)
 {
     for (size_t at = 0; at < text.len;) {
         const uint8_t *dollar = memchr(text.data + at, '$', text.len - at);
         size_t end = dollar == NULL ? text.len : (size_t)(dollar - text.data);
         bytes_append_span(out, span_slice(text, at, end - at));
+        marks_append(marks, end - at, 0);
         at = *ret_at = end;
+        size_t before = out->len;
         if (dollar != NULL)
             TRY(dollar_expand(parameters, text, bytes_max, &at, out, err));
+        marks_append(marks, out->len - before, 1);
         if (out->len > bytes_max)
             return err_set(err, ERR_LIMIT,
                            "with its parameters replaced the text has more than "
@@ -392,4 +401,11 @@ enum err_code parameters_expand(const struct parameters *parameters, struct span
                            bytes_max);
     }
     return ERR_OK;
+}
+
+enum err_code parameters_expand(const struct parameters *parameters, struct span text,
+                                size_t bytes_max, struct bytes *out, size_t *ret_at,
+                                struct err *err)
+{
+    return parameters_expand_marked(parameters, text, bytes_max, out, NULL, ret_at, err);
 }

@@ -33,6 +33,10 @@ struct parameters {
 enum err_code parameters_expand(const struct parameters *parameters, struct span text,
                                 size_t bytes_max, struct bytes *out, size_t *ret_at,
                                 struct err *err) MUST_USE;
+/* marks: a byte for each that is appended to out, 1 where it stands for a parameter; or NULL. */
+enum err_code parameters_expand_marked(const struct parameters *parameters, struct span text,
+                                       size_t bytes_max, struct bytes *out, struct bytes *marks,
+                                       size_t *ret_at, struct err *err) MUST_USE;
 /* ERR_SEMANTIC: ${name} would be a date; or the name is no name. */
 enum err_code parameter_name_check(struct span name, struct err *err) MUST_USE;
 

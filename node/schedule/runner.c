@@ -845,60 +845,6 @@ void runner_changed(struct runner *runner)
         atomic_store(&runner->changed, true);
 }
 
-struct fired {
-    struct span snapshot;
-    bool known;     /* it ran for this one, or is about to */
-    size_t pending; /* runs */
-};
-
-static enum err_code fired_before(void *context, uint64_t schedule, const struct schedule_run *run,
-                                  struct err *err)
-{
-    struct fired *fired = context;
-    (void)schedule;
-    (void)err;
-    fired->pending += !run_state_ended(run->state);
-    if (run->state != RUN_FAILED && span_equal(run->snapshot, fired->snapshot))
-        fired->known = true;
-    return ERR_OK;
-}
-
-enum err_code schedule_fire(struct runner *runner, struct project_id project, struct span name,
-                            struct span snapshot, struct err *err)
-{
-    ARENA_CLEANUP struct arena arena;
-    struct schedule schedule;
-    struct schedule_run other;
-    struct fired fired = {.snapshot = snapshot};
-    struct store *store = store_of(runner);
-    bool taken = true;
-    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
-    TRY(schedule_find(store, project, name, &arena, &schedule, err));
-    if (schedule.trigger_table.len == 0)
-        return err_set(err, ERR_PARAMETER, "schedule %.*s waits for no snapshot",
-                       SPAN_PRINTF(name));
-    if (!name_valid(snapshot)) /* it goes into statements, and another region says it */
-        return err_set(err, ERR_PARAMETER, "what the source named is no snapshot's name");
-    if (schedule.paused)
-        return ERR_OK;
-    TRY(schedule_run_each(store, schedule.id, false, fired_before, &fired, err));
-    TRY(schedule_run_each(store, schedule.id, true, fired_before, &fired, err));
-    if (fired.known)
-        return ERR_OK;
-    if (fired.pending >= RUNNER_PENDING_MAX)
-        return err_set(err, ERR_LIMIT, "schedule %.*s has %zu runs waiting", SPAN_PRINTF(name),
-                       fired.pending);
-    struct schedule_run run = {.planned_s = now_s(runner),
-                               .cause = RUN_OF_SNAPSHOT,
-                               .created_ms = now_ms(runner),
-                               .snapshot = snapshot};
-    for (; taken; run.planned_s += taken ? 1 : 0) /* two in one second */
-        TRY(schedule_run_find(store, schedule.id, run.planned_s, &arena, &other, &taken, err));
-    TRY(schedule_runs_add(store, &schedule, &run, 1, NULL, NULL, err));
-    runner_changed(runner);
-    return ERR_OK;
-}
-
 /* ---- open, stop, free ---- */
 
 enum err_code runner_open(const struct runner_options *options, struct runner **ret_runner,

@@ -48,12 +48,6 @@ void runner_changed(struct runner *runner);
 /* One look at everything. */
 void runner_pass(struct runner *runner);
 
-/* A snapshot of what the schedule waits for is sealed at its source: a run with ${snapshot} as its name,
- * planned now. Again for the same snapshot while the last run was for it: nothing. ERR_NOT_FOUND: no such schedule;
- * ERR_PARAMETER: it has no trigger, or the name is none. */
-enum err_code schedule_fire(struct runner *runner, struct project_id project, struct span schedule,
-                            struct span snapshot, struct err *err) MUST_USE;
-
 /* When a schedule runs next, and by its clock; false: it does not (paused, over, only by a trigger). */
 bool schedule_next_s(const struct schedule *schedule, int64_t after_s, int64_t *ret_s);
 

@@ -516,34 +516,58 @@ static void test_settings_last_until_the_run_ends(void **state)
     runs_are("s", expected);
 }
 
+/* As a trigger does (trigger.h): a run for the snapshot, with its number. */
+static enum err_code fire(const struct schedule *schedule, const char *snapshot, uint64_t from,
+                          uint64_t to)
+{
+    struct err err;
+    struct schedule_run run = {
+        .planned_s = now_s, .cause = RUN_OF_SNAPSHOT, .snapshot = span_text(snapshot)};
+    enum err_code code = schedule_runs_fire(trial.store, schedule, &run, 1, from, to, &err);
+    runner_changed(runner);
+    return code;
+}
+
 static void test_a_snapshot_at_a_source_starts_a_run_once(void **state)
 {
     (void)state;
     struct project_record found;
     struct err err;
+    struct change_note change = {.now_ms = statement_now_ms(),
+                                 .principal = span_text(ROOT_ACCOUNT_NAME)};
     ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, CATALOG_ARENA_BYTES);
+    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
     sql("CREATE TABLE seen (name STRING)");
-    sql("CREATE SCHEDULE s ON SNAPSHOT OF src.a OPTIONS(src_region=\"cn-hongkong\") AS BEGIN "
-        "INSERT "
-        "INTO seen VALUES ('${snapshot}'); END");
     assert_int_equal(
         project_find(trial.store, NULL, span_text(trial.project), &arena, &found, &err), ERR_OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(schedule_fire(runner, found.id, span_text("S"), span_text("a_1"), &err),
-                         ERR_OK);
-    assert_int_equal(schedule_fire(runner, found.id, span_text("s"), span_text("a_2"), &err),
+    struct span step = span_text("INSERT INTO seen VALUES ('${snapshot} ${created}')");
+    struct schedule made = {.name = span_text("s"),
+                            .creator = span_text(ROOT_ACCOUNT_NAME),
+                            .creator_id = principal_id(&trial.root),
+                            .created_ms = statement_now_ms(),
+                            .timezone = span_text("UTC"),
+                            .from_s = INT64_MIN,
+                            .to_s = INT64_MAX,
+                            .trigger_region = span_text("cn-hongkong"),
+                            .trigger_project = span_text("src"),
+                            .trigger_table = span_text("a"),
+                            .steps = &step,
+                            .step_count = 1};
+    assert_int_equal(schedule_create(trial.store, found.id, &made, &change, &err), ERR_OK);
+    assert_int_equal(schedule_find(trial.store, found.id, span_text("s"), &arena, &made, &err),
                      ERR_OK);
-    assert_int_equal(schedule_fire(runner, found.id, span_text("s"), span_text("x'); DROP"), &err),
-                     ERR_PARAMETER);
-    assert_int_equal(schedule_fire(runner, found.id, span_text("n"), span_text("a"), &err),
-                     ERR_NOT_FOUND);
+    assert_int_equal(fire(&made, "a_1", 0, 5), ERR_OK);
+    assert_int_equal(fire(&made, "a_1", 0, 5), ERR_CONFLICT);
+    assert_int_equal(fire(&made, "a_2", 5, 6), ERR_OK);
     for (int i = 0; i < 4; i++)
         clock_goes(1);
-    assert_int_equal(schedule_fire(runner, found.id, span_text("s"), span_text("a_1"), &err),
-                     ERR_OK);
+    assert_int_equal(fire(&made, "a_1", 5, 6), ERR_CONFLICT);
     clock_goes(1);
-    gives("a_1;a_2", "SELECT name FROM seen ORDER BY name");
+    char expected[128];
+    const char *day = date_text(now_s);
+    snprintf(expected, sizeof(expected), "a_1 %.4s%.2s%.2s000000;a_2 %.4s%.2s%.2s000001", day,
+             day + 5, day + 8, day, day + 5, day + 8);
+    gives(expected, "SELECT name FROM seen ORDER BY name");
 }
 
 static void test_history_is_kept_for_a_while(void **state)

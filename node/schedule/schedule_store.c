@@ -229,6 +229,79 @@ enum err_code schedule_runs_add(struct store *store, const struct schedule *sche
     return catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
 }
 
+/* ---- triggers ---- */
+
+#define FREE_SECOND_TRIES 10000
+
+static enum err_code fired_read(struct store *store, uint64_t schedule, struct bytes *value,
+                                uint64_t *ret_number, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0};
+    bool found;
+    id_key('w', schedule, &key);
+    TRY(catalog_find(store, NULL, FAMILY_SCHEDULE, bytes_span(&key), value, &found, err));
+    if (found && value->len != 8)
+        return err_set(err, ERR_CORRUPT, "the record of a schedule's last snapshot is damaged");
+    if (!found)
+        bytes_clear(value);
+    *ret_number = found ? load_u64(value->data) : 0;
+    return ERR_OK;
+}
+
+enum err_code schedule_fired_get(struct store *store, const struct schedule *schedule,
+                                 uint64_t *ret_number, struct err *err)
+{
+    BYTES_CLEANUP struct bytes value = {0};
+    return fired_read(store, schedule->id, &value, ret_number, err);
+}
+
+/* The first second from run->planned_s on that has no run, in the store or among `others`. */
+static enum err_code second_find(struct store *store, uint64_t schedule,
+                                 const struct schedule_run *others, size_t count,
+                                 struct schedule_run *run, struct err *err)
+{
+    bool taken = true;
+    for (int i = 0; i < FREE_SECOND_TRIES; i++, run->planned_s++) {
+        ARENA_CLEANUP struct arena arena;
+        struct schedule_run other;
+        arena_init(&arena, CATALOG_ARENA_BYTES);
+        TRY(schedule_run_find(store, schedule, run->planned_s, &arena, &other, &taken, err));
+        for (size_t k = 0; k < count; k++)
+            taken = taken || others[k].planned_s == run->planned_s;
+        if (!taken)
+            return ERR_OK;
+    }
+    return err_set(err, ERR_LIMIT, "the schedule has a run in each second for hours");
+}
+
+enum err_code schedule_runs_fire(struct store *store, const struct schedule *schedule,
+                                 struct schedule_run *runs, size_t count, uint64_t from,
+                                 uint64_t to, struct err *err)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    BYTES_CLEANUP struct bytes key = {0}, old = {0}, value = {0};
+    uint64_t known;
+    TRY(fired_read(store, schedule->id, &old, &known, err));
+    if (known != from)
+        return err_set(err, ERR_CONFLICT, "another answer was taken meanwhile");
+    for (size_t i = 0; i < count; i++) {
+        TRY(second_find(store, schedule->id, runs, i, &runs[i], err));
+        TRY(run_add(store, schedule->id, &runs[i], &change, err));
+        run_key(true, schedule->id, runs[i].planned_s, &key);
+        catalog_expect_absent(&change, FAMILY_SCHEDULE, bytes_span(&key));
+        run_key(false, schedule->id, runs[i].planned_s, &key);
+        catalog_expect_absent(&change, FAMILY_SCHEDULE, bytes_span(&key)); /* or run_add left it */
+    }
+    id_key('w', schedule->id, &key);
+    if (old.len > 0)
+        catalog_expect(&change, FAMILY_SCHEDULE, bytes_span(&key), bytes_span(&old));
+    else
+        catalog_expect_absent(&change, FAMILY_SCHEDULE, bytes_span(&key));
+    bytes_append_u64(&value, to);
+    catalog_put(&change, FAMILY_SCHEDULE, bytes_span(&key), bytes_span(&value));
+    return catalog_commit(store, &change, CATALOG_USE_RESERVE, err);
+}
+
 /* ---- runs ---- */
 
 enum err_code schedule_run_put(struct store *store, uint64_t schedule,
@@ -362,6 +435,8 @@ enum err_code schedule_sweep(struct store *store, uint64_t schedule, uint64_t be
     *ret_more = sweep.count == SWEEP_STEP;
     if (code == ERR_OK && gone && !*ret_more) {
         BYTES_CLEANUP struct bytes key = {0};
+        id_key('w', schedule, &key);
+        catalog_delete(&sweep.change, FAMILY_SCHEDULE, bytes_span(&key));
         id_key('t', schedule, &key);
         catalog_delete(&sweep.change, FAMILY_SCHEDULE, bytes_span(&key));
     }

@@ -4,6 +4,7 @@
  *     't' schedule u64                -> i64: planned times up to here are decided
  *     'q' schedule u64 | planned i64  -> a run that has not ended
  *     'h' schedule u64 | planned i64  -> one that has
+ *     'w' schedule u64                -> u64: number at the source of the last snapshot that began one
  *
  * A planned time has at most one run in each of q and h, and one that ends moves in one commit.
  * Records borrow from the arena. Threads: any; each change is one catalog_commit.
@@ -50,6 +51,18 @@ enum err_code schedule_runs_add(struct store *store, const struct schedule *sche
                                 const struct schedule_run *runs, size_t count,
                                 const int64_t *until_s, const struct change_note *note,
                                 struct err *err) MUST_USE;
+
+/* ---- triggers ---- */
+
+/* 0: none yet. */
+enum err_code schedule_fired_get(struct store *store, const struct schedule *schedule,
+                                 uint64_t *ret_number, struct err *err) MUST_USE;
+/* Adds runs of RUN_OF_SNAPSHOT and moves that number on, in one commit. A planned time that has a run
+ * becomes the next second without one. ERR_CONFLICT: the number is not `from` any more, or another run was
+ * added meanwhile; nothing was then. ERR_LIMIT: too many pending ones. */
+enum err_code schedule_runs_fire(struct store *store, const struct schedule *schedule,
+                                 struct schedule_run *runs, size_t count, uint64_t from,
+                                 uint64_t to, struct err *err) MUST_USE;
 
 /* ---- runs ---- */
 

@@ -1,8 +1,9 @@
 #include "node/schedule/step.h"
 
-#include "node/schedule/tokens.h"
+#include <time.h>
 
-#define SNAPSHOT_VARIABLE "snapshot"
+#include "node/schedule/grants.h"
+#include "node/schedule/tokens.h"
 
 struct step {
     struct arena arena;
@@ -18,19 +19,34 @@ struct step {
 
 /* ---- text ---- */
 
-/* The schedule's variables and ${snapshot}, where there may be one. */
+#define CREATED_BYTES sizeof("20260105010000")
+/* When the snapshot was made: a triggered run is planned then. */
+static struct span created_text(const struct schedule_run *run, char text[CREATED_BYTES])
+{
+    struct tm parts = {0};
+    time_t planned = (time_t)run->planned_s;
+    gmtime_r(&planned, &parts);
+    return span_of((uint8_t *)text, strftime(text, CREATED_BYTES, "%Y%m%d%H%M%S", &parts));
+}
+
+/* The schedule's variables and those of its trigger, where there is one. */
 static enum err_code text_expand(const struct schedule *schedule, const struct schedule_run *run,
                                  int64_t planned_local_s, size_t at_step, struct bytes *out,
                                  size_t *ret_at, struct err *err)
 {
-    struct parameter variables[LIMIT_SCHEDULE_VARIABLES + 1];
+    struct parameter variables[LIMIT_SCHEDULE_VARIABLES + 2];
+    char created[CREATED_BYTES];
     size_t count = 0;
     ASSERT(schedule->variable_count <= LIMIT_SCHEDULE_VARIABLES);
     for (; count < schedule->variable_count; count++)
         variables[count] = schedule->variables[count];
-    if (schedule->trigger_table.len > 0 && schedule->cron.len == 0)
-        variables[count++] = (struct parameter){
-            span_text(SNAPSHOT_VARIABLE), run->snapshot.len > 0 ? run->snapshot : span_text("s")};
+    if (schedule->trigger_table.len > 0 && schedule->cron.len == 0) {
+        variables[count++] =
+            (struct parameter){span_text(SCHEDULE_VARIABLE_SNAPSHOT),
+                               run->snapshot.len > 0 ? run->snapshot : span_text("s")};
+        variables[count++] =
+            (struct parameter){span_text(SCHEDULE_VARIABLE_CREATED), created_text(run, created)};
+    }
     const struct parameters parameters = {planned_local_s, variables, count};
     return parameters_expand(&parameters, schedule->steps[at_step], 2 * LIMIT_SCHEDULE_BYTES, out,
                              ret_at, err);
@@ -162,6 +178,7 @@ static enum err_code step_fill(const struct step_context *context, struct step *
         .arena = &step->arena,
         .audit = &step->audit,
     };
+    step->call.schedule = arena_copy(&step->arena, schedule->name);
     if (step->statement->kind == STATEMENT_XCOPY)
         step->call.token = arena_copy(
             &step->arena, token_for(schedule, &step->statement->xcopy, context->project));

@@ -10,7 +10,8 @@ static bool same_name(struct span a, struct span b)
 
 static bool covers(const struct token *token, const struct xcopy_names *names)
 {
-    return span_equal(token->source.region, names->source_region) &&
+    return (token->rights & TOKEN_FILES) != 0 && /* not the trigger's */
+           span_equal(token->source.region, names->source_region) &&
            same_name(token->source.project, names->source_project) &&
            same_name(token->destination.project, names->destination_project) &&
            token_snapshot_fits(token, token->source.snapshot, names->source_snapshot) &&

@@ -7,8 +7,10 @@
 #include "node/schedule/plan.h"
 #include "node/schedule/runner.h"
 #include "node/schedule/step.h"
+#include "node/schedule/trigger.h"
 #include "node/sql/lexer.h"
 #include "node/statement/lookup.h"
+#include "node/statement/schedule_tokens.h"
 #include "node/statement/show_like.h"
 
 #define DAY_S INT64_C(86400)
@@ -37,6 +39,13 @@ static enum err_code schedule_lookup(const struct statement_call *call, const st
     statement_note_refused(call, ret_project, name->object);
     return err_set(err, ERR_NOT_FOUND, "there is no schedule %.*s in project %.*s",
                    SPAN_PRINTF(name->object), SPAN_PRINTF(ret_project->name));
+}
+
+/* Who runs schedules, and who watches for them. */
+static void changed(const struct statement_call *call)
+{
+    runner_changed(call->services->schedules);
+    triggers_changed(call->services->triggers);
 }
 
 /* ---- what CREATE SCHEDULE says ---- */
@@ -194,6 +203,7 @@ static enum err_code create_fill(const struct statement_call *call,
     int64_t planned_local_s = zone_local_s(zone, (int64_t)(schedule->created_ms / 1000));
     TRY(variables_fill(call, planned_local_s, schedule, err));
     TRY(steps_fill(call, planned_local_s, schedule, err));
+    TRY(schedule_tokens_take(call, project, schedule, err));
     return after_check(call, project, schedule, err);
 }
 
@@ -218,7 +228,7 @@ enum err_code statement_create_schedule(const struct statement_call *call, struc
         answer_set_notice(answer, "%s", reason.message);
         return ERR_OK;
     }
-    runner_changed(call->services->schedules);
+    changed(call);
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
@@ -232,11 +242,13 @@ enum err_code statement_alter_schedule(const struct statement_call *call, struct
     struct schedule schedule;
     (void)answer;
     TRY(schedule_lookup(call, &alter->name, &project, &schedule, err));
+    if (!alter->pause)
+        TRY(schedule_tokens_last(&schedule, err));
     struct change_note note = statement_note(call);
     enum err_code code =
         schedule_pause_set(call->services->store, project.id, schedule.name, alter->pause,
                            (int64_t)(statement_now_ms() / 1000), &note, err);
-    runner_changed(call->services->schedules);
+    changed(call);
     return code;
 }
 
@@ -257,7 +269,7 @@ enum err_code statement_drop_schedule(const struct statement_call *call, struct 
         return err_set(err, code, "%s", reason.message);
     struct change_note note = statement_note(call);
     code = schedule_drop(call->services->store, project.id, schedule.name, &note, err);
-    runner_changed(call->services->schedules);
+    changed(call);
     while (code == ERR_OK && more) /* what is left the runner's sweep takes */
         if (schedule_sweep(call->services->store, schedule.id, 0, true, &more, &reason) != ERR_OK)
             break;
@@ -401,6 +413,21 @@ static void add_trigger(struct answer *answer, const struct schedule *schedule)
     add_text(answer, schedule->trigger_table.len > 0 ? span_text(text) : (struct span){0});
 }
 
+/* When its source answered last, and why it does not. */
+static void add_trigger_status(const struct statement_call *call, struct answer *answer,
+                               const struct schedule *schedule)
+{
+    struct trigger_status status = {0};
+    char text[ERR_MESSAGE_BYTES + 128];
+    if (trigger_status_get(call->services->triggers, schedule->id, &status))
+        answer_add_time(answer, status.answered_ms);
+    else
+        answer_add_null(answer);
+    add_text(answer, status.trouble.code == ERR_OK
+                         ? (struct span){0}
+                         : span_text(err_format(&status.trouble, text, sizeof(text))));
+}
+
 static enum err_code add_schedule(void *context, struct project_id project,
                                   const struct schedule *schedule, struct err *err)
 {
@@ -428,6 +455,11 @@ static enum err_code add_schedule(void *context, struct project_id project,
     answer_add_time(answer, schedule->created_ms);
     add_text(answer, schedule->comment);
     answer_add_text(answer, bytes_span(&body));
+    answer_add_time(answer, 1000 * schedule_tokens_end_s(schedule));
+    bytes_clear(&body);
+    schedule_tokens_ids(schedule, &body);
+    add_text(answer, bytes_span(&body));
+    add_trigger_status(listing->call, answer, schedule);
     return ERR_OK;
 }
 
@@ -435,12 +467,14 @@ enum err_code statement_show_schedules(const struct statement_call *call, struct
                                        struct err *err)
 {
     static const struct answer_column columns[] = {
-        {"schedule", TYPE_STRING, true},   {"creator", TYPE_STRING, true},
-        {"state", TYPE_STRING, true},      {"cron", TYPE_STRING, false},
-        {"timezone", TYPE_STRING, true},   {"on_snapshot_of", TYPE_STRING, false},
-        {"after", TYPE_STRING, false},     {"next_run", TYPE_DATETIME, false},
-        {"created", TYPE_DATETIME, true},  {"comment", TYPE_STRING, false},
-        {"statements", TYPE_STRING, true},
+        {"schedule", TYPE_STRING, true},       {"creator", TYPE_STRING, true},
+        {"state", TYPE_STRING, true},          {"cron", TYPE_STRING, false},
+        {"timezone", TYPE_STRING, true},       {"on_snapshot_of", TYPE_STRING, false},
+        {"after", TYPE_STRING, false},         {"next_run", TYPE_DATETIME, false},
+        {"created", TYPE_DATETIME, true},      {"comment", TYPE_STRING, false},
+        {"statements", TYPE_STRING, true},     {"expires", TYPE_DATETIME, false},
+        {"tokens", TYPE_STRING, false},        {"answered", TYPE_DATETIME, false},
+        {"trigger_error", TYPE_STRING, false},
     };
     struct project_record project;
     TRY(lookup_project(call, call->statement->show.project, ACTION_ENTER, &project, err));

@@ -120,6 +120,13 @@ static void copies_follow(const struct statement_call *call, enum err_code code)
         rights_alarm_set(call->services->rights_alarm);
 }
 
+/* Other regions may wait for it. Also when it failed after its commit. */
+static void watches_follow(const struct statement_call *call)
+{
+    if (call->services->source != NULL && call->statement->kind == STATEMENT_CREATE_SNAPSHOT)
+        source_snapshot_made(call->services->source);
+}
+
 enum err_code statement_run(const struct statement_call *call, struct answer *answer,
                             struct err *err)
 {
@@ -130,6 +137,7 @@ enum err_code statement_run(const struct statement_call *call, struct answer *an
     struct err reason;
     enum err_code code = function_run(function, call, answer, &reason);
     copies_follow(call, code);
+    watches_follow(call);
     if (code == ERR_OK)
         return ERR_OK;
     statement_refused(call, NULL, &reason);

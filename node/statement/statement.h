@@ -27,6 +27,7 @@
 struct channels;
 struct cleanup;
 struct runner;
+struct triggers;
 struct scrubber;
 struct source;
 struct tasks;
@@ -45,6 +46,7 @@ struct statement_services {
     struct scrubber *scrubber;
     struct auditor *auditor;
     struct runner *schedules;        /* hears of each that changes; NULL: nobody runs them */
+    struct triggers *triggers;       /* the same, of those that wait for a snapshot */
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
     bool gates; /* new projects are not on the allow-list, and channels off that nobody switched */
@@ -67,7 +69,10 @@ struct statement_call {
     struct span project;   /* current; may be empty */
     const struct operator_pair *settings;
     size_t setting_count;
-    struct span token; /* XCOPY; or empty */
+    struct span token;         /* XCOPY; or empty */
+    const struct span *tokens; /* CREATE SCHEDULE, and the runs of one: standing ones */
+    size_t token_count;
+    struct span schedule; /* whose run it is; else empty */
     const struct statement *statement;
     struct arena *arena;
     atomic_bool *cancel;

@@ -105,6 +105,11 @@ enum err_code xcopy_order_make(const struct statement_call *call, const struct x
     TRY(lookup_new(call, &xcopy->destination, &project, err));
     if (region == NULL)
         return err_set(err, ERR_SEMANTIC, "XCOPY needs OPTIONS(src_region=\"...\")");
+    if (call->token.len == 0 && call->schedule.len > 0)
+        return err_set(err, ERR_CREDENTIALS,
+                       "schedule %.*s has no delegation for this copy: DROP SCHEDULE and CREATE "
+                       "SCHEDULE sign anew",
+                       SPAN_PRINTF(call->schedule));
     if (call->token.len == 0)
         return err_set(err, ERR_CREDENTIALS,
                        "XCOPY came without a delegation signed by its principal; use `strait sql`");
@@ -114,6 +119,7 @@ enum err_code xcopy_order_make(const struct statement_call *call, const struct x
         .statement = call->statement->text,
         .audit = statement_audited(call),
         .token = call->token,
+        .schedule = call->schedule,
         .source_region = region->value.text,
         .source_project = xcopy->source.project,
         .source_snapshot = xcopy->source.object,

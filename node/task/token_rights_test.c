@@ -7,33 +7,6 @@
 
 static struct identity *stranger; /* a key of nobody there */
 
-/* ---- tokens ---- */
-
-static struct token token_base(const char *snapshot)
-{
-    struct token token = {
-        .kind = TOKEN_ONCE,
-        .rights = TOKEN_RIGHTS_ALL,
-        .signer = identity_public(user)->sign,
-        .issued_s = (uint64_t)time(NULL),
-        .not_after_s = (uint64_t)time(NULL) + 3600,
-        .destination_node = identity_public(here.identity)->sign,
-        .source = {span_text(there.name), span_text("demo"), span_text(snapshot)},
-        .destination = {span_text(here.name), span_text("demo"), span_text(snapshot)}};
-    randombytes_buf(token.id.b, sizeof(token.id.b));
-    return token;
-}
-
-static void token_sign(struct token *token, const struct identity *signer, struct bytes *ret_bytes)
-{
-    struct signature signature;
-    bytes_clear(ret_bytes);
-    token->signer = identity_public(signer)->sign;
-    ok(token_encode(token, ret_bytes, &err));
-    identity_sign(signer, TOKEN_DOMAIN, bytes_span(ret_bytes), &signature);
-    bytes_append(ret_bytes, signature.b, sizeof(signature.b));
-}
-
 static struct xcopy_rights rights_of(struct region *region)
 {
     return (struct xcopy_rights){.store = region->store,
@@ -59,7 +32,8 @@ static enum err_code destination_says(struct span token)
     struct xcopy_target target;
     const struct xcopy_rights rights = rights_of(&here);
     arena_init(&arena, MIB(16));
-    return xcopy_rights_destination(&rights, token, &arena, &target, &err);
+    const struct xcopy_copy copy = {.token = token};
+    return xcopy_rights_destination(&rights, &copy, &arena, &target, &err);
 }
 
 static void snapshot_of_rows(const char *name, const char *tag)
@@ -69,12 +43,6 @@ static void snapshot_of_rows(const char *name, const char *tag)
     overwrite(table, 1, 5, tag);
     snprintf(snapshot, sizeof(snapshot), "%s_1", name);
     snapshot_make(table, snapshot);
-}
-
-static void says(enum err_code code, enum err_code expected, const char *words)
-{
-    if (code != expected || strstr(err.message, words) == NULL)
-        fail_msg("%s: %s", err_name(code), err.message);
 }
 
 /* ---- what is signed ---- */
@@ -354,16 +322,6 @@ static void test_a_replayed_token_is_its_first_tasks(void **state)
     says(describe_says(21, bytes_span(&bytes)), ERR_DENIED, "used by another task");
 }
 
-static void token_take_back(const struct token *token)
-{
-    struct principal principal;
-    struct change_note made = note();
-    bool seen;
-    assert_true(principals_find_signer(there.principals, &identity_public(user)->sign, &principal));
-    ok(token_revoke(there.store, &principal, &token->id, &made, &seen, &err));
-    source_recheck(there.source);
-}
-
 static void test_a_revoked_token_ends_its_lease_and_comes_no_more(void **state)
 {
     (void)state;
@@ -418,16 +376,6 @@ static void test_a_revocation_is_told_only_to_who_may_select(void **state)
 }
 
 /* ---- standing tokens: a schedule's ---- */
-
-static struct token token_standing(const char *pattern, uint32_t runs)
-{
-    struct token token = token_base(pattern);
-    token.kind = TOKEN_STANDING;
-    token.schedule = span_text("nightly");
-    token.runs_a_day = runs;
-    token.not_after_s = token.issued_s + TOKEN_STANDING_LIFE_S;
-    return token;
-}
 
 static enum err_code describe_named_says(uint8_t task, struct span token, const char *snapshot)
 {
@@ -493,6 +441,124 @@ static void test_a_standing_token_has_its_runs_of_a_day(void **state)
     token_take_back(&token);
     leases_end();
     says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_DENIED, "was revoked");
+}
+
+/* ---- standing tokens, at the destination: taken from their schedule alone ---- */
+
+static struct principal other_principal(void)
+{
+    struct principal other = *root_principal();
+    other.number = other.account.n = ROOT_ACCOUNT_ID + 7;
+    snprintf(other.name, sizeof(other.name), "ALIYUN$other");
+    return other;
+}
+
+struct run { /* of a schedule; unsigned fields as in its token */
+    const char *schedule, *source, *destination;
+    const struct principal *principal;
+};
+
+static enum err_code run_says(const struct run *run, const struct token *token,
+                              struct task_id *ret_id)
+{
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token signed_token = *token;
+    token_sign(&signed_token, user, &bytes);
+    struct tasks_order order = {.principal =
+                                    run->principal != NULL ? run->principal : root_principal(),
+                                .statement = span_text("XCOPY"),
+                                .token = bytes_span(&bytes),
+                                .schedule = span_text(run->schedule),
+                                .source_region = span_text(there.name),
+                                .source_project = span_text("demo"),
+                                .source_snapshot = span_text(run->source),
+                                .destination_project = span_text("demo"),
+                                .destination_snapshot = span_text(run->destination)};
+    store_u64(order.statement_id.b, ++statement_last);
+    return tasks_start(here.tasks, &order, ret_id, &err);
+}
+
+static void test_the_destination_takes_a_standing_token_only_from_its_schedule(void **state)
+{
+    (void)state;
+    struct task_id id;
+    struct token token = token_standing("night_*", 100);
+    token.destination.snapshot = span_text("copy_*");
+    const struct principal other = other_principal();
+    says(run_says(&(struct run){"weekly", "night_1", "copy_1", NULL}, &token, &id), ERR_PARAMETER,
+         "the token is not schedule weekly's");
+    says(run_says(&(struct run){"", "night_1", "copy_1", NULL}, &token, &id), ERR_PARAMETER,
+         "for another XCOPY");
+    says(order_says("night_1", &token, user), ERR_PARAMETER, "for another XCOPY");
+    says(run_says(&(struct run){"nightly", "night_1", "copy_1", &other}, &token, &id), ERR_DENIED,
+         "signed by another than schedule nightly's ALIYUN$other");
+    says(run_says(&(struct run){"nightly", "nightmare_1", "copy_1", NULL}, &token, &id), ERR_DENIED,
+         "the token is for night_* to copy_*, not for a copy of nightmare_1 to copy_1");
+    says(run_says(&(struct run){"nightly", "night_1", "other_1", NULL}, &token, &id), ERR_DENIED,
+         "not for a copy of night_1 to other_1");
+    token.rights = TOKEN_DESCRIBE | TOKEN_PAGES;
+    says(run_says(&(struct run){"nightly", "night_1", "copy_1", NULL}, &token, &id), ERR_DENIED,
+         "grants no files");
+    token.rights = TOKEN_WATCH;
+    says(run_says(&(struct run){"nightly", "night_1", "copy_1", NULL}, &token, &id), ERR_DENIED,
+         "grants no files");
+    struct token once = token_base("night_1");
+    says(run_says(&(struct run){"nightly", "night_1", "night_1", NULL}, &once, &id), ERR_PARAMETER,
+         "the token is not schedule nightly's");
+}
+
+static void test_a_schedules_copies_have_their_names_across_a_restart(void **state)
+{
+    (void)state;
+    struct task_id id, second;
+    struct token token = token_standing("night_*", 100);
+    token.destination.snapshot = span_text("copy_*");
+    const struct run run = {"nightly", "night_1", "copy_1", NULL};
+    atomic_store(&there.holds_files, true);
+    ok(run_says(&run, &token, &id));
+    ok(run_says(&(struct run){"nightly", "night_2", "copy_2", NULL}, &token, &second));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    region_restart(&here, &there);
+    atomic_store(&there.holds_files, false);
+    request_let_go(&there);
+    struct task_status status = wait_for(&id, has_ended);
+    done(&status);
+    equal("night_1", "copy_1");
+    status = wait_for(&second, has_ended);
+    done(&status);
+    equal("night_2", "copy_2");
+    leases_end();
+}
+
+static void test_a_token_for_the_snapshots_of_one_table_is_for_no_others(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct task_id id;
+    struct token token = token_standing("* OF night", 100);
+    token.destination.snapshot = span_text("*");
+    token_sign(&token, user, &bytes);
+    says(describe_named_says(80, bytes_span(&bytes), "nightmare_1"), ERR_NOT_FOUND,
+         "no snapshot demo.nightmare_1, or no right to it");
+    says(describe_named_says(80, bytes_span(&bytes), "night_2"), ERR_NOT_FOUND,
+         "no snapshot demo.night_2, or no right to it"); /* that one is of night2 */
+    struct ask ask = {0};
+    describe_named_post(&ask, 80, bytes_span(&bytes), "night_1");
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(lease_ask(&ask, PEER_END), ERR_OK);
+    bytes_deinit(&ask.body);
+    token.source.snapshot = span_text("night_* OF nightmare");
+    token_sign(&token, user, &bytes);
+    says(describe_named_says(81, bytes_span(&bytes), "nightmare_1"), ERR_DENIED,
+         "the token is for night_* OF nightmare");
+    token.source.snapshot = span_text("* OF night");
+    ok(run_says(&(struct run){"nightly", "night_1", "night_replica", NULL}, &token, &id));
+    struct task_status status = wait_for(&id, has_ended);
+    done(&status);
+    equal("night_1", "night_replica");
+    leases_end();
 }
 
 /* ---- receipts ---- */
@@ -592,6 +658,9 @@ int main(void)
         cmocka_unit_test(test_a_revocation_is_told_only_to_who_may_select),
         cmocka_unit_test(test_a_standing_token_is_for_names_behind_its_prefix),
         cmocka_unit_test(test_a_standing_token_has_its_runs_of_a_day),
+        cmocka_unit_test(test_the_destination_takes_a_standing_token_only_from_its_schedule),
+        cmocka_unit_test(test_a_schedules_copies_have_their_names_across_a_restart),
+        cmocka_unit_test(test_a_token_for_the_snapshots_of_one_table_is_for_no_others),
         cmocka_unit_test(test_a_receipt_is_kept_only_of_the_leases_root_by_the_sessions_key),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

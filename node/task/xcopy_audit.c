@@ -102,7 +102,7 @@ void xcopy_entry_task(const struct xcopy_record *record, struct store *store, co
     entry->record.text = record->statement;
     snprintf(entry->address, sizeof(entry->address), "%s", region);
     entry->record.address = span_text(entry->address);
-    if (token_decode(record->token, &token, NULL) == ERR_OK) {
+    if (xcopy_record_token(record, &token, NULL) == ERR_OK) {
         struct project_record project = {0};
         (void)!project_find(store, NULL, token.destination.project, arena, &project, NULL);
         key_set(entry, &token.signer);

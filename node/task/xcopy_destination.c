@@ -305,7 +305,7 @@ static enum err_code record_load(struct tasks *tasks, const struct task_id *id, 
     if (xcopy_record_decode(encoded, &record, &reason) != ERR_OK || !task_id_equal(&record.id, id))
         return record_set_aside(tasks, id, encoded, &reason, err);
     BYTES_CLEANUP struct bytes failed = {0};
-    if (token_decode(record.token, &token, &reason) != ERR_OK && record.ended_ms == 0) {
+    if (xcopy_record_token(&record, &token, &reason) != ERR_OK && record.ended_ms == 0) {
         TRY(record_fail(tasks, &record, &reason, err));
         xcopy_record_encode(&record, &failed);
         encoded = bytes_span(&failed);
@@ -453,6 +453,50 @@ static struct task_id order_id(const struct tasks_order *order)
     return id;
 }
 
+/* A session's token is signed by the session's key; a schedule's by one that its creator has now. */
+static enum err_code order_check_signer(struct tasks *tasks, const struct tasks_order *order,
+                                        const struct token *token, struct err *err)
+{
+    struct principal signer;
+    if (token->kind == TOKEN_ONCE)
+        return identity_key_equal(&token->signer, &order->principal->keys.sign)
+                   ? ERR_OK
+                   : err_set(err, ERR_DENIED,
+                             "the token was signed by another key than the session's");
+    if (!principals_find_signer(tasks->options.principals, &token->signer, &signer))
+        return err_set(err, ERR_DENIED, "the token's signer is not known in %s",
+                       tasks->options.region);
+    return principal_id(&signer) == principal_id(order->principal) && signer.account.n != 0
+               ? ERR_OK
+               : err_set(err, ERR_DENIED, "the token was signed by another than schedule %.*s's %s",
+                         SPAN_PRINTF(order->schedule), order->principal->name);
+}
+
+/* A token of a single copy comes with a statement, a standing one with its schedule's run alone. */
+static enum err_code order_check_token(const struct tasks_order *order, struct token *ret_token,
+                                       struct err *err)
+{
+    struct token token;
+    TRY(token_decode(order->token, &token, err));
+    bool of_schedule = order->schedule.len > 0;
+    bool its = (token.kind == TOKEN_STANDING) == of_schedule &&
+               task_name_equal(token.schedule, order->schedule);
+    if (!its && of_schedule)
+        return err_set(err, ERR_PARAMETER, "the token is not schedule %.*s's",
+                       SPAN_PRINTF(order->schedule));
+    if (its && of_schedule)
+        TRY(token_copy_set(&token, order->source_snapshot, order->destination_snapshot, err));
+    bool fits = its && span_equal(token.source.region, order->source_region) &&
+                task_name_equal(token.source.project, order->source_project) &&
+                task_name_equal(token.source.snapshot, order->source_snapshot) &&
+                task_name_equal(token.destination.project, order->destination_project) &&
+                task_name_equal(token.destination.snapshot, order->destination_snapshot);
+    if (!fits)
+        return err_set(err, ERR_PARAMETER, "the token is for another XCOPY than the statement");
+    *ret_token = token;
+    return ERR_OK;
+}
+
 static enum err_code order_check(struct tasks *tasks, const struct tasks_order *order,
                                  struct err *err)
 {
@@ -460,16 +504,8 @@ static enum err_code order_check(struct tasks *tasks, const struct tasks_order *
     if (order->token.len == 0)
         return err_set(err, ERR_PARAMETER,
                        "XCOPY needs a token that its principal signed; the client sends it");
-    TRY(token_decode(order->token, &token, err));
-    bool fits = token.kind == TOKEN_ONCE && span_equal(token.source.region, order->source_region) &&
-                task_name_equal(token.source.project, order->source_project) &&
-                task_name_equal(token.source.snapshot, order->source_snapshot) &&
-                task_name_equal(token.destination.project, order->destination_project) &&
-                task_name_equal(token.destination.snapshot, order->destination_snapshot);
-    if (!fits)
-        return err_set(err, ERR_PARAMETER, "the token is for another XCOPY than the statement");
-    if (!identity_key_equal(&token.signer, &order->principal->keys.sign))
-        return err_set(err, ERR_DENIED, "the token was signed by another key than the session's");
+    TRY(order_check_token(order, &token, err));
+    TRY(order_check_signer(tasks, order, &token, err));
     if (span_equal(order->source_region, span_text(tasks->options.region)))
         return err_set(err, ERR_PARAMETER,
                        "src_region %.*s is this region itself; XCOPY pulls from another one "
@@ -489,8 +525,14 @@ static enum err_code order_allowed(struct tasks *tasks, const struct tasks_order
                                         .principals = tasks->options.principals,
                                         .node = identity_public(tasks->options.identity)->sign,
                                         .region = tasks->options.region};
+    const bool of_schedule = order->schedule.len > 0;
+    const struct span none = {0};
+    const struct xcopy_copy copy = {.token = order->token,
+                                    .source = of_schedule ? order->source_snapshot : none,
+                                    .destination =
+                                        of_schedule ? order->destination_snapshot : none};
     TRY(order_check(tasks, order, err));
-    return xcopy_rights_destination(&rights, order->token, arena, ret_target, err);
+    return xcopy_rights_destination(&rights, &copy, arena, ret_target, err);
 }
 
 static enum err_code order_copies(const struct tasks_order *order, struct err *err)
@@ -530,16 +572,22 @@ enum err_code tasks_compare(struct tasks *tasks, const struct tasks_order *order
 static struct xcopy_record record_new(const struct tasks_order *order, const struct task_id *id,
                                       const struct xcopy_target *target)
 {
-    return (struct xcopy_record){.id = *id,
-                                 .state = TASK_QUEUED,
-                                 .account = target->owner,
-                                 .project = target->project,
-                                 .expires_ms = order->expires_ms,
-                                 .queues = order->queues,
-                                 .created_ms = xcopy_now_ms(),
-                                 .principal = span_text(order->principal->name),
-                                 .statement = order->statement,
-                                 .token = order->token};
+    struct xcopy_record record = {.id = *id,
+                                  .state = TASK_QUEUED,
+                                  .account = target->owner,
+                                  .project = target->project,
+                                  .expires_ms = order->expires_ms,
+                                  .queues = order->queues,
+                                  .created_ms = xcopy_now_ms(),
+                                  .principal = span_text(order->principal->name),
+                                  .statement = order->statement,
+                                  .token = order->token,
+                                  .schedule = order->schedule};
+    if (order->schedule.len > 0) {
+        record.source_snapshot = order->source_snapshot;
+        record.destination_snapshot = order->destination_snapshot;
+    }
+    return record;
 }
 
 static enum err_code record_make(struct tasks *tasks, const struct xcopy_record *record,

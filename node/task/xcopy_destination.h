@@ -54,10 +54,12 @@ void tasks_free(struct tasks *tasks);
 
 /* What a statement asks for; copied. The token's names are those of the statement. */
 struct tasks_order {
-    const struct principal *principal; /* of the session: has to be the token's signer */
+    const struct principal
+        *principal; /* of the session or the schedule: has to be the token's signer */
     struct statement_id statement_id; /* the task's id follows from it: asked again, it is joined */
     struct span statement;            /* text */
     struct span token;
+    struct span schedule; /* whose run it is: then the token is that schedule's; else empty */
     struct span source_region, source_project, source_snapshot;
     struct span destination_project, destination_snapshot;
     uint64_t expires_ms; /* 0: never */

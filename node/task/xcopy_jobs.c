@@ -96,8 +96,11 @@ enum err_code pull_target_ask(const struct pull *pull, struct project_id project
                               struct arena *arena, struct xcopy_target *ret_target, struct err *err)
 {
     struct xcopy_target target;
+    const struct xcopy_copy copy = {.token = pull->record.token,
+                                    .source = pull->record.source_snapshot,
+                                    .destination = pull->record.destination_snapshot};
     TRY(project_stays(pull, project, err)); /* first: it is the reason, whatever rights are left */
-    TRY(xcopy_rights_destination(&pull->rights, pull->record.token, arena, &target, err));
+    TRY(xcopy_rights_destination(&pull->rights, &copy, arena, &target, err));
     TRY(project_stays(pull, project, err)); /* so the name led to it, and not to another */
     *ret_target = target;
     return ERR_OK;

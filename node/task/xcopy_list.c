@@ -7,11 +7,6 @@ bool task_id_equal(const struct task_id *a, const struct task_id *b)
     return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
-bool task_name_equal(struct span a, struct span b)
-{
-    return a.len == b.len && strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
-}
-
 /* ---- life ---- */
 
 void pull_list_init(struct pull_list *list, size_t per_project)

@@ -59,7 +59,5 @@ struct pull **pull_list_copy(struct pull_list *list, size_t *ret_count);
 void pull_list_copy_free(struct pull **copy, size_t count);
 
 bool task_id_equal(const struct task_id *a, const struct task_id *b);
-/* As names of projects and snapshots are compared. */
-bool task_name_equal(struct span a, struct span b);
 
 #endif

@@ -295,9 +295,9 @@ static enum err_code explain_check(void *context, struct err *err)
 {
     struct xcopy_look *look = context;
     ARENA_CLEANUP struct arena arena;
+    const struct xcopy_copy copy = {.token = bytes_span(&look->token_bytes)};
     arena_init(&arena, MIB(8));
-    return xcopy_rights_destination(&look->rights, bytes_span(&look->token_bytes), &arena,
-                                    &look->target, err);
+    return xcopy_rights_destination(&look->rights, &copy, &arena, &look->target, err);
 }
 
 static enum err_code explain_conclude(void *context, const struct look *walked,

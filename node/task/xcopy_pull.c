@@ -450,7 +450,8 @@ static void do_describe(struct pull *pull, const struct task_action *action)
     const struct peer_describe describe = {
         .task = pull->record.id,
         .token =
-            repair->is_one ? span_of(repair->receipt, repair->receipt_bytes) : pull->record.token};
+            repair->is_one ? span_of(repair->receipt, repair->receipt_bytes) : pull->record.token,
+        .snapshot = pull->record.source_snapshot};
     peer_describe_encode(&describe, &outgoing.header);
     request_post(job, &outgoing);
     outgoing_deinit(&outgoing);
@@ -881,7 +882,7 @@ struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
 {
     struct pull *pull = pull_make(tasks, options, record_bytes);
     if (xcopy_record_decode(bytes_span(&pull->record_bytes), &pull->record, err) != ERR_OK ||
-        (token_decode(pull->record.token, &pull->token, err) != ERR_OK &&
+        (xcopy_record_token(&pull->record, &pull->token, err) != ERR_OK &&
          pull->record.ended_ms == 0)) {
         pull_unref(pull);
         return NULL;

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #define RECORD_FORM        4
-#define RECORD_FORM_NAMED  3 /* without the project's id */
+#define RECORD_FORM_NAMED  3 /* without the project's id and a schedule */
 #define RECORD_FORM_PLAIN  2 /* without queues and troubles either */
 #define RECORD_FORM_OLDEST 1 /* without held_since either: the task begins anew */
 
@@ -64,6 +64,9 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out)
     bytes_append_u16(out, (uint16_t)record->trouble);
     append_span(out, record->trouble_message);
     bytes_append_u64(out, record->project.n);
+    append_span(out, record->schedule);
+    append_span(out, record->source_snapshot);
+    append_span(out, record->destination_snapshot);
 }
 
 static struct span read_span(struct reader *reader)
@@ -103,7 +106,12 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
         trouble = reader_u16(&reader);
         record.trouble_message = read_span(&reader);
     }
-    record.project.n = form > RECORD_FORM_NAMED ? reader_u64(&reader) : 0;
+    if (form > RECORD_FORM_NAMED) {
+        record.project.n = reader_u64(&reader);
+        record.schedule = read_span(&reader);
+        record.source_snapshot = read_span(&reader);
+        record.destination_snapshot = read_span(&reader);
+    }
     bool known = form >= RECORD_FORM_OLDEST && form <= RECORD_FORM;
     if (!known || !reader_end(&reader) || state > TASK_CANCELLED || error >= ERR_CODE_COUNT ||
         trouble >= ERR_CODE_COUNT)
@@ -112,6 +120,16 @@ enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_
     record.error = (enum err_code)error;
     record.trouble = (enum err_code)trouble;
     *ret_record = record;
+    return ERR_OK;
+}
+
+enum err_code xcopy_record_token(const struct xcopy_record *record, struct token *ret_token,
+                                 struct err *err)
+{
+    struct token token;
+    TRY(token_decode(record->token, &token, err));
+    TRY(token_copy_set(&token, record->source_snapshot, record->destination_snapshot, err));
+    *ret_token = token;
     return ERR_OK;
 }
 

@@ -10,6 +10,7 @@
 #define NODE_TASK_XCOPY_RECORD_H
 
 #include "node/task/task.h"
+#include "proto/token.h"
 #include "store/catalog_commit.h"
 
 struct xcopy_record {
@@ -30,9 +31,11 @@ struct xcopy_record {
     struct span principal;         /* who started it */
     struct span statement;         /* text */
     struct span token;             /* signed bytes: names, regions, keys */
-    struct span message;           /* state FAILED */
-    uint64_t tries_again;          /* because of troubles */
-    enum err_code trouble;         /* the latest of them; ERR_OK: none */
+    /* Under a standing token: the schedule that began it, and the names of this copy; else empty. */
+    struct span schedule, source_snapshot, destination_snapshot;
+    struct span message;   /* state FAILED */
+    uint64_t tries_again;  /* because of troubles */
+    enum err_code trouble; /* the latest of them; ERR_OK: none */
     struct span trouble_message;
 };
 
@@ -45,6 +48,9 @@ void xcopy_record_encode(const struct xcopy_record *record, struct bytes *out);
 /* ERR_CORRUPT. */
 enum err_code xcopy_record_decode(struct span encoded, struct xcopy_record *ret_record,
                                   struct err *err) MUST_USE;
+/* Its token, with the names of this copy. */
+enum err_code xcopy_record_token(const struct xcopy_record *record, struct token *ret_token,
+                                 struct err *err) MUST_USE;
 enum err_code xcopy_record_commit(struct store *store, const struct xcopy_record *record,
                                   enum catalog_space space, struct err *err) MUST_USE;
 /* Adds the record to a change. */

@@ -11,6 +11,12 @@ static uint64_t now_s(void)
     return (uint64_t)now.tv_sec;
 }
 
+bool task_name_equal(struct span a, struct span b)
+{
+    return a.len == b.len &&
+           (a.len == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0);
+}
+
 /* Clocks of regions differ a little: a token may be that much from the future. */
 #define CLOCK_TOLERANCE_S 300
 
@@ -119,13 +125,14 @@ static enum err_code target_project(const struct xcopy_rights *rights, struct sp
 }
 
 /* A token for this node, and its signer. */
-static enum err_code token_here(const struct xcopy_rights *rights, struct span token_bytes,
+static enum err_code token_here(const struct xcopy_rights *rights, const struct xcopy_copy *copy,
                                 struct token *ret_token, struct principal *ret_signer,
                                 struct err *err)
 {
     struct token token;
-    TRY(token_decode(token_bytes, &token, err));
-    TRY(token_verify(token_bytes, err));
+    TRY(token_decode(copy->token, &token, err));
+    TRY(token_verify(copy->token, err));
+    TRY(token_copy_set(&token, copy->source, copy->destination, err));
     TRY(token_in_time(rights, &token, err));
     if (memcmp(token.destination_node.b, rights->node.b, sizeof(rights->node.b)) != 0 ||
         !span_equal(token.destination.region, span_text(rights->region)))
@@ -144,7 +151,8 @@ enum err_code xcopy_rights_compare(const struct xcopy_rights *rights, struct spa
     struct principal principal;
     struct snapshot_record record;
     struct project_record project;
-    TRY(token_here(rights, token_bytes, &token, &principal, err));
+    const struct xcopy_copy copy = {.token = token_bytes};
+    TRY(token_here(rights, &copy, &token, &principal, err));
     TRY(snapshot_get(rights->store, NULL, snapshot, arena, &record, err));
     TRY(project_get(rights->store, NULL, record.project, arena, &project, err));
     TRY(authorise(&principal, ACTION_SELECT, object_snapshot(rights->store, &project, &record),
@@ -153,14 +161,14 @@ enum err_code xcopy_rights_compare(const struct xcopy_rights *rights, struct spa
     return ERR_OK;
 }
 
-enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token_bytes,
-                                       struct arena *arena, struct xcopy_target *ret_target,
-                                       struct err *err)
+enum err_code xcopy_rights_destination(const struct xcopy_rights *rights,
+                                       const struct xcopy_copy *copy, struct arena *arena,
+                                       struct xcopy_target *ret_target, struct err *err)
 {
     struct token token;
     struct principal principal;
     struct project_record project;
-    TRY(token_here(rights, token_bytes, &token, &principal, err));
+    TRY(token_here(rights, copy, &token, &principal, err));
     TRY(target_project(rights, token.destination.project, &principal, arena, &project, err));
     struct table_id replaces;
     TRY(target_name(rights, &token, &principal, &project, arena, &replaces, err));
@@ -200,6 +208,23 @@ static struct object origin_object(const struct xcopy_rights *rights, struct spa
     return snapshot_find(rights->store, NULL, project->id, name, arena, &snapshot, NULL) == ERR_OK
                ? object_snapshot(rights->store, project, &snapshot)
                : object_absent(rights->store, project, name);
+}
+
+/* A token for the snapshots of one table is for no other's; of one that is not there nothing is said. */
+static bool origin_of_table(const struct xcopy_rights *rights, const struct token *token,
+                            struct span name, const struct project_record *project,
+                            struct arena *arena)
+{
+    struct span table = token_source_table(token);
+    struct snapshot_record snapshot;
+    struct snapshot_claim claim;
+    if (table.len == 0 ||
+        snapshot_find(rights->store, NULL, project->id, name, arena, &snapshot, NULL) != ERR_OK)
+        return true;
+    return snapshot_claim_decode(snapshot.claim, arena, &claim, NULL) == ERR_OK &&
+           !snapshot.is_replica && span_equal(claim.region, span_text(rights->region)) &&
+           task_name_equal(claim.project, project->name) &&
+           task_name_equal(claim.base_table_name, table);
 }
 
 /* A trusted project of another region is one at the node whose key that region has here. */
@@ -259,6 +284,16 @@ void xcopy_rights_tell(const struct xcopy_rights *rights, const struct xcopy_ask
     origin_detail(rights, arena, told);
 }
 
+enum err_code xcopy_rights_leave(const struct xcopy_rights *rights, const struct token *token,
+                                 const struct principal *signer,
+                                 const struct project_record *project, struct arena *arena,
+                                 struct err *err)
+{
+    TRY(token_in_time(rights, token, err));
+    TRY(xcopy_gates(rights, project, arena, err));
+    return origin_leaves(rights, token, signer, project, err);
+}
+
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struct xcopy_ask *ask,
                                   struct arena *arena, struct xcopy_origin *ret_origin,
                                   struct err *err)
@@ -280,13 +315,12 @@ enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struc
         project_find(rights->store, NULL, token.source.project, arena, &project, NULL);
     if (!known || code != ERR_OK ||
         authorise(&principal, ACTION_SELECT, origin_object(rights, snapshot, &project, arena),
-                  NULL) != ERR_OK)
+                  NULL) != ERR_OK ||
+        !origin_of_table(rights, &token, snapshot, &project, arena))
         return xcopy_unknown(&token, snapshot, err);
     TRY(authorise_same_account(&principal, &project, err));
-    TRY(token_in_time(rights, &token, err));
     TRY(token_not_revoked(rights->store, &principal, &token.id, err));
-    TRY(xcopy_gates(rights, &project, arena, err));
-    TRY(origin_leaves(rights, &token, &principal, &project, err));
+    TRY(xcopy_rights_leave(rights, &token, &principal, &project, arena, err));
     *ret_origin = (struct xcopy_origin){
         .project = project.id, .token = token, .snapshot = snapshot, .signer = principal};
     return ERR_OK;

@@ -22,6 +22,9 @@ struct xcopy_rights {
     bool gates; /* the channel switch of an account that never set it is off */
 };
 
+/* As names of projects, tables and snapshots are compared. */
+bool task_name_equal(struct span a, struct span b);
+
 /* May data of the project leave this region by XCOPY: the channel switch of the account that owns it,
  * then the region's allow-list. ERR_GATE, with what to write. For those who may know of the project. */
 enum err_code xcopy_gates(const struct xcopy_rights *rights, const struct project_record *project,
@@ -37,9 +40,14 @@ struct xcopy_target {
     struct table_id replaces; /* the snapshot that has the name, and may be replaced; 0: none */
     struct principal principal;
 };
-enum err_code xcopy_rights_destination(const struct xcopy_rights *rights, struct span token,
-                                       struct arena *arena, struct xcopy_target *ret_target,
-                                       struct err *err) MUST_USE;
+/* Borrows. */
+struct xcopy_copy {
+    struct span token;
+    struct span source, destination; /* names of this copy under a standing token; else empty */
+};
+enum err_code xcopy_rights_destination(const struct xcopy_rights *rights,
+                                       const struct xcopy_copy *copy, struct arena *arena,
+                                       struct xcopy_target *ret_target, struct err *err) MUST_USE;
 
 /* The same for VERIFY SNAPSHOT ... AGAINST, of the snapshot here that is compared: its reader may. ERR_DENIED;
  * ERR_TABLE_NOT_FOUND: it is gone. */
@@ -68,6 +76,13 @@ struct xcopy_origin {
 enum err_code xcopy_rights_source(const struct xcopy_rights *rights, const struct xcopy_ask *ask,
                                   struct arena *arena, struct xcopy_origin *ret_origin,
                                   struct err *err) MUST_USE;
+/* The rest of both that and watch_look.h, for who may know of the project: the token is in time, the gates
+ * are open, and the project's data may go to the token's destination. */
+enum err_code xcopy_rights_leave(const struct xcopy_rights *rights, const struct token *token,
+                                 const struct principal *signer,
+                                 const struct project_record *project, struct arena *arena,
+                                 struct err *err) MUST_USE;
+
 /* For this side's own audit log: whose token it is, what it names here, and what the one answer keeps
  * from the peer. Does the same work whatever there is. Borrows from token and arena. */
 struct xcopy_told {

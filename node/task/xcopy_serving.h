@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "node/task/meters.h"
+#include "node/task/peer_watches.h"
 #include "node/task/token_use.h"
 #include "node/task/xcopy_recheck.h"
 #include "node/task/xcopy_serve.h"
@@ -26,6 +27,7 @@ struct source {
     uint64_t serving_last;
     struct serving *servings; /* the loop's: those that wait for a lease step or a grant */
     struct meters *meters;
+    struct peer_watches *watches;
     atomic_size_t alive;
     _Atomic uint64_t file_bytes; /* of replies */
 };

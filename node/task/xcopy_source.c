@@ -408,6 +408,10 @@ void source_on_request(void *context, struct request *request)
         channel_request(source->options.peers, request);
         return;
     }
+    if (request_method(request) == PEER_WATCH) {
+        peer_watches_add(source->watches, request);
+        return;
+    }
     struct serving *serving = mem_calloc(1, sizeof(*serving));
     serving->source = source;
     serving->request = request;
@@ -453,6 +457,18 @@ static void on_refused(void *context, const struct lease_id *id)
 void source_recheck(struct source *source)
 {
     recheck_request(&source->recheck);
+}
+
+/* ---- watches ---- */
+
+void source_snapshot_made(struct source *source)
+{
+    peer_watches_made(source->watches);
+}
+
+size_t source_watches(struct source *source)
+{
+    return peer_watches_parked(source->watches);
 }
 
 /* ---- life ---- */
@@ -532,6 +548,11 @@ enum err_code source_open(const struct source_options *options, struct source **
                                             .on_refused = on_refused,
                                             .context = source};
     recheck_init(&source->recheck, &recheck);
+    const struct peer_watches_options watches = {.loop = options->loop,
+                                                 .workers = options->workers,
+                                                 .rights = &source->rights,
+                                                 .auditor = options->auditor};
+    source->watches = peer_watches_new(&watches);
     struct loading loading = {.source = source};
     enum err_code code = leases_read(source, &loading.all, err);
     if (code == ERR_OK)
@@ -545,11 +566,18 @@ enum err_code source_open(const struct source_options *options, struct source **
     return ERR_OK;
 }
 
+void source_stop(struct source *source)
+{
+    if (source != NULL)
+        peer_watches_stop(source->watches);
+}
+
 void source_free(struct source *source)
 {
     if (source == NULL)
         return;
     recheck_deinit(&source->recheck);
+    peer_watches_free(source->watches);
     meters_free(source->meters);
     lease_table_deinit(&source->table);
     lease_actions_deinit(&source->actions);

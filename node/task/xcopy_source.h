@@ -37,6 +37,8 @@ struct source_options { /* all borrowed until source_free */
 /* Leases of before a restart get a full period. */
 enum err_code source_open(const struct source_options *options, struct source **ret_source,
                           struct err *err);
+/* First half of stopping: who waits here for a snapshot is told. NULL is fine. Not on the loop. */
+void source_stop(struct source *source);
 void source_free(struct source *source); /* NULL is fine */
 
 /* struct listener_handler of the peers' listener; context is the source. */
@@ -46,7 +48,11 @@ void source_on_request(void *context, struct request *request);
 /* A right, a key, a gate or a token may have gone: leases that stood on it end at once, and their
  * peers are told why when they describe again. Any thread; does not wait. */
 void source_recheck(struct source *source);
-size_t source_leases(struct source *source); /* alive; any thread */
+/* A snapshot was made here, and its commit is durable: whoever waits for it is told. Any thread; does not
+ * wait. */
+void source_snapshot_made(struct source *source);
+size_t source_watches(struct source *source); /* that wait; any thread */
+size_t source_leases(struct source *source);  /* alive; any thread */
 /* Bytes of column files in replies since the start, before sealing. Any thread. */
 uint64_t source_file_bytes(struct source *source);
 

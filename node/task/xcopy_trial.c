@@ -1,5 +1,6 @@
 #include "node/task/xcopy_trial.h"
 
+#include "node/task/token_use.h"
 #include "proto/key.h"
 #include "proto/peer.h"
 #include "store/directory.h"
@@ -271,6 +272,7 @@ static void region_stop(struct region *region)
 {
     listener_close(region->listener);
     region->listener = NULL;
+    source_stop(region->source);
     tasks_stop(region->tasks);
     peers_close(region->peers);
     workers_stop(region->workers);
@@ -646,6 +648,61 @@ void equal(const char *source, const char *destination)
     struct fsck_counts counts;
     ok(catalog_fsck(here.store, FSCK_REHASH, NULL, NULL, &counts, &err));
     assert_int_equal(counts.faults, 0);
+}
+
+/* ---- tokens ---- */
+
+struct token token_base(const char *snapshot)
+{
+    struct token token = {
+        .kind = TOKEN_ONCE,
+        .rights = TOKEN_RIGHTS_ALL,
+        .signer = identity_public(user)->sign,
+        .issued_s = (uint64_t)time(NULL),
+        .not_after_s = (uint64_t)time(NULL) + 3600,
+        .destination_node = identity_public(here.identity)->sign,
+        .source = {span_text(there.name), span_text("demo"), span_text(snapshot)},
+        .destination = {span_text(here.name), span_text("demo"), span_text(snapshot)}};
+    randombytes_buf(token.id.b, sizeof(token.id.b));
+    return token;
+}
+
+void token_sign(struct token *token, const struct identity *signer, struct bytes *ret_bytes)
+{
+    struct signature signature;
+    bytes_clear(ret_bytes);
+    token->signer = identity_public(signer)->sign;
+    ok(token_encode(token, ret_bytes, &err));
+    identity_sign(signer, TOKEN_DOMAIN, bytes_span(ret_bytes), &signature);
+    bytes_append(ret_bytes, signature.b, sizeof(signature.b));
+}
+
+void says(enum err_code code, enum err_code expected, const char *words)
+{
+    if (code != expected || strstr(err.message, words) == NULL)
+        fail_msg("%s: %s", err_name(code), err.message);
+}
+
+void token_take_back(const struct token *token)
+{
+    struct principal principal;
+    struct change_note made = note();
+    bool seen;
+    assert_true(principals_find_signer(there.principals, &identity_public(user)->sign, &principal));
+    ok(token_revoke(there.store, &principal, &token->id, &made, &seen, &err));
+    source_recheck(there.source);
+}
+
+struct token token_standing(const char *pattern, uint32_t runs)
+{
+    struct token token = token_base(pattern);
+    token.kind = TOKEN_STANDING;
+    token.schedule = span_text("nightly");
+    token.destination.snapshot =
+        strstr(pattern, TOKEN_OF_TABLE) != NULL ? span_text("*") : token.destination.snapshot;
+    token.runs_a_day = runs;
+    token.not_after_s = token.issued_s + TOKEN_STANDING_LIFE_S;
+    return token;
 }
 
 /* ---- a destination that keeps to no order ---- */

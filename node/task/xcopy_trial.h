@@ -102,6 +102,16 @@ void request_step(struct region *region);
 void loop_pass(struct region *region);
 size_t staged_count(void); /* tasks that have staged pages here */
 
+/* ---- tokens, as somebody may have signed them ---- */
+
+struct token token_base(const char *snapshot); /* of `user`, unsigned; all rights, for one copy */
+struct token token_standing(const char *pattern, uint32_t runs); /* of schedule nightly */
+/* Sets token->signer. */
+void token_sign(struct token *token, const struct identity *signer, struct bytes *ret_bytes);
+void token_take_back(const struct token *token); /* by `user`, there */
+/* code is expected, and err has the words. */
+void says(enum err_code code, enum err_code expected, const char *words);
+
 /* ---- a destination that keeps to no order: requests of `here`, as a node's key may send them ---- */
 
 struct ask { /* the caller frees body */
