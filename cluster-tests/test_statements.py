@@ -157,7 +157,7 @@ def test_refusals_say_what_to_do(region, tmp_path):
     region.sql("CREATE TABLE t (a BIGINT); CREATE SNAPSHOT TABLE s CLONE t;")
     assert "IF NOT EXISTS" in region.refused("CREATE TABLE t (a BIGINT);")
     assert "IF NOT EXISTS" in region.refused("CREATE TABLE t CLONE s;")
-    assert "SHOW SNAPSHOT TABLES" in region.refused("SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tables;")
+    assert "there are: TABLES, " in region.refused("SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tasks_history;")
     assert "SHOW TASKS" in region.refused(f"CANCEL TASK '{'0' * 32}';")
     assert "select_rows" in region.refused("SET select_row=1; SELECT * FROM t;")
     large = tmp_path / "large.sql"

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "store/damage.h"
+
 static struct trial trial;
 
 #define VIEW(name) "SYSTEM_CATALOG.INFORMATION_SCHEMA." name
@@ -174,6 +176,36 @@ static void names_are_looked_up_whatever_the_letters_and_once(void **state)
                 "ext;plain");
 }
 
+/* A page that cannot be read tells who reads it. */
+static void only_what_a_condition_names_is_read(void **state)
+{
+    (void)state;
+    static const char *const views[] = {"PARTITIONS", "COLUMNS"};
+    trial_project(&trial);
+    runs("CREATE TABLE whole (nowhere_else BIGINT) PARTITIONED BY (p BIGINT)");
+    runs("ALTER TABLE whole ADD PARTITION (p=1)");
+    runs("CREATE TABLE hurt (nowhere_else_either BIGINT) PARTITIONED BY (p BIGINT)");
+    struct digest page = trial_version(&trial, "hurt").page;
+    damage_note(trial.store, &page, DAMAGE_PAGE, "hurt by a test");
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
+        char text[256];
+        int end = snprintf(text, sizeof(text),
+                           "SELECT count(*) > 0 FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.%s WHERE "
+                           "table_catalog = '@'",
+                           views[i]);
+        trial_refuses(&trial, text, ERR_CORRUPT, "page");
+        snprintf(text + end, sizeof(text) - (size_t)end, " AND table_name = 'whole'");
+        trial_gives(&trial, text, "true");
+        snprintf(text + end, sizeof(text) - (size_t)end, " AND table_name > 'i'");
+        trial_gives(&trial, text, "true");
+    }
+    trial_gives(&trial, "SELECT count(*) FROM " VIEW("TABLES") " WHERE table_catalog = '@'", "2");
+    trial_refuses(&trial, "SELECT is_partitioned FROM " VIEW("TABLES") " WHERE table_catalog = '@'",
+                  ERR_CORRUPT, "page");
+    runs("DROP TABLE hurt");
+    runs("DROP TABLE whole");
+}
+
 /* ---- who sees what ---- */
 
 static void strangers_learn_nothing(void **state)
@@ -334,6 +366,7 @@ int main(void)
         cmocka_unit_test(columns_and_partitions_say_what_desc_and_show_say),
         cmocka_unit_test(many_partitions_come_in_chunks),
         cmocka_unit_test(names_are_looked_up_whatever_the_letters_and_once),
+        cmocka_unit_test(only_what_a_condition_names_is_read),
         cmocka_unit_test(strangers_learn_nothing),
         cmocka_unit_test(a_user_sees_what_its_rights_show),
         cmocka_unit_test(a_right_that_ends_ends_the_rows),
