@@ -3,8 +3,8 @@
 #include "node/sql/lexer.h"
 
 static const struct system_view *const views[] = {
-    &tables_view, &partitions_view, &columns_view,  &privileges_view, &users_view,
-    &audit_view,  &lag_view,        &receipts_view, &tasks_view,      &usage_view,
+    &tables_view, &partitions_view, &columns_view, &privileges_view, &users_view, &audit_view,
+    &lag_view,    &receipts_view,   &tasks_view,   &usage_view,      &runs_view,
 };
 
 /* An opened view: what SELECT holds as its table. */

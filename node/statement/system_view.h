@@ -35,7 +35,7 @@ struct system_view {
 };
 
 extern const struct system_view audit_view, columns_view, lag_view, partitions_view,
-    privileges_view, receipts_view, tables_view, tasks_view, usage_view, users_view;
+    privileges_view, receipts_view, runs_view, tables_view, tasks_view, usage_view, users_view;
 
 struct snapshot_record;
 /* How many receipts are shown for it, and are true. receipts_view.c */
