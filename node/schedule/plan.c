@@ -1,7 +1,5 @@
 #include "node/schedule/plan.h"
 
-#define CHANGE_S (30 * 3600) /* the most by which a clock is set, and some */
-
 static int64_t minute_of(int64_t local_s)
 {
     return (local_s - (local_s % 60 + 60) % 60) / 60;
@@ -11,10 +9,8 @@ bool plan_next(const struct plan *plan, int64_t after_s, int64_t *ret_s)
 {
     if (after_s < plan->from_s)
         after_s = plan->from_s - 1;
-    /* A clock that was just set back shows again what was before; one that was set forward has left
-     * out what is planned now. */
-    bool steady = zone_is_steady(plan->zone, after_s - CHANGE_S, CHANGE_S);
-    int64_t minute = minute_of(zone_local_s(plan->zone, after_s) - (steady ? 0 : CHANGE_S));
+    /* What the clock has shown by now is planned by now (zone_utc_s): only what is later on it can come. */
+    int64_t minute = minute_of(zone_local_s(plan->zone, after_s));
     while (cron_next(&plan->cron, minute, &minute)) {
         int64_t planned_s = zone_utc_s(plan->zone, minute * 60);
         if (planned_s > plan->to_s)

@@ -164,6 +164,37 @@ static void test_plans_go_through_clocks_that_are_set(void **state)
                 (const char *[]){"2026-01-01 17:00", "2026-01-02 17:00", NULL});
 }
 
+/* Minute by minute of UTC: planned is where the clock shows, for the first time, what cron means, or goes
+ * past it. */
+static void test_planned_times_are_those_of_a_walk_over_every_minute(void **state)
+{
+    (void)state;
+    static const char *const zones[] = {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe"};
+    static const char *const crons[] = {"*/30 * * * *", "30 1,2 * * *", "15 2-3 * * *",
+                                        "0 0 * * *"};
+    static const char *const begins[] = {"2026-03-07 00:00", "2026-03-28 00:00",
+                                         "2026-04-04 00:00", "2026-10-03 00:00",
+                                         "2026-10-24 00:00", "2026-10-31 00:00"};
+    for (size_t i = 0; i < ARRAY_COUNT(zones) * ARRAY_COUNT(crons) * ARRAY_COUNT(begins); i++) {
+        ZONE_CLEANUP struct zone *zone = zone_of(zones[i % ARRAY_COUNT(zones)]);
+        struct plan plan = plan_of(crons[i / ARRAY_COUNT(zones) % ARRAY_COUNT(crons)], zone);
+        int64_t begin_s = utc_of(begins[i / ARRAY_COUNT(zones) / ARRAY_COUNT(crons)]);
+        int64_t planned_s = begin_s - 1, shown = zone_local_s(zone, begin_s - 86400) / 60;
+        assert_true(plan_next(&plan, planned_s, &planned_s));
+        for (int64_t s = begin_s - 86400; s < begin_s + 2 * 86400; s += 60) {
+            int64_t now = zone_local_s(zone, s) / 60;
+            bool due = false;
+            for (; shown < now; shown++) /* each minute of the clock once, in its order */
+                due = cron_matches(&plan.cron, shown + 1) || due;
+            if (s < begin_s)
+                continue;
+            assert_int_equal(due, s == planned_s);
+            if (due)
+                assert_true(plan_next(&plan, planned_s, &planned_s));
+        }
+    }
+}
+
 static void test_plans_keep_within_their_effective_dates(void **state)
 {
     (void)state;
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_what_is_left_out_is_the_next_and_what_comes_twice_is_the_first),
         cmocka_unit_test(test_names_that_are_none_are_refused),
         cmocka_unit_test(test_plans_go_through_clocks_that_are_set),
+        cmocka_unit_test(test_planned_times_are_those_of_a_walk_over_every_minute),
         cmocka_unit_test(test_plans_keep_within_their_effective_dates),
         cmocka_unit_test(test_the_last_planned_time_is_the_one_before_the_next),
         cmocka_unit_test(test_missed_runs_are_made_up_or_left_out_as_the_schedule_says),

@@ -243,11 +243,6 @@ int64_t zone_utc_s(const struct zone *zone, int64_t local_s)
     }
 }
 
-bool zone_is_steady(const struct zone *zone, int64_t at_s, int64_t for_s)
-{
-    return piece_at(zone, at_s).end_s > at_s + for_s;
-}
-
 /* ---- the file ---- */
 
 struct counts {

@@ -28,7 +28,5 @@ void zone_free_pointer(struct zone **zone);
 
 int64_t zone_local_s(const struct zone *zone, int64_t utc_s);
 int64_t zone_utc_s(const struct zone *zone, int64_t local_s);
-/* True: from at_s to at_s + for_s the clock was never changed. */
-bool zone_is_steady(const struct zone *zone, int64_t at_s, int64_t for_s);
 
 #endif
