@@ -451,6 +451,13 @@ static void test_strangers_learn_nothing(void **state)
         trial.as = &trial.stranger;
         assert_int_equal(trial_run(&trial, text, &absent), ERR_DENIED);
     }
+    clock_goes(HOUR_S);
+    static const char view[] = "SELECT schedule, state, cause FROM "
+                               "SYSTEM_CATALOG.INFORMATION_SCHEMA.SCHEDULE_RUNS WHERE project = "
+                               "'@'";
+    trial_allows(&trial, &trial.root, view, "s,SUCCEEDED,CLOCK");
+    trial_allows(&trial, &trial.other, view, "");
+    trial_allows(&trial, &trial.stranger, view, "");
     trial_allows(&trial, &trial.other, "SHOW SCHEDULES", "");
     trial_allows(&trial, &trial.other, "SHOW SCHEDULE RUNS", "");
     trial_allows(&trial, &trial.other, "DROP SCHEDULE IF EXISTS s", "");

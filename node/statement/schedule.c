@@ -15,8 +15,8 @@
 
 #define DAY_S INT64_C(86400)
 
-static bool is_seen(const struct statement_call *call, const struct project_record *project,
-                    const struct schedule *schedule)
+bool schedule_is_seen(const struct statement_call *call, const struct project_record *project,
+                      const struct schedule *schedule)
 {
     bool own = principal_id(call->principal) == schedule->creator_id;
     return own || authorise(call->principal, ACTION_ADMINISTER,
@@ -34,7 +34,7 @@ static enum err_code schedule_lookup(const struct statement_call *call, const st
                                        call->arena, ret_schedule, &reason);
     if (code != ERR_OK && code != ERR_NOT_FOUND)
         return err_set(err, code, "%s", reason.message);
-    if (code == ERR_OK && is_seen(call, ret_project, ret_schedule))
+    if (code == ERR_OK && schedule_is_seen(call, ret_project, ret_schedule))
         return ERR_OK;
     statement_note_refused(call, ret_project, name->object);
     return err_set(err, ERR_NOT_FOUND, "there is no schedule %.*s in project %.*s",
@@ -161,7 +161,7 @@ static enum err_code after_check(const struct statement_call *call,
                            SPAN_PRINTF(schedule->after));
         enum err_code code =
             schedule_find(call->services->store, project->id, after, call->arena, &other, err);
-        bool seen = code == ERR_OK && is_seen(call, project, &other);
+        bool seen = code == ERR_OK && schedule_is_seen(call, project, &other);
         if (depth == 0 && (code == ERR_NOT_FOUND || (code == ERR_OK && !seen)))
             return err_set(err, ERR_NOT_FOUND, "AFTER: there is no schedule %.*s in project %.*s",
                            SPAN_PRINTF(after), SPAN_PRINTF(project->name));
@@ -438,7 +438,7 @@ static enum err_code add_schedule(void *context, struct project_id project,
     int64_t next_s;
     (void)project;
     (void)err;
-    if (!is_seen(listing->call, listing->project, schedule) ||
+    if (!schedule_is_seen(listing->call, listing->project, schedule) ||
         (show->has_like && !show_like(schedule->name, show->like)))
         return ERR_OK;
     for (size_t i = 0; i < schedule->step_count; i++)
@@ -528,7 +528,7 @@ static enum err_code add_runs(void *context, struct project_id project,
 {
     struct listing *listing = context;
     (void)project;
-    if (!is_seen(listing->call, listing->project, schedule))
+    if (!schedule_is_seen(listing->call, listing->project, schedule))
         return ERR_OK;
     return runs_add(listing->call, schedule, listing->answer, err);
 }

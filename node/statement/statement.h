@@ -106,6 +106,11 @@ enum err_code xcopy_order_make(const struct statement_call *call, const struct x
 enum err_code xcopy_explain(const struct statement_call *call, const struct xcopy *xcopy,
                             struct answer *answer, struct err *err); /* explain_xcopy.c */
 
+struct schedule;
+/* A schedule is its creator's, and who administers the project sees it; to others it is not there. schedule.c */
+bool schedule_is_seen(const struct statement_call *call, const struct project_record *project,
+                      const struct schedule *schedule);
+
 /* The call's settings: the node's limits, lowered, and how strict it is. ERR_SEMANTIC: a limit is no number or above the
  * node's. select.c */
 enum err_code select_settings_apply(const struct statement_call *call,

@@ -3,10 +3,7 @@
 #include "node/sql/lexer.h"
 
 static const struct system_view *const views[] = {
-    &audit_view,
-    &lag_view,
-    &tasks_view,
-    &usage_view,
+    &audit_view, &lag_view, &runs_view, &tasks_view, &usage_view,
 };
 
 /* An opened view: what SELECT holds as its table. */

@@ -30,7 +30,7 @@ struct system_view {
     void (*close)(void *state);
 };
 
-extern const struct system_view audit_view, lag_view, tasks_view, usage_view;
+extern const struct system_view audit_view, lag_view, runs_view, tasks_view, usage_view;
 
 /* For struct select_catalog. ERR_TABLE_NOT_FOUND names the views that there are. */
 enum err_code system_view_find(const struct statement_call *call, const struct name *name,
