@@ -416,13 +416,31 @@ static void time_text(const struct entry *entry, int64_t at_s, char *out, size_t
              (int)(second / 3600), (int)(second / 60 % 60));
 }
 
+/* May the creator of `entry` see the other still, which may be somebody else's of the same name by now? */
+static bool upstream_is_seen(struct runner *runner, const struct entry *entry,
+                             const struct entry *other)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct principal creator;
+    struct project_record project;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    if (other->schedule.creator_id == entry->schedule.creator_id)
+        return true;
+    return principals_find_name(runner->options.services->principals, entry->schedule.creator,
+                                &creator) &&
+           principal_id(&creator) == entry->schedule.creator_id &&
+           project_get(store_of(runner), NULL, entry->project, &arena, &project, NULL) == ERR_OK &&
+           authorise(&creator, ACTION_ADMINISTER, object_project(store_of(runner), &project),
+                     NULL) == ERR_OK;
+}
+
 static struct entry *upstream_of(struct runner *runner, const struct entry *entry)
 {
     for (size_t i = 0; i < runner->entry_count; i++) {
         struct entry *other = &runner->entries[i];
         if (other->project.n == entry->project.n &&
             name_equal(other->schedule.name, entry->schedule.after))
-            return other;
+            return upstream_is_seen(runner, entry, other) ? other : NULL;
     }
     return NULL;
 }
