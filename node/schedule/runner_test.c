@@ -348,6 +348,19 @@ static void test_a_backfill_runs_each_planned_time_in_order(void **state)
                   "more than 400 runs");
 }
 
+/* Who may ask for runs has no node remember more than so many. */
+static void test_what_is_asked_for_and_has_not_run_is_limited(void **state)
+{
+    (void)state;
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 1; END");
+    for (int i = 0; i < 2; i++)
+        sql("RUN SCHEDULE s FOR '%d-01-01' TO '%d-12-31'", 2100 + i, 2100 + i);
+    trial_refuses(&trial, "RUN SCHEDULE s FOR '2102-01-01' TO '2102-12-31'", ERR_LIMIT,
+                  "730 runs of the schedule have not ended");
+    sql("RUN SCHEDULE s FOR '2102-01-01'");
+    sql("DROP SCHEDULE s");
+}
+
 static void test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant(void **state)
 {
     (void)state;
@@ -426,6 +439,30 @@ static void test_a_creator_who_is_gone_fails_runs_and_no_more(void **state)
                                                               .account = trial.user.account,
                                                               .number = trial.user.number,
                                                               .user = true});
+}
+
+/* A schedule of the name that somebody else made since is not the one that it was made after. */
+static void test_who_comes_after_learns_of_no_other_schedule(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes out = {0};
+    sql("ADD USER RAM$root:u");
+    sql("GRANT CreateInstance ON PROJECT @ TO USER RAM$root:u");
+    trial_allows(&trial, &trial.user,
+                 "CREATE SCHEDULE first CRON '0 1 * * *' AS BEGIN SELECT 1; END", "");
+    trial_allows(&trial, &trial.user,
+                 "CREATE SCHEDULE second CRON '0 2 * * *' AFTER first AS BEGIN SELECT 1; END", "");
+    trial_allows(&trial, &trial.user, "DROP SCHEDULE first", "");
+    trial.as = NULL;
+    sql("CREATE SCHEDULE first CRON '0 1 * * *' AS BEGIN SELECT * FROM missing; END");
+    clock_goes(2 * HOUR_S);
+    clock_goes(1);
+    trial.as = &trial.user;
+    assert_int_equal(trial_run(&trial, "SHOW SCHEDULE RUNS FOR second", &out), ERR_OK);
+    trial.as = NULL;
+    bytes_append_u8(&out, 0);
+    assert_null(strstr((const char *)out.data, "FAILED"));
+    assert_non_null(strstr((const char *)out.data, "there is no schedule first with a CRON"));
 }
 
 static void test_strangers_learn_nothing(void **state)
@@ -739,9 +776,11 @@ int main(int argc, char **argv)
         TEST(test_a_run_waits_for_the_one_that_it_comes_after),
         TEST(test_a_paused_schedule_rests_and_its_pause_is_not_made_up),
         TEST(test_a_backfill_runs_each_planned_time_in_order),
+        TEST(test_what_is_asked_for_and_has_not_run_is_limited),
         TEST(test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant),
         TEST(test_a_run_has_its_creators_rights_as_they_are_now),
         TEST(test_a_creator_who_is_gone_fails_runs_and_no_more),
+        TEST(test_who_comes_after_learns_of_no_other_schedule),
         TEST(test_strangers_learn_nothing),
         TEST(test_what_cannot_run_is_refused_where_it_stands),
         TEST(test_settings_last_until_the_run_ends),

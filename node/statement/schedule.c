@@ -344,6 +344,32 @@ static enum err_code past_check(const struct schedule *schedule, const struct zo
                    "the same");
 }
 
+static enum err_code pending_count(void *context, uint64_t schedule, const struct schedule_run *run,
+                                   struct err *err)
+{
+    size_t *count = context;
+    (void)schedule;
+    (void)run;
+    (void)err;
+    ++*count;
+    return ERR_OK;
+}
+
+/* What waits is remembered, and looked at again and again. */
+static enum err_code pending_check(const struct statement_call *call,
+                                   const struct schedule *schedule, const struct asked *asked,
+                                   struct err *err)
+{
+    size_t count = 0;
+    TRY(schedule_run_each(call->services->store, schedule->id, false, pending_count, &count, err));
+    return count + asked->count <= LIMIT_SCHEDULE_PENDING
+               ? ERR_OK
+               : err_set(err, ERR_LIMIT,
+                         "%zu runs of the schedule have not ended, and with these there would be "
+                         "more than %d: wait for them, or ask for fewer days",
+                         count, LIMIT_SCHEDULE_PENDING);
+}
+
 static enum err_code asked_run(const struct statement_call *call, const struct schedule *schedule,
                                const struct zone *zone, struct asked *asked, struct err *err)
 {
@@ -352,6 +378,7 @@ static enum err_code asked_run(const struct statement_call *call, const struct s
     TRY(option_boolean(&run->options, "allow_past_snapshots", &allow, err));
     TRY(asked_fill(run, schedule, zone, allow, asked, err));
     TRY(past_check(schedule, zone, asked, allow, err));
+    TRY(pending_check(call, schedule, asked, err));
     struct change_note note = statement_note(call);
     return schedule_runs_add(call->services->store, schedule, asked->runs, asked->count, NULL,
                              &note, err);
