@@ -330,7 +330,7 @@ static void projects_look(struct runner *runner)
         const struct change_note note = {.now_ms = now_ms(runner),
                                          .principal = entry->schedule.creator};
         if (code == ERR_NOT_FOUND && schedule_drop(store_of(runner), entry->project,
-                                                   entry->schedule.name, &note, &err) == ERR_OK)
+                                                   &entry->schedule, &note, &err) == ERR_OK)
             atomic_store(&runner->changed, true);
     }
 }
@@ -690,6 +690,8 @@ static void run_begin(struct runner *runner, struct entry *entry, struct pending
         if (err.code != ERR_CONFLICT && err.code != ERR_NOT_FOUND)
             log_error("a schedule's run could not begin", &err);
         atomic_store(&runner->changed, true); /* it was changed or dropped just now */
+        if (err.code == ERR_NOT_FOUND)
+            runner->swept_s = 0; /* or its project, which the sweep finds */
         active_free(active);
         return;
     }

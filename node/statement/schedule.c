@@ -246,7 +246,7 @@ enum err_code statement_alter_schedule(const struct statement_call *call, struct
         TRY(schedule_tokens_last(&schedule, err));
     struct change_note note = statement_note(call);
     enum err_code code =
-        schedule_pause_set(call->services->store, project.id, schedule.name, alter->pause,
+        schedule_pause_set(call->services->store, project.id, &schedule, alter->pause,
                            (int64_t)(statement_now_ms() / 1000), &note, err);
     changed(call);
     return code;
@@ -268,7 +268,7 @@ enum err_code statement_drop_schedule(const struct statement_call *call, struct 
     if (code != ERR_OK)
         return err_set(err, code, "%s", reason.message);
     struct change_note note = statement_note(call);
-    code = schedule_drop(call->services->store, project.id, schedule.name, &note, err);
+    code = schedule_drop(call->services->store, project.id, &schedule, &note, err);
     changed(call);
     while (code == ERR_OK && more) /* what is left the runner's sweep takes */
         if (schedule_sweep(call->services->store, schedule.id, 0, true, &more, &reason) != ERR_OK)
