@@ -378,6 +378,34 @@ static void test_a_schedule_that_was_made_anew_is_another(void **state)
     trial_begins(&trial, "SHOW SCHEDULES", "s,ALIYUN$root,ACTIVE,");
 }
 
+/* No screen is made of all that a project's schedules did. */
+static void test_a_screen_of_runs_ends(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project_found;
+    struct schedule found;
+    struct schedule_run runs[LIMIT_SCHEDULE_BACKFILL];
+    struct err err;
+    arena_init(&arena, MIB(1));
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 1; END");
+    assert_int_equal(
+        project_find(trial.store, NULL, span_text(trial.project), &arena, &project_found, &err),
+        ERR_OK);
+    assert_int_equal(
+        schedule_find(trial.store, project_found.id, span_text("s"), &arena, &found, &err), ERR_OK);
+    for (int64_t at = 0; at <= LIMIT_SCREEN_ROWS; at += LIMIT_SCHEDULE_BACKFILL) {
+        for (int64_t i = 0; i < LIMIT_SCHEDULE_BACKFILL; i++)
+            runs[i] = (struct schedule_run){.planned_s = at + i, .cause = RUN_OF_OPERATOR};
+        assert_int_equal(
+            schedule_runs_add(trial.store, &found, runs, LIMIT_SCHEDULE_BACKFILL, NULL, NULL, &err),
+            ERR_OK);
+    }
+    trial_refuses(&trial, "SHOW SCHEDULE RUNS", ERR_LIMIT, "there are more than 10000 runs");
+    trial_refuses(&trial, "SHOW SCHEDULE RUNS FOR s", ERR_LIMIT, "more than 10000 runs");
+    sql("DROP SCHEDULE s");
+}
+
 /* Who may ask for runs has no node remember more than so many. */
 static void test_what_is_asked_for_and_has_not_run_is_limited(void **state)
 {
@@ -807,6 +835,7 @@ int main(int argc, char **argv)
         TEST(test_a_paused_schedule_rests_and_its_pause_is_not_made_up),
         TEST(test_a_backfill_runs_each_planned_time_in_order),
         TEST(test_a_schedule_that_was_made_anew_is_another),
+        TEST(test_a_screen_of_runs_ends),
         TEST(test_what_is_asked_for_and_has_not_run_is_limited),
         TEST(test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant),
         TEST(test_a_run_has_its_creators_rights_as_they_are_now),

@@ -523,7 +523,12 @@ static enum err_code add_run(void *context, uint64_t id, const struct schedule_r
     const struct runs_listing *listing = context;
     struct answer *answer = listing->answer;
     (void)id;
-    (void)err;
+    if (answer->rows.rows >= LIMIT_SCREEN_ROWS)
+        return err_set(
+            err, ERR_LIMIT,
+            "there are more than %d runs: SHOW SCHEDULE RUNS FOR one schedule, or SELECT "
+            "some of SYSTEM_CATALOG.INFORMATION_SCHEMA.SCHEDULE_RUNS",
+            LIMIT_SCREEN_ROWS);
     answer_add_text(answer, listing->schedule->name);
     answer_add_time(answer, (uint64_t)run->planned_s * 1000);
     answer_add_text(answer, span_text(run_state_name(run->state)));
