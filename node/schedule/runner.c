@@ -76,6 +76,7 @@ struct runner {
     size_t jobs;           /* posted and not ended */
     struct entry *entries; /* by project and folded name */
     size_t entry_count;
+    size_t turn; /* the first entry that is looked at */
     struct active *actives;
     size_t active_count;
     struct known_zone *zones;
@@ -750,6 +751,18 @@ static void entry_look(struct runner *runner, struct entry *entry)
     }
 }
 
+/* From behind the one whose run began last: who has many runs waits for the others' turns. */
+static void entries_look(struct runner *runner)
+{
+    size_t first = runner->turn;
+    for (size_t i = 0; i < runner->entry_count && !atomic_load(&runner->stopping); i++) {
+        size_t at = (first + i) % runner->entry_count, active = runner->active_count;
+        entry_look(runner, &runner->entries[at]);
+        if (runner->active_count > active)
+            runner->turn = at + 1;
+    }
+}
+
 /* ---- passes ---- */
 
 /* Those that wait are asked, those that are over go. True: one is over. */
@@ -813,8 +826,7 @@ static void pass(struct runner *runner)
             break; /* what goes is still asked about below */
         if (now_s(runner) >= runner->swept_s + SWEEP_EVERY_S)
             sweep(runner);
-        for (size_t i = 0; i < runner->entry_count && !atomic_load(&runner->stopping); i++)
-            entry_look(runner, &runner->entries[i]);
+        entries_look(runner);
     } while (actives_look(runner) && runner->options.workers == NULL);
     actives_look(runner);
 }

@@ -378,6 +378,24 @@ static void test_a_schedule_that_was_made_anew_is_another(void **state)
     trial_begins(&trial, "SHOW SCHEDULES", "s,ALIYUN$root,ACTIVE,");
 }
 
+/* Who has many runs to make up for keeps no other waiting until they are all done. */
+static void test_schedules_take_turns(void **state)
+{
+    (void)state;
+    sql("CREATE TABLE done (a BIGINT)");
+    sql("CREATE TABLE seen (a BIGINT)");
+    sql("CREATE SCHEDULE z CRON '0 1 * * *' AS BEGIN INSERT INTO seen SELECT COUNT(*) FROM done; "
+        "END");
+    for (int i = 0; i < RUNNER_ACTIVE_MAX; i++) {
+        sql("CREATE SCHEDULE a%d CRON '0 1 * * *' AS BEGIN INSERT INTO done VALUES (1); END", i);
+        sql("RUN SCHEDULE a%d FOR '2026-01-01' TO '2026-01-03'", i);
+    }
+    sql("RUN SCHEDULE z FOR '2026-01-01'");
+    clock_goes(1);
+    gives("48", "SELECT COUNT(*) FROM done");
+    gives("16", "SELECT a FROM seen");
+}
+
 /* No screen is made of all that a project's schedules did. */
 static void test_a_screen_of_runs_ends(void **state)
 {
@@ -835,6 +853,7 @@ int main(int argc, char **argv)
         TEST(test_a_paused_schedule_rests_and_its_pause_is_not_made_up),
         TEST(test_a_backfill_runs_each_planned_time_in_order),
         TEST(test_a_schedule_that_was_made_anew_is_another),
+        TEST(test_schedules_take_turns),
         TEST(test_a_screen_of_runs_ends),
         TEST(test_what_is_asked_for_and_has_not_run_is_limited),
         TEST(test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant),
