@@ -70,6 +70,40 @@ def test_the_pages_script_runs_at_its_minute_and_once_over_a_kill(cluster, regio
     region.fsck()
 
 
+def test_the_pages_daily_backup_runs_in_two_regions_at_their_minutes(cluster):
+    """The page's three steps with its scripts, on the real clock; a minute is their day, so each step is of the minute before."""
+    primary, backup = cluster.up("cn-hongkong", "ap-southeast-1")
+    primary.sql("CREATE PROJECT src_project; USE src_project; CREATE TABLE a (n BIGINT) PARTITIONED BY (p STRING); CREATE TABLE b (n BIGINT);"
+                "INSERT INTO a PARTITION (p='x') VALUES (1), (2); INSERT INTO b VALUES (3);")
+    backup.sql("CREATE PROJECT dest_project;")
+    primary.sql("""USE src_project;
+        CREATE SCHEDULE create_daily_snapshots CRON '* * * * *' SET var1='$[yyyymmddhh24mi]', var2='$[yyyymmddhh24mi]' AS BEGIN
+        CREATE SNAPSHOT TABLE a_snapshot_${var1} CLONE a; CREATE SNAPSHOT TABLE b_snapshot_${var2} CLONE b; END;""")
+    until(lambda: primary.sql("USE src_project; SHOW SCHEDULE RUNS FOR create_daily_snapshots;"), lambda: primary.log[-2000:])
+    backup.sql("""USE dest_project;
+        CREATE SCHEDULE xcopy_daily_snapshots CRON '* * * * *' AS BEGIN
+        -- This script uses XCOPY to replicate the daily snapshots created in the source region.
+        XCOPY SNAPSHOT src_project.a_snapshot_$[yyyymmddhh24mi-1/24/60] TO SNAPSHOT a_snapshot_$[yyyymmddhh24mi-1/24/60]
+            options(src_region="cn-hongkong");
+        XCOPY SNAPSHOT src_project.b_snapshot_$[yyyymmddhh24mi-1/24/60] TO SNAPSHOT b_snapshot_$[yyyymmddhh24mi-1/24/60]
+            options(src_region="cn-hongkong"); END;
+        CREATE SCHEDULE verify_daily_snapshots CRON '* * * * *' AFTER xcopy_daily_snapshots AS BEGIN
+        VERIFY SNAPSHOT a_snapshot_$[yyyymmddhh24mi-1/24/60] DEEP; VERIFY SNAPSHOT b_snapshot_$[yyyymmddhh24mi-1/24/60] DEEP;
+        SET odps.namespace.schema=true;
+        SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tables WHERE table_catalog = 'dest_project'
+            AND table_type = 'SNAPSHOT_TABLE' AND table_name LIKE "%_snapshot_$[yyyymmddhh24mi-1/24/60]"; END;""")
+    look = "USE dest_project; SHOW SCHEDULE RUNS;"
+    first = until(lambda: [row for row in backup.sql(look) if row["schedule"] == "verify_daily_snapshots" and row["state"] == "SUCCEEDED"],
+                  lambda: str(backup.sql(look)) + backup.log[-2000:])[0]
+    assert (first["cause"], first["statements_done"], first["last_rows"]) == ("CLOCK", 4, 2)
+    copies = backup.sql("USE dest_project; SHOW SNAPSHOT TABLES;")
+    made = {row["snapshot"]: row["version"] for row in primary.sql("USE src_project; SHOW SNAPSHOT TABLES;")}
+    assert copies and all(row["version"] == made[row["snapshot"]] for row in copies)
+    assert sum(row["proven_deep"] is not None for row in copies) >= 2
+    for region in (primary, backup):
+        region.fsck()
+
+
 def test_nothing_runs_on_a_clock_that_jumped(tmp_path, cluster):
     clock = Clock(tmp_path / "clock")
     region = up(cluster, clock, SOURCE, SOURCE)[0]

@@ -1,7 +1,7 @@
 /* The page's daily backup of two tables from one region to another, over five days on a clock of the
  * test's own: snapshots at 01:00 there, XCOPY at 02:00 here with src_region="cn-hongkong" as printed, and
- * a verification at 03:00. On one day the node here is down at 02:00, on another it is stopped while a
- * copy runs.
+ * a verification at 03:00: the page's query of INFORMATION_SCHEMA, and each replica decoded. On one day
+ * the node here is down at 02:00, on another it is stopped while a copy runs.
  *
  * Both regions are real stores with real transport (node/task/xcopy_trial.h). The tokens are standing
  * ones, signed here as the client signs them.
@@ -167,6 +167,7 @@ static const char *day_text(int64_t day)
 
 struct states {
     size_t of[RUN_STATE_COUNT];
+    size_t seen; /* rows of their last queries together */
 };
 
 static enum err_code count_state(void *context, uint64_t schedule, const struct schedule_run *found,
@@ -176,6 +177,7 @@ static enum err_code count_state(void *context, uint64_t schedule, const struct 
     (void)schedule;
     (void)ret_err;
     states->of[found->state]++;
+    states->seen += found->rows;
     if (found->state == RUN_FAILED)
         printf("failed: %.*s\n", SPAN_PRINTF(found->message));
     return ERR_OK;
@@ -183,7 +185,7 @@ static enum err_code count_state(void *context, uint64_t schedule, const struct 
 
 static struct states states_of(struct end *end)
 {
-    struct states states = {{0}};
+    struct states states = {.seen = 0};
     ok(schedule_run_each(end->region->store, 0, true, count_state, &states, &err));
     ok(schedule_run_each(end->region->store, 0, false, count_state, &states, &err));
     return states;
@@ -241,8 +243,11 @@ static void schedules_make(void)
         "SNAPSHOT b_snapshot_$[yyyymmdd] options(src_region=\"cn-hongkong\");\nEND";
     static const char checks[] =
         "CREATE SCHEDULE verify_daily_snapshots CRON '0 3 * * *' EFFECTIVE FROM '@' "
-        "AFTER xcopy_daily_snapshots AS BEGIN SET odps.namespace.schema=true; SELECT * FROM "
-        "a_snapshot_$[yyyymmdd]; SELECT * FROM b_snapshot_$[yyyymmdd]; END";
+        "AFTER xcopy_daily_snapshots AS BEGIN VERIFY SNAPSHOT a_snapshot_$[yyyymmdd] DEEP; "
+        "VERIFY SNAPSHOT b_snapshot_$[yyyymmdd] DEEP; SET odps.namespace.schema=true; "
+        "SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tables WHERE table_catalog = "
+        "'dest_project' AND table_type = 'SNAPSHOT_TABLE' AND table_name LIKE "
+        "\"%_snapshot_$[yyyymmdd]\"; END";
     char text[TEXT_BYTES];
     text_make(text, snapshots);
     run(&source, text);
@@ -320,6 +325,7 @@ static void test_five_days_of_the_pages_daily_backup(void **state)
     struct states made = states_of(&source), copied = states_of(&backup);
     assert_int_equal(made.of[RUN_SUCCEEDED], DAYS);
     assert_int_equal(copied.of[RUN_SUCCEEDED], 2 * DAYS);
+    assert_int_equal(copied.seen, 2 * DAYS); /* two snapshots of each day */
     for (size_t i = 0; i < RUN_STATE_COUNT; i++)
         assert_true(i == RUN_SUCCEEDED || made.of[i] + copied.of[i] == 0);
     now_s = midnight_s - DAYS * DAY_S;
