@@ -49,6 +49,7 @@
 #define LIMIT_SCHEDULE_RETRY_MINUTES 1440
 #define LIMIT_SCHEDULE_RUNS          1000 /* kept of one, whatever their age */
 #define LIMIT_SCHEDULE_BACKFILL      400  /* runs of one RUN SCHEDULE */
+#define LIMIT_SCHEDULE_PENDING       800  /* of one, that have not ended, with those asked for */
 #define SCHEDULE_RUNS_KEPT_DAYS      30
 
 /* rights */

@@ -26,7 +26,9 @@ bool plan_next(const struct plan *plan, int64_t after_s, int64_t *ret_s)
 bool plan_last(const struct plan *plan, int64_t at_s, int64_t *ret_s)
 {
     static const int64_t back_s[] = {3600, INT64_C(86400) * 2, INT64_C(86400) * 40,
-                                     INT64_C(86400) * 366 * CRON_YEARS_MAX};
+                                     INT64_C(86400) * 366, INT64_C(86400) * 366 * CRON_YEARS_MAX};
+    if (at_s > plan->to_s) /* else all that there ever was is walked through */
+        at_s = plan->to_s;
     for (size_t i = 0; i < ARRAY_COUNT(back_s); i++) {
         int64_t planned_s;
         bool found = false;

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "proto/random_test.h"
@@ -228,6 +229,24 @@ static void test_the_last_planned_time_is_the_one_before_the_next(void **state)
     }
 }
 
+/* The runner asks this of each run that waits, at each pass. */
+static void test_the_last_planned_time_of_what_ended_long_ago_is_found_at_once(void **state)
+{
+    (void)state;
+    ZONE_CLEANUP struct zone *zone = zone_of("Europe/Berlin");
+    static const char *const crons[] = {"* * * * *", "* * 1 1 *"};
+    for (size_t i = 0; i < ARRAY_COUNT(crons); i++) {
+        struct plan plan = plan_of(crons[i], zone);
+        int64_t at_s = utc_of("2026-01-02 00:59"), last_s;
+        plan.to_s = utc_of("2024-01-01 12:00");
+        clock_t begun = clock();
+        for (int k = 0; k < 20; k++)
+            assert_true(plan_last(&plan, at_s, &last_s));
+        assert_string_equal(text_of(last_s), "2024-01-01 12:00");
+        assert_true(clock() - begun < CLOCKS_PER_SEC); /* of work; many, if each minute is walked */
+    }
+}
+
 static void due_are(enum missed_runs missed, const char *until, const char *now,
                     const char *const *planned, bool skipped)
 {
@@ -304,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_planned_times_are_those_of_a_walk_over_every_minute),
         cmocka_unit_test(test_plans_keep_within_their_effective_dates),
         cmocka_unit_test(test_the_last_planned_time_is_the_one_before_the_next),
+        cmocka_unit_test(test_the_last_planned_time_of_what_ended_long_ago_is_found_at_once),
         cmocka_unit_test(test_missed_runs_are_made_up_or_left_out_as_the_schedule_says),
         cmocka_unit_test(test_a_node_that_was_down_for_long_makes_up_a_few_at_a_time),
     };

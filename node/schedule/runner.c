@@ -76,6 +76,7 @@ struct runner {
     size_t jobs;           /* posted and not ended */
     struct entry *entries; /* by project and folded name */
     size_t entry_count;
+    size_t turn; /* the first entry that is looked at */
     struct active *actives;
     size_t active_count;
     struct known_zone *zones;
@@ -330,7 +331,7 @@ static void projects_look(struct runner *runner)
         const struct change_note note = {.now_ms = now_ms(runner),
                                          .principal = entry->schedule.creator};
         if (code == ERR_NOT_FOUND && schedule_drop(store_of(runner), entry->project,
-                                                   entry->schedule.name, &note, &err) == ERR_OK)
+                                                   &entry->schedule, &note, &err) == ERR_OK)
             atomic_store(&runner->changed, true);
     }
 }
@@ -416,13 +417,31 @@ static void time_text(const struct entry *entry, int64_t at_s, char *out, size_t
              (int)(second / 3600), (int)(second / 60 % 60));
 }
 
+/* May the creator of `entry` see the other still, which may be somebody else's of the same name by now? */
+static bool upstream_is_seen(struct runner *runner, const struct entry *entry,
+                             const struct entry *other)
+{
+    ARENA_CLEANUP struct arena arena;
+    struct principal creator;
+    struct project_record project;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    if (other->schedule.creator_id == entry->schedule.creator_id)
+        return true;
+    return principals_find_name(runner->options.services->principals, entry->schedule.creator,
+                                &creator) &&
+           principal_id(&creator) == entry->schedule.creator_id &&
+           project_get(store_of(runner), NULL, entry->project, &arena, &project, NULL) == ERR_OK &&
+           authorise(&creator, ACTION_ADMINISTER, object_project(store_of(runner), &project),
+                     NULL) == ERR_OK;
+}
+
 static struct entry *upstream_of(struct runner *runner, const struct entry *entry)
 {
     for (size_t i = 0; i < runner->entry_count; i++) {
         struct entry *other = &runner->entries[i];
         if (other->project.n == entry->project.n &&
             name_equal(other->schedule.name, entry->schedule.after))
-            return other;
+            return upstream_is_seen(runner, entry, other) ? other : NULL;
     }
     return NULL;
 }
@@ -672,6 +691,8 @@ static void run_begin(struct runner *runner, struct entry *entry, struct pending
         if (err.code != ERR_CONFLICT && err.code != ERR_NOT_FOUND)
             log_error("a schedule's run could not begin", &err);
         atomic_store(&runner->changed, true); /* it was changed or dropped just now */
+        if (err.code == ERR_NOT_FOUND)
+            runner->swept_s = 0; /* or its project, which the sweep finds */
         active_free(active);
         return;
     }
@@ -727,6 +748,18 @@ static void entry_look(struct runner *runner, struct entry *entry)
             run_begin(runner, entry, pending);
             return;
         }
+    }
+}
+
+/* From behind the one whose run began last: who has many runs waits for the others' turns. */
+static void entries_look(struct runner *runner)
+{
+    size_t first = runner->turn;
+    for (size_t i = 0; i < runner->entry_count && !atomic_load(&runner->stopping); i++) {
+        size_t at = (first + i) % runner->entry_count, active = runner->active_count;
+        entry_look(runner, &runner->entries[at]);
+        if (runner->active_count > active)
+            runner->turn = at + 1;
     }
 }
 
@@ -793,8 +826,7 @@ static void pass(struct runner *runner)
             break; /* what goes is still asked about below */
         if (now_s(runner) >= runner->swept_s + SWEEP_EVERY_S)
             sweep(runner);
-        for (size_t i = 0; i < runner->entry_count && !atomic_load(&runner->stopping); i++)
-            entry_look(runner, &runner->entries[i]);
+        entries_look(runner);
     } while (actives_look(runner) && runner->options.workers == NULL);
     actives_look(runner);
 }

@@ -348,6 +348,95 @@ static void test_a_backfill_runs_each_planned_time_in_order(void **state)
                   "more than 400 runs");
 }
 
+/* What was looked up is changed, and not what somebody else made of its name meanwhile. */
+static void test_a_schedule_that_was_made_anew_is_another(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project_found;
+    struct schedule found;
+    struct err err;
+    const struct change_note note = {.now_ms = (uint64_t)now_s * 1000,
+                                     .principal = span_text(ROOT_ACCOUNT_NAME)};
+    const struct schedule_run run = {.planned_s = now_s, .cause = RUN_OF_OPERATOR};
+    arena_init(&arena, MIB(1));
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 1; END");
+    assert_int_equal(
+        project_find(trial.store, NULL, span_text(trial.project), &arena, &project_found, &err),
+        ERR_OK);
+    assert_int_equal(
+        schedule_find(trial.store, project_found.id, span_text("s"), &arena, &found, &err), ERR_OK);
+    sql("DROP SCHEDULE s");
+    assert_int_equal(schedule_runs_add(trial.store, &found, &run, 1, NULL, &note, &err),
+                     ERR_CONFLICT);
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 2; END");
+    assert_int_equal(schedule_drop(trial.store, project_found.id, &found, &note, &err),
+                     ERR_CONFLICT);
+    assert_int_equal(
+        schedule_pause_set(trial.store, project_found.id, &found, true, 0, &note, &err),
+        ERR_CONFLICT);
+    trial_begins(&trial, "SHOW SCHEDULES", "s,ALIYUN$root,ACTIVE,");
+}
+
+/* Who has many runs to make up for keeps no other waiting until they are all done. */
+static void test_schedules_take_turns(void **state)
+{
+    (void)state;
+    sql("CREATE TABLE done (a BIGINT)");
+    sql("CREATE TABLE seen (a BIGINT)");
+    sql("CREATE SCHEDULE z CRON '0 1 * * *' AS BEGIN INSERT INTO seen SELECT COUNT(*) FROM done; "
+        "END");
+    for (int i = 0; i < RUNNER_ACTIVE_MAX; i++) {
+        sql("CREATE SCHEDULE a%d CRON '0 1 * * *' AS BEGIN INSERT INTO done VALUES (1); END", i);
+        sql("RUN SCHEDULE a%d FOR '2026-01-01' TO '2026-01-03'", i);
+    }
+    sql("RUN SCHEDULE z FOR '2026-01-01'");
+    clock_goes(1);
+    gives("48", "SELECT COUNT(*) FROM done");
+    gives("16", "SELECT a FROM seen");
+}
+
+/* No screen is made of all that a project's schedules did. */
+static void test_a_screen_of_runs_ends(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project_found;
+    struct schedule found;
+    struct schedule_run runs[LIMIT_SCHEDULE_BACKFILL];
+    struct err err;
+    arena_init(&arena, MIB(1));
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 1; END");
+    assert_int_equal(
+        project_find(trial.store, NULL, span_text(trial.project), &arena, &project_found, &err),
+        ERR_OK);
+    assert_int_equal(
+        schedule_find(trial.store, project_found.id, span_text("s"), &arena, &found, &err), ERR_OK);
+    for (int64_t at = 0; at <= LIMIT_SCREEN_ROWS; at += LIMIT_SCHEDULE_BACKFILL) {
+        for (int64_t i = 0; i < LIMIT_SCHEDULE_BACKFILL; i++)
+            runs[i] = (struct schedule_run){.planned_s = at + i, .cause = RUN_OF_OPERATOR};
+        assert_int_equal(
+            schedule_runs_add(trial.store, &found, runs, LIMIT_SCHEDULE_BACKFILL, NULL, NULL, &err),
+            ERR_OK);
+    }
+    trial_refuses(&trial, "SHOW SCHEDULE RUNS", ERR_LIMIT, "there are more than 10000 runs");
+    trial_refuses(&trial, "SHOW SCHEDULE RUNS FOR s", ERR_LIMIT, "more than 10000 runs");
+    sql("DROP SCHEDULE s");
+}
+
+/* Who may ask for runs has no node remember more than so many. */
+static void test_what_is_asked_for_and_has_not_run_is_limited(void **state)
+{
+    (void)state;
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 1; END");
+    for (int i = 0; i < 2; i++)
+        sql("RUN SCHEDULE s FOR '%d-01-01' TO '%d-12-31'", 2100 + i, 2100 + i);
+    trial_refuses(&trial, "RUN SCHEDULE s FOR '2102-01-01' TO '2102-12-31'", ERR_LIMIT,
+                  "730 runs of the schedule have not ended");
+    sql("RUN SCHEDULE s FOR '2102-01-01'");
+    sql("DROP SCHEDULE s");
+}
+
 static void test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant(void **state)
 {
     (void)state;
@@ -426,6 +515,30 @@ static void test_a_creator_who_is_gone_fails_runs_and_no_more(void **state)
                                                               .account = trial.user.account,
                                                               .number = trial.user.number,
                                                               .user = true});
+}
+
+/* A schedule of the name that somebody else made since is not the one that it was made after. */
+static void test_who_comes_after_learns_of_no_other_schedule(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes out = {0};
+    sql("ADD USER RAM$root:u");
+    sql("GRANT CreateInstance ON PROJECT @ TO USER RAM$root:u");
+    trial_allows(&trial, &trial.user,
+                 "CREATE SCHEDULE first CRON '0 1 * * *' AS BEGIN SELECT 1; END", "");
+    trial_allows(&trial, &trial.user,
+                 "CREATE SCHEDULE second CRON '0 2 * * *' AFTER first AS BEGIN SELECT 1; END", "");
+    trial_allows(&trial, &trial.user, "DROP SCHEDULE first", "");
+    trial.as = NULL;
+    sql("CREATE SCHEDULE first CRON '0 1 * * *' AS BEGIN SELECT * FROM missing; END");
+    clock_goes(2 * HOUR_S);
+    clock_goes(1);
+    trial.as = &trial.user;
+    assert_int_equal(trial_run(&trial, "SHOW SCHEDULE RUNS FOR second", &out), ERR_OK);
+    trial.as = NULL;
+    bytes_append_u8(&out, 0);
+    assert_null(strstr((const char *)out.data, "FAILED"));
+    assert_non_null(strstr((const char *)out.data, "there is no schedule first with a CRON"));
 }
 
 static void test_strangers_learn_nothing(void **state)
@@ -621,8 +734,8 @@ static void test_a_project_that_is_dropped_takes_its_schedules(void **state)
     clock_goes(60);
     assert_int_equal(ids_count(), before + 1);
     gives("", "DROP PROJECT @");
-    for (int i = 0; i < 3; i++)
-        clock_goes(2 * HOUR_S);
+    for (int i = 0; i < 3; i++) /* its next run finds it gone: nothing is read anew for an hour */
+        clock_goes(60);
     assert_int_equal(ids_count(), before);
     trial_project_of_rows(&trial);
 }
@@ -739,9 +852,14 @@ int main(int argc, char **argv)
         TEST(test_a_run_waits_for_the_one_that_it_comes_after),
         TEST(test_a_paused_schedule_rests_and_its_pause_is_not_made_up),
         TEST(test_a_backfill_runs_each_planned_time_in_order),
+        TEST(test_a_schedule_that_was_made_anew_is_another),
+        TEST(test_schedules_take_turns),
+        TEST(test_a_screen_of_runs_ends),
+        TEST(test_what_is_asked_for_and_has_not_run_is_limited),
         TEST(test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant),
         TEST(test_a_run_has_its_creators_rights_as_they_are_now),
         TEST(test_a_creator_who_is_gone_fails_runs_and_no_more),
+        TEST(test_who_comes_after_learns_of_no_other_schedule),
         TEST(test_strangers_learn_nothing),
         TEST(test_what_cannot_run_is_refused_where_it_stands),
         TEST(test_settings_last_until_the_run_ends),

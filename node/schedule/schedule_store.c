@@ -56,6 +56,19 @@ static enum err_code record_find(struct store *store, struct project_id project,
     return schedule_record_decode(*ret_record, arena, ret_schedule, err);
 }
 
+/* The record of the one that was found, and of no other of its name. */
+static enum err_code same_find(struct store *store, struct project_id project,
+                               const struct schedule *found, struct arena *arena, struct bytes *key,
+                               struct span *ret_record, struct schedule *ret_schedule,
+                               struct err *err)
+{
+    TRY(record_find(store, project, found->name, arena, key, ret_record, ret_schedule, err));
+    return ret_schedule->id == found->id
+               ? ERR_OK
+               : err_set(err, ERR_CONFLICT, "schedule %.*s was made anew meanwhile",
+                         SPAN_PRINTF(found->name));
+}
+
 enum err_code schedule_find(struct store *store, struct project_id project, struct span name,
                             struct arena *arena, struct schedule *ret_schedule, struct err *err)
 {
@@ -103,9 +116,9 @@ enum err_code schedule_create(struct store *store, struct project_id project,
     return catalog_commit_noted(store, &change, note, CATALOG_KEEP_RESERVE, err);
 }
 
-enum err_code schedule_pause_set(struct store *store, struct project_id project, struct span name,
-                                 bool paused, int64_t until_s, const struct change_note *note,
-                                 struct err *err)
+enum err_code schedule_pause_set(struct store *store, struct project_id project,
+                                 const struct schedule *found, bool paused, int64_t until_s,
+                                 const struct change_note *note, struct err *err)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     BYTES_CLEANUP struct bytes key = {0}, value = {0};
@@ -114,7 +127,7 @@ enum err_code schedule_pause_set(struct store *store, struct project_id project,
     struct span record;
     int64_t decided_s;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    TRY(record_find(store, project, name, &arena, &key, &record, &schedule, err));
+    TRY(same_find(store, project, found, &arena, &key, &record, &schedule, err));
     TRY(schedule_until_get(store, &schedule, &decided_s, err));
     bool changes = schedule.paused != paused;
     schedule.paused = paused;
@@ -126,8 +139,9 @@ enum err_code schedule_pause_set(struct store *store, struct project_id project,
     return catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err);
 }
 
-enum err_code schedule_drop(struct store *store, struct project_id project, struct span name,
-                            const struct change_note *note, struct err *err)
+enum err_code schedule_drop(struct store *store, struct project_id project,
+                            const struct schedule *found, const struct change_note *note,
+                            struct err *err)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     BYTES_CLEANUP struct bytes key = {0};
@@ -135,7 +149,7 @@ enum err_code schedule_drop(struct store *store, struct project_id project, stru
     struct schedule schedule;
     struct span record;
     arena_init(&arena, CATALOG_ARENA_BYTES);
-    TRY(record_find(store, project, name, &arena, &key, &record, &schedule, err));
+    TRY(same_find(store, project, found, &arena, &key, &record, &schedule, err));
     catalog_expect(&change, FAMILY_SCHEDULE, bytes_span(&key), record);
     catalog_delete(&change, FAMILY_SCHEDULE, bytes_span(&key));
     return catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err);
@@ -185,6 +199,20 @@ enum err_code schedule_until_get(struct store *store, const struct schedule *sch
     return ERR_OK;
 }
 
+/* Nothing is added to what was dropped and swept: nobody would sweep it again. */
+static enum err_code until_expect(struct store *store, uint64_t schedule,
+                                  struct catalog_change *change, struct err *err)
+{
+    BYTES_CLEANUP struct bytes key = {0}, value = {0};
+    bool found;
+    id_key('t', schedule, &key);
+    TRY(catalog_find(store, NULL, FAMILY_SCHEDULE, bytes_span(&key), &value, &found, err));
+    if (!found)
+        return err_set(err, ERR_CONFLICT, "the schedule was dropped meanwhile");
+    catalog_expect(change, FAMILY_SCHEDULE, bytes_span(&key), bytes_span(&value));
+    return ERR_OK;
+}
+
 /* Its steps of the change; nothing where the planned time has a run under way, or had one and this is of
  * the clock. */
 static enum err_code run_add(struct store *store, uint64_t schedule, const struct schedule_run *run,
@@ -220,6 +248,7 @@ enum err_code schedule_runs_add(struct store *store, const struct schedule *sche
                                 struct err *err)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    TRY(until_expect(store, schedule->id, &change, err));
     for (size_t i = 0; i < count; i++)
         TRY(run_add(store, schedule->id, &runs[i], &change, err));
     if (until_s != NULL)
@@ -284,6 +313,7 @@ enum err_code schedule_runs_fire(struct store *store, const struct schedule *sch
     TRY(fired_read(store, schedule->id, &old, &known, err));
     if (known != from)
         return err_set(err, ERR_CONFLICT, "another answer was taken meanwhile");
+    TRY(until_expect(store, schedule->id, &change, err));
     for (size_t i = 0; i < count; i++) {
         TRY(second_find(store, schedule->id, runs, i, &runs[i], err));
         TRY(run_add(store, schedule->id, &runs[i], &change, err));

@@ -25,14 +25,15 @@ enum err_code schedule_create(struct store *store, struct project_id project,
 enum err_code schedule_find(struct store *store, struct project_id project, struct span name,
                             struct arena *arena, struct schedule *ret_schedule,
                             struct err *err) MUST_USE;
-/* Its planned times up to until_s are decided from now on; resuming does not make up for a pause.
- * ERR_CONFLICT, ERR_NOT_FOUND. */
-enum err_code schedule_pause_set(struct store *store, struct project_id project, struct span name,
-                                 bool paused, int64_t until_s, const struct change_note *note,
-                                 struct err *err) MUST_USE;
-/* With its runs that have not ended; its history goes with schedule_sweep. ERR_NOT_FOUND. */
-enum err_code schedule_drop(struct store *store, struct project_id project, struct span name,
-                            const struct change_note *note, struct err *err) MUST_USE;
+/* Of the one that was found: ERR_CONFLICT when its name is another's by now, ERR_NOT_FOUND when nobody's.
+ * Its planned times up to until_s are decided from now on; resuming does not make up for a pause. */
+enum err_code schedule_pause_set(struct store *store, struct project_id project,
+                                 const struct schedule *found, bool paused, int64_t until_s,
+                                 const struct change_note *note, struct err *err) MUST_USE;
+/* Its runs go with schedule_sweep. Errors as of schedule_pause_set. */
+enum err_code schedule_drop(struct store *store, struct project_id project,
+                            const struct schedule *found, const struct change_note *note,
+                            struct err *err) MUST_USE;
 /* In order of projects and folded names. project 0: of all. Those whose record cannot be read are left out
  * and counted. */
 typedef enum err_code on_schedule(void *context, struct project_id project,
@@ -46,7 +47,8 @@ enum err_code schedule_each(struct store *store, struct project_id project, on_s
 enum err_code schedule_until_get(struct store *store, const struct schedule *schedule,
                                  int64_t *ret_until_s, struct err *err) MUST_USE;
 /* Adds the runs (QUEUED, or SKIPPED into the history) and moves `until` on, in one commit. Runs whose
- * planned time has one already are left alone. */
+ * planned time has one already are left alone. ERR_CONFLICT: it was dropped, or something else was decided
+ * meanwhile. */
 enum err_code schedule_runs_add(struct store *store, const struct schedule *schedule,
                                 const struct schedule_run *runs, size_t count,
                                 const int64_t *until_s, const struct change_note *note,

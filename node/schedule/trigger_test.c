@@ -92,7 +92,11 @@ static uint64_t schedule_make(const char *name, enum missed_runs missed, struct 
 static void schedule_end(const char *name)
 {
     struct change_note change = note();
-    ok(schedule_drop(here.store, here.project, span_text(name), &change, &err));
+    struct schedule found;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    ok(schedule_find(here.store, here.project, span_text(name), &arena, &found, &err));
+    ok(schedule_drop(here.store, here.project, &found, &change, &err));
     triggers_changed(triggers);
 }
 

@@ -246,7 +246,7 @@ enum err_code statement_alter_schedule(const struct statement_call *call, struct
         TRY(schedule_tokens_last(&schedule, err));
     struct change_note note = statement_note(call);
     enum err_code code =
-        schedule_pause_set(call->services->store, project.id, schedule.name, alter->pause,
+        schedule_pause_set(call->services->store, project.id, &schedule, alter->pause,
                            (int64_t)(statement_now_ms() / 1000), &note, err);
     changed(call);
     return code;
@@ -268,7 +268,7 @@ enum err_code statement_drop_schedule(const struct statement_call *call, struct 
     if (code != ERR_OK)
         return err_set(err, code, "%s", reason.message);
     struct change_note note = statement_note(call);
-    code = schedule_drop(call->services->store, project.id, schedule.name, &note, err);
+    code = schedule_drop(call->services->store, project.id, &schedule, &note, err);
     changed(call);
     while (code == ERR_OK && more) /* what is left the runner's sweep takes */
         if (schedule_sweep(call->services->store, schedule.id, 0, true, &more, &reason) != ERR_OK)
@@ -344,6 +344,32 @@ static enum err_code past_check(const struct schedule *schedule, const struct zo
                    "the same");
 }
 
+static enum err_code pending_count(void *context, uint64_t schedule, const struct schedule_run *run,
+                                   struct err *err)
+{
+    size_t *count = context;
+    (void)schedule;
+    (void)run;
+    (void)err;
+    ++*count;
+    return ERR_OK;
+}
+
+/* What waits is remembered, and looked at again and again. */
+static enum err_code pending_check(const struct statement_call *call,
+                                   const struct schedule *schedule, const struct asked *asked,
+                                   struct err *err)
+{
+    size_t count = 0;
+    TRY(schedule_run_each(call->services->store, schedule->id, false, pending_count, &count, err));
+    return count + asked->count <= LIMIT_SCHEDULE_PENDING
+               ? ERR_OK
+               : err_set(err, ERR_LIMIT,
+                         "%zu runs of the schedule have not ended, and with these there would be "
+                         "more than %d: wait for them, or ask for fewer days",
+                         count, LIMIT_SCHEDULE_PENDING);
+}
+
 static enum err_code asked_run(const struct statement_call *call, const struct schedule *schedule,
                                const struct zone *zone, struct asked *asked, struct err *err)
 {
@@ -352,6 +378,7 @@ static enum err_code asked_run(const struct statement_call *call, const struct s
     TRY(option_boolean(&run->options, "allow_past_snapshots", &allow, err));
     TRY(asked_fill(run, schedule, zone, allow, asked, err));
     TRY(past_check(schedule, zone, asked, allow, err));
+    TRY(pending_check(call, schedule, asked, err));
     struct change_note note = statement_note(call);
     return schedule_runs_add(call->services->store, schedule, asked->runs, asked->count, NULL,
                              &note, err);
@@ -496,7 +523,12 @@ static enum err_code add_run(void *context, uint64_t id, const struct schedule_r
     const struct runs_listing *listing = context;
     struct answer *answer = listing->answer;
     (void)id;
-    (void)err;
+    if (answer->rows.rows >= LIMIT_SCREEN_ROWS)
+        return err_set(
+            err, ERR_LIMIT,
+            "there are more than %d runs: SHOW SCHEDULE RUNS FOR one schedule, or SELECT "
+            "some of SYSTEM_CATALOG.INFORMATION_SCHEMA.SCHEDULE_RUNS",
+            LIMIT_SCREEN_ROWS);
     answer_add_text(answer, listing->schedule->name);
     answer_add_time(answer, (uint64_t)run->planned_s * 1000);
     answer_add_text(answer, span_text(run_state_name(run->state)));

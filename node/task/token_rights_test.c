@@ -443,6 +443,27 @@ static void test_a_standing_token_has_its_runs_of_a_day(void **state)
     says(describe_named_says(60, bytes_span(&bytes), "night_1"), ERR_DENIED, "was revoked");
 }
 
+/* A destination gives its tasks their ids: one id for two snapshots is two runs. */
+static void test_a_standing_tokens_run_is_of_one_snapshot(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    struct token token = token_standing("night_*", 1);
+    token_sign(&token, user, &bytes);
+    uint64_t day = (uint64_t)time(NULL) / 86400;
+    struct ask ask = {0};
+    describe_named_post(&ask, 63, bytes_span(&bytes), "night_1");
+    assert_int_equal(ask_wait(&ask), ERR_OK);
+    assert_int_equal(lease_ask(&ask, PEER_END), ERR_OK);
+    bytes_deinit(&ask.body);
+    enum err_code second = describe_named_says(63, bytes_span(&bytes), "night_2");
+    if (day == (uint64_t)time(NULL) / 86400) /* else it was midnight */
+        says(second, ERR_DENIED, "the token of schedule nightly has had its 1 runs of today");
+    says(describe_named_says(63, bytes_span(&bytes), "night_1"), ERR_OK, ""); /* goes on */
+    token_take_back(&token);
+    leases_end();
+}
+
 /* ---- standing tokens, at the destination: taken from their schedule alone ---- */
 
 static struct principal other_principal(void)
@@ -658,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_a_revocation_is_told_only_to_who_may_select),
         cmocka_unit_test(test_a_standing_token_is_for_names_behind_its_prefix),
         cmocka_unit_test(test_a_standing_token_has_its_runs_of_a_day),
+        cmocka_unit_test(test_a_standing_tokens_run_is_of_one_snapshot),
         cmocka_unit_test(test_the_destination_takes_a_standing_token_only_from_its_schedule),
         cmocka_unit_test(test_a_schedules_copies_have_their_names_across_a_restart),
         cmocka_unit_test(test_a_token_for_the_snapshots_of_one_table_is_for_no_others),

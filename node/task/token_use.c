@@ -39,13 +39,13 @@ static struct span use_key(const struct token_id *id, uint8_t key[KEY_BYTES_MAX]
     return span_of(key, 1 + ID_BYTES);
 }
 
-static struct span run_key(const struct token_id *id, const struct task_id *task,
-                           uint8_t key[KEY_BYTES_MAX])
+/* Tasks have the ids that their node gives them: so a run is of one snapshot, too. */
+static void run_key(const struct token_use *use, struct bytes *key)
 {
-    key[0] = KEY_RUN;
-    memcpy(key + 1, id->b, ID_BYTES);
-    memcpy(key + 1 + ID_BYTES, task->b, sizeof(task->b));
-    return span_of(key, 1 + ID_BYTES + sizeof(task->b));
+    bytes_append_u8(key, KEY_RUN);
+    bytes_append(key, use->token.id.b, ID_BYTES);
+    bytes_append(key, use->task.b, sizeof(use->task.b));
+    bytes_append_span(key, use->snapshot);
 }
 
 struct revoker {
@@ -141,16 +141,15 @@ static bool task_equal(const struct task_id *a, const struct task_id *b)
     return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
-/* A run of a standing token: counts unless the task has had it before. */
+/* A run of a standing token: counts unless the task has had it before, for this snapshot. */
 static enum err_code run_check(struct store *store, const struct token_use *use,
                                struct use_record *record, struct catalog_change *change,
                                struct err *err)
 {
-    BYTES_CLEANUP struct bytes value = {0};
-    uint8_t raw[KEY_BYTES_MAX];
-    struct span key = run_key(&use->token.id, &use->task, raw);
+    BYTES_CLEANUP struct bytes key = {0}, value = {0};
     bool had;
-    TRY(catalog_find(store, NULL, FAMILY_LEASES, key, &value, &had, err));
+    run_key(use, &key);
+    TRY(catalog_find(store, NULL, FAMILY_LEASES, bytes_span(&key), &value, &had, err));
     uint64_t now_s = use->now_ms / 1000;
     uint32_t most = use->token.runs_a_day < LIMIT_TOKEN_RUNS_A_DAY ? use->token.runs_a_day
                                                                    : LIMIT_TOKEN_RUNS_A_DAY;
@@ -168,7 +167,7 @@ static enum err_code run_check(struct store *store, const struct token_use *use,
         return ERR_OK;
     uint8_t when[8];
     store_u64(when, now_s);
-    catalog_put(change, FAMILY_LEASES, key, span_of(when, sizeof(when)));
+    catalog_put(change, FAMILY_LEASES, bytes_span(&key), span_of(when, sizeof(when)));
     return ERR_OK;
 }
 

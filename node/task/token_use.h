@@ -4,10 +4,12 @@
  *       'u' token id 16                     -> u8 2 | u64 account, number (of the signer) | its name (u32 length) | u64 first used ms
  *                                              | task 16 (last) | u64 day | u32 runs on it | token
  *           of before: task 16 | u64 not after s; counts as used, and is listed nowhere
- *       'v' token id 16 | task 16           -> u64 s               a standing token's run
+ *       'v' token id 16 | task 16 | name    -> u64 s               a standing token's run, of a snapshot
+ *           without a name (of before): counted, and is nobody's
  *       'x' account u64 | number u64 | id   -> u64 kept until s | u64 revoked ms | by whom
  *
- * A token is used by one task; a standing one by as many a UTC day as it says, each once. Revoked is an
+ * A token is used by one task; a standing one by as many a UTC day as it says, each once and for
+ * one snapshot: another under the same task's id is another run. Revoked is an
  * id by an account (number 0: whichever of its keys signed) or by a RAM user (that signed it), whether
  * or not it was ever seen: a revocation of somebody else's token changes nothing and tells nothing.
  * Records are kept until the token has ended; forgotten at a start whose clock is believed.
@@ -32,7 +34,8 @@ struct token_use {
     struct token token;      /* the same, decoded */
     struct principal signer; /* whose it is here */
     struct task_id task;
-    uint64_t now_ms; /* since 1970 */
+    struct span snapshot; /* which one, of a standing token */
+    uint64_t now_ms;      /* since 1970 */
 };
 
 /* May the task use it? With a change: expects that this stays so, and puts the use. ERR_DENIED: another

@@ -186,6 +186,7 @@ enum err_code serving_describe(struct serving *serving, struct err *err)
                                       .token = origin.token,
                                       .signer = origin.signer,
                                       .task = serving->describe.task,
+                                      .snapshot = origin.snapshot,
                                       .now_ms = xcopy_now_ms()};
     TRY(token_use_check(serving->source->options.store, &serving->use, NULL, err));
     return subject_build(serving, &origin, err);
