@@ -364,8 +364,13 @@ static void test_a_schedule_is_shown_with_all_that_was_said_of_it(void **state)
         "END";
     trial_tells(&trial, text, "EFFECTIVE has ended: only RUN SCHEDULE daily runs it");
     trial_refuses(&trial, text, ERR_EXISTS, "DROP SCHEDULE daily first");
+    trial_allows(
+        &trial, &trial.root,
+        "CREATE SCHEDULE other CRON '0 1 * * *' TIMEZONE 'America/New_York' EFFECTIVE FROM "
+        "'1960-01-01' TO '9999-12-31' AS BEGIN SELECT 1; END",
+        "");
     trial_allows(&trial, &trial.root,
-                 "CREATE SCHEDULE other CRON '0 1 * * *' AS BEGIN SELECT 1; END", "");
+                 "CREATE SCHEDULE plain CRON '0 1 * * *' AS BEGIN SELECT 1; END", "");
     BYTES_CLEANUP struct bytes out = {0};
     assert_int_equal(trial_run(&trial, "SHOW SCHEDULES", &out), ERR_OK);
     bytes_append_u8(&out, 0);
@@ -373,6 +378,7 @@ static void test_a_schedule_is_shown_with_all_that_was_said_of_it(void **state)
     if (strstr(shown,
                ",d='$[yyyymmdd]', e='it\\'s',2020-01-02 00:00:00,2020-01-03 23:59:59,3 EVERY "
                "5 MINUTES,SKIP;other,") == NULL ||
+        strstr(shown, ",NULL,NULL,9999-12-31 23:59:59,NULL,LATEST;plain") == NULL ||
         strstr(shown, ",NULL,NULL,NULL,NULL,LATEST") == NULL)
         fail_msg("%s", shown);
 }

@@ -14,6 +14,8 @@
 #include "node/statement/show_like.h"
 
 #define DAY_S INT64_C(86400)
+#define SHOWN_S_MAX                                                                                \
+    (INT64_C(253402300799)) /* the last of DATETIME: in a western zone its year ends later */
 
 bool schedule_is_seen(const struct statement_call *call, const struct project_record *project,
                       const struct schedule *schedule)
@@ -481,7 +483,8 @@ static void add_clauses(struct answer *answer, const struct schedule *schedule)
     }
     add_text(answer, bytes_span(&text));
     answer_add_time(answer, schedule->from_s > 0 ? (uint64_t)schedule->from_s * 1000 : 0);
-    answer_add_time(answer, schedule->to_s < INT64_MAX ? (uint64_t)schedule->to_s * 1000 : 0);
+    int64_t to_s = schedule->to_s < SHOWN_S_MAX ? schedule->to_s : SHOWN_S_MAX;
+    answer_add_time(answer, schedule->to_s < INT64_MAX && to_s > 0 ? (uint64_t)to_s * 1000 : 0);
     bytes_clear(&text);
     if (schedule->retry_count > 0)
         bytes_printf(&text, "%u EVERY %u MINUTES", schedule->retry_count, schedule->retry_minutes);
