@@ -378,9 +378,15 @@ static void test_a_schedule_is_shown_with_all_that_was_said_of_it(void **state)
     if (strstr(shown,
                ",d='$[yyyymmdd]', e='it\\'s',2020-01-02 00:00:00,2020-01-03 23:59:59,3 EVERY "
                "5 MINUTES,SKIP;other,") == NULL ||
-        strstr(shown, ",NULL,NULL,9999-12-31 23:59:59,NULL,LATEST;plain") == NULL ||
+        strstr(shown, ",NULL,1960-01-01 05:00:00,9999-12-31 23:59:59,NULL,LATEST;plain") == NULL ||
         strstr(shown, ",NULL,NULL,NULL,NULL,LATEST") == NULL)
         fail_msg("%s", shown);
+    trial_refuses(&trial, "RUN SCHEDULE other FOR '9999-12-31 23:59:00'", ERR_SEMANTIC,
+                  "of the years 1 to 9999");
+    trial_refuses(&trial, "RUN SCHEDULE other FOR '9999-12-31 18:59:00' TO '9999-12-31 19:00:00'",
+                  ERR_SEMANTIC, "no run is planned then");
+    sql("RUN SCHEDULE other FOR '9999-12-31 18:59:00'");
+    assert_int_equal(trial_run(&trial, "SHOW SCHEDULE RUNS", &out), ERR_OK);
 }
 
 static void test_a_drop_tells_of_the_run_that_goes_on(void **state)

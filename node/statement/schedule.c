@@ -14,8 +14,6 @@
 #include "node/statement/show_like.h"
 
 #define DAY_S INT64_C(86400)
-#define SHOWN_S_MAX                                                                                \
-    (INT64_C(253402300799)) /* the last of DATETIME: in a western zone its year ends later */
 
 bool schedule_is_seen(const struct statement_call *call, const struct project_record *project,
                       const struct schedule *schedule)
@@ -359,6 +357,16 @@ static enum err_code asked_fill(const struct run_schedule *run, const struct sch
     return ERR_OK;
 }
 
+/* Else a run has a time that no answer can show. By planned time, ascending. */
+static enum err_code years_check(const struct asked *asked, struct err *err)
+{
+    if (asked->runs[0].planned_s >= PLANNED_S_MIN &&
+        asked->runs[asked->count - 1].planned_s <= PLANNED_S_MAX)
+        return ERR_OK;
+    return err_set(err, ERR_SEMANTIC,
+                   "RUN SCHEDULE: of the years 1 to 9999, also by the clock of UTC");
+}
+
 static enum err_code past_check(const struct schedule *schedule, const struct zone *zone,
                                 const struct asked *asked, bool allow, struct err *err)
 {
@@ -379,6 +387,7 @@ static enum err_code asked_run(const struct statement_call *call, const struct s
     bool allow = false;
     TRY(option_boolean(&run->options, "allow_past_snapshots", &allow, err));
     TRY(asked_fill(run, schedule, zone, allow, asked, err));
+    TRY(years_check(asked, err));
     TRY(past_check(schedule, zone, asked, allow, err));
     struct change_note note = statement_note(call);
     return schedule_runs_add(call->services->store, schedule, asked->runs, asked->count, NULL,
@@ -471,6 +480,14 @@ static void add_trigger_status(const struct statement_call *call, struct answer 
                          : span_text(err_format(&status.trouble, text, sizeof(text))));
 }
 
+/* In UTC a zone's first and last years are others than 1 and 9999. */
+static void add_effective(struct answer *answer, int64_t at_s, int64_t none_s)
+{
+    int64_t shown_s = at_s < PLANNED_S_MIN ? PLANNED_S_MIN : at_s;
+    shown_s = shown_s > PLANNED_S_MAX ? PLANNED_S_MAX : shown_s;
+    answer_add_time(answer, at_s == none_s ? 0 : (uint64_t)shown_s * 1000);
+}
+
 /* The rest of what CREATE SCHEDULE said: it can be written again from the row. */
 static void add_clauses(struct answer *answer, const struct schedule *schedule)
 {
@@ -482,9 +499,8 @@ static void add_clauses(struct answer *answer, const struct schedule *schedule)
         literal_append(&text, schedule->variables[i].value);
     }
     add_text(answer, bytes_span(&text));
-    answer_add_time(answer, schedule->from_s > 0 ? (uint64_t)schedule->from_s * 1000 : 0);
-    int64_t to_s = schedule->to_s < SHOWN_S_MAX ? schedule->to_s : SHOWN_S_MAX;
-    answer_add_time(answer, schedule->to_s < INT64_MAX && to_s > 0 ? (uint64_t)to_s * 1000 : 0);
+    add_effective(answer, schedule->from_s, INT64_MIN);
+    add_effective(answer, schedule->to_s, INT64_MAX);
     bytes_clear(&text);
     if (schedule->retry_count > 0)
         bytes_printf(&text, "%u EVERY %u MINUTES", schedule->retry_count, schedule->retry_minutes);
