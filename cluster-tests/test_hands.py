@@ -75,6 +75,11 @@ def test_shell_explains_itself_and_can_be_left(region, tmp_path, word):
     shell.type("help\n")
     told = shell.read_until("demo> ")
     assert "Ctrl-D" in told and "CLONE TABLE" in told and "GRANT action" in told
+    shell.type("help run schedule\n")
+    told = shell.read_until("demo> ")
+    assert "RUN SCHEDULE s FOR" in told and "GRANT action" not in told
+    shell.type("help nothing like this\n")
+    assert "help alone lists all" in shell.read_until("demo> ")
     shell.type("SELECT 40 + 2;\n")
     assert "42" in shell.read_until(r"42[^$]*demo> ")
     shell.type(word + "\n")
@@ -123,6 +128,9 @@ def test_log_says_how_each_copy_ended_once(cluster):
     done, failed = sorted(told(), key=lambda line: "state=FAILED" in line)
     assert "info task ended" in done and "state=DONE" in done and "files=1 " in done and "demo.s" in done
     assert "warn task ended" in failed and "no snapshot demo.absent" in failed
+    task = next(row["task_id"] for row in destination.sql("SHOW TASKS;") if row["state"] == "DONE")
+    said = subprocess.run([*destination.client, "sql", "-e", f"CANCEL TASK '{task}';"], capture_output=True, text=True, timeout=TERMINAL_SECONDS)
+    assert said.returncode == 0 and "the task had ended: DONE" in said.stderr
 
 
 def test_upload_of_an_empty_file_says_what_it_read(region, tmp_path):

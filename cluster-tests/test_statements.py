@@ -158,6 +158,8 @@ def test_refusals_say_what_to_do(region, tmp_path):
     assert "IF NOT EXISTS" in region.refused("CREATE TABLE t (a BIGINT);")
     assert "IF NOT EXISTS" in region.refused("CREATE TABLE t CLONE s;")
     assert "there are: TABLES, " in region.refused("SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tasks_history;")
+    assert "SYSTEM_CATALOG.INFORMATION_SCHEMA" in region.refused("SELECT * FROM INFORMATION_SCHEMA.TABLES;")
+    assert "SHOW SCHEDULES" in region.refused("SHOW SCHEDULE;")
     assert "SHOW TASKS" in region.refused(f"CANCEL TASK '{'0' * 32}';")
     assert "select_rows" in region.refused("SET select_row=1; SELECT * FROM t;")
     large = tmp_path / "large.sql"

@@ -111,7 +111,7 @@ enum exit_code command_sql(struct client *client, int argc, char **argv)
     if (help) {
         fputs(usage, stdout);
         fputs("Statements, each ended by ';':\n", stdout);
-        statement_help_print(stdout);
+        statement_help_print(stdout, (struct span){0});
         return EXIT_DONE;
     }
     code = client_open(client);

@@ -1,7 +1,7 @@
 /* The interactive shell: libedit with history and completion of keywords and table names.
  *
  * Lines are gathered until a ';' ends a statement. Ctrl-C drops what was typed or ends the wait for
- * a statement; Ctrl-D, `exit`, `quit` and `\q` leave, `help` explains. History:
+ * a statement; Ctrl-D, `exit`, `quit` and `\q` leave, `help` explains, `help words` those statements. History:
  * $XDG_STATE_HOME/strait/history, or ~/.local/state/strait/history, readable by its owner alone.
  */
 #include "node/client/script.h"
@@ -235,7 +235,17 @@ static void help_show(void)
           "SHOW TABLES, SHOW SNAPSHOT TABLES, SHOW TASKS and DESC table show what there is\n"
           "statements:\n",
           stderr);
-    statement_help_print(stderr);
+    statement_help_print(stderr, (struct span){0});
+}
+
+/* "help create table". *line: what stands behind the word. */
+static bool help_words(struct span *line)
+{
+    static const char word[] = "help ";
+    if (line->len < strlen(word) || strncasecmp((const char *)line->data, word, strlen(word)) != 0)
+        return false;
+    *line = span_of(line->data + strlen(word), line->len - strlen(word));
+    return true;
 }
 
 /* One character; -1: Ctrl-C, 0: the end. libedit's own does not see a signal that comes before it reads, or to
@@ -311,6 +321,11 @@ static void lines_run(struct shell *shell)
             return;
         if (shell->pending.len == 0 && is_one_of(typed, helps, ARRAY_COUNT(helps))) {
             help_show();
+            continue;
+        }
+        if (shell->pending.len == 0 && help_words(&typed)) {
+            if (statement_help_print(stderr, typed) == 0)
+                fputs("no statement has these words; help alone lists all\n", stderr);
             continue;
         }
         bytes_append(&shell->pending, line, (size_t)count);

@@ -4,6 +4,10 @@
 
 #include "node/sql/ast.h"
 
+#include <strings.h>
+
+#define WORD_ENDS " \t\r\n;" /* and the NUL */
+
 static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_SELECT] =
         ("[WITH ...] SELECT ... [FROM ...] [WHERE ...] [GROUP BY ...] [HAVING ...] "
@@ -118,9 +122,35 @@ const char *statement_help_form(unsigned kind)
     return forms[kind];
 }
 
-void statement_help_print(FILE *out)
+static bool word_is_in(const char *form, struct span word)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(forms); i++)
-        if (forms[i] != NULL)
-            fprintf(out, "  %s;\n", forms[i]);
+    for (; strlen(form) >= word.len; form++)
+        if (strncasecmp(form, (const char *)word.data, word.len) == 0)
+            return true;
+    return false;
+}
+
+static bool words_are_in(const char *form, struct span words)
+{
+    for (size_t at = 0; at < words.len;) {
+        struct span word = span_of(words.data + at, 0);
+        while (at + word.len < words.len && strchr(WORD_ENDS, word.data[word.len]) == NULL)
+            word.len++;
+        if (word.len > 0 && !word_is_in(form, word))
+            return false;
+        at += word.len + 1;
+    }
+    return true;
+}
+
+size_t statement_help_print(FILE *out, struct span words)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
+        if (forms[i] == NULL || !words_are_in(forms[i], words))
+            continue;
+        fprintf(out, "  %s;\n", forms[i]);
+        count++;
+    }
+    return count;
 }

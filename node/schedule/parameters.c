@@ -7,8 +7,6 @@
 #define DAY_S           INT64_C(86400)
 #define OFFSET_MAX      INT64_C(100000)               /* of a number in one */
 #define OFFSET_S_MAX    (INT64_C(4000) * 366 * DAY_S) /* of all of one's together */
-#define LOCAL_S_MIN     (INT64_C(-62135596800))       /* year 1 */
-#define LOCAL_S_MAX     (INT64_C(253402300799))       /* year 9999 */
 #define PLACEHOLDER_MAX 256
 
 /* ---- time in parts ---- */
@@ -202,7 +200,7 @@ static bool seconds_read(struct cursor *cursor, int64_t *ret_offset_s)
 
 static bool in_range(int64_t local_s)
 {
-    return local_s >= LOCAL_S_MIN && local_s <= LOCAL_S_MAX;
+    return local_s >= PLANNED_S_MIN && local_s <= PLANNED_S_MAX;
 }
 
 static bool business_write(int64_t planned_s, struct span inner, struct bytes *out)

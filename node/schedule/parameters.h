@@ -18,6 +18,10 @@
 
 #include "proto/bytes.h"
 
+/* What can be written and shown: the years 1 to 9999. */
+#define PLANNED_S_MIN (INT64_C(-62135596800))
+#define PLANNED_S_MAX (INT64_C(253402300799))
+
 struct parameter { /* borrows */
     struct span name;
     struct span value;

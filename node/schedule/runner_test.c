@@ -346,6 +346,66 @@ static void test_a_backfill_runs_each_planned_time_in_order(void **state)
                   "before the first");
     trial_refuses(&trial, "RUN SCHEDULE daily FOR '2020-01-01' TO '2026-01-02'", ERR_LIMIT,
                   "more than 400 runs");
+    trial_refuses(&trial, "RUN SCHEDULE daily FOR 'today'", ERR_SEMANTIC,
+                  "'today' is neither a day like");
+    trial_tells(&trial, "RUN SCHEDULE daily FOR '2098-01-02' TO '2098-01-03'",
+                "2 runs, 2 when their time comes: SHOW SCHEDULE RUNS FOR daily");
+    clock_goes(1);
+    gives("4", "SELECT COUNT(*) FROM days");
+}
+
+static void test_a_schedule_is_shown_with_all_that_was_said_of_it(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "CREATE SCHEDULE daily CRON '0 1 * * *' EFFECTIVE FROM '2020-01-02' TO '2020-01-03' RETRY "
+        "3 EVERY 5 MINUTES MISSED RUNS SKIP SET d='$[yyyymmdd]', e='it\\'s' AS BEGIN SELECT "
+        "'${d}'; "
+        "END";
+    trial_tells(&trial, text, "EFFECTIVE has ended: only RUN SCHEDULE daily runs it");
+    trial_refuses(&trial, text, ERR_EXISTS, "DROP SCHEDULE daily first");
+    trial_allows(
+        &trial, &trial.root,
+        "CREATE SCHEDULE other CRON '0 1 * * *' TIMEZONE 'America/New_York' EFFECTIVE FROM "
+        "'1960-01-01' TO '9999-12-31' AS BEGIN SELECT 1; END",
+        "");
+    trial_allows(&trial, &trial.root,
+                 "CREATE SCHEDULE plain CRON '0 1 * * *' AS BEGIN SELECT 1; END", "");
+    BYTES_CLEANUP struct bytes out = {0};
+    assert_int_equal(trial_run(&trial, "SHOW SCHEDULES", &out), ERR_OK);
+    bytes_append_u8(&out, 0);
+    const char *shown = (const char *)out.data;
+    if (strstr(shown,
+               ",d='$[yyyymmdd]', e='it\\'s',2020-01-02 00:00:00,2020-01-03 23:59:59,3 EVERY "
+               "5 MINUTES,SKIP;other,") == NULL ||
+        strstr(shown, ",NULL,1960-01-01 05:00:00,9999-12-31 23:59:59,NULL,LATEST;plain") == NULL ||
+        strstr(shown, ",NULL,NULL,NULL,NULL,LATEST") == NULL)
+        fail_msg("%s", shown);
+    trial_refuses(&trial, "RUN SCHEDULE other FOR '9999-12-31 23:59:00'", ERR_SEMANTIC,
+                  "of the years 1 to 9999");
+    trial_refuses(&trial, "RUN SCHEDULE other FOR '9999-12-31 18:59:00' TO '9999-12-31 19:00:00'",
+                  ERR_SEMANTIC, "no run is planned then");
+    sql("RUN SCHEDULE other FOR '9999-12-31 18:59:00'");
+    assert_int_equal(trial_run(&trial, "SHOW SCHEDULE RUNS", &out), ERR_OK);
+}
+
+static void test_a_drop_tells_of_the_run_that_goes_on(void **state)
+{
+    (void)state;
+    struct project_record found;
+    struct schedule schedule;
+    struct err err;
+    struct change_note change = {.now_ms = statement_now_ms(),
+                                 .principal = span_text(ROOT_ACCOUNT_NAME)};
+    struct schedule_run run = {.planned_s = now_s, .state = RUN_RUNNING};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, 2 * CATALOG_ARENA_BYTES);
+    sql("CREATE SCHEDULE s CRON '0 1 * * *' AS BEGIN SELECT 1; END");
+    if (project_find(trial.store, NULL, span_text(trial.project), &arena, &found, &err) != ERR_OK ||
+        schedule_find(trial.store, found.id, span_text("s"), &arena, &schedule, &err) != ERR_OK ||
+        schedule_runs_add(trial.store, &schedule, &run, 1, NULL, &change, &err) != ERR_OK)
+        fail_msg("%s", err.message);
+    trial_tells(&trial, "DROP SCHEDULE s", "a run of it is under way");
 }
 
 /* What was looked up is changed, and not what somebody else made of its name meanwhile. */
@@ -856,6 +916,8 @@ int main(int argc, char **argv)
         TEST(test_schedules_take_turns),
         TEST(test_a_screen_of_runs_ends),
         TEST(test_what_is_asked_for_and_has_not_run_is_limited),
+        TEST(test_a_schedule_is_shown_with_all_that_was_said_of_it),
+        TEST(test_a_drop_tells_of_the_run_that_goes_on),
         TEST(test_a_snapshot_of_a_past_day_is_refused_unless_it_is_meant),
         TEST(test_a_run_has_its_creators_rights_as_they_are_now),
         TEST(test_a_creator_who_is_gone_fails_runs_and_no_more),

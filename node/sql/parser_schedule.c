@@ -243,7 +243,7 @@ void parse_run_schedule(struct parser *parser, struct statement *statement, int 
 void parse_show_runs(struct parser *parser, struct show *show)
 {
     if (!parser_accept_word(parser, "RUNS"))
-        parser_expected(parser, "RUNS");
+        parser_expected(parser, "RUNS (SHOW SCHEDULES lists schedules)");
     if (parser_accept(parser, KEYWORD_FOR))
         show->name = parser_name(parser, "the schedule's name");
 }

@@ -1,5 +1,6 @@
 #include "node/statement/lookup.h"
 
+#include "node/sql/lexer.h"
 #include "node/turn.h"
 
 #include <ctype.h>
@@ -33,8 +34,10 @@ static enum err_code project_look(const struct statement_call *call, struct span
 static enum err_code project_missing(const struct statement_call *call, struct span name,
                                      struct err *err)
 {
-    return err_set(err, ERR_NOT_FOUND, "project %.*s does not exist in region %s",
-                   SPAN_PRINTF(name), call->services->region);
+    bool views = name_equal(name, span_text("INFORMATION_SCHEMA"));
+    return err_set(err, ERR_NOT_FOUND, "project %.*s does not exist in region %s%s",
+                   SPAN_PRINTF(name), call->services->region,
+                   views ? "; views are SYSTEM_CATALOG.INFORMATION_SCHEMA.name" : "");
 }
 
 /* authorise(), noting what was refused: `project` NULL is not there. */

@@ -348,7 +348,8 @@ static enum err_code none_found(const struct recovery *recovery, struct err *err
                    "tables and regions%s",
                    SPAN_PRINTF(base->project), SPAN_PRINTF(base->table),
                    base->region.len > 0 ? " of region " : "", SPAN_PRINTF(base->region),
-                   base->is_local ? "; of another region's table write project.table" : "");
+                   base->is_local ? "; of another region's table write project.table or IN REGION"
+                                  : "");
 }
 
 static enum err_code none_in_time(const struct recovery *recovery, struct err *err)

@@ -64,9 +64,13 @@ static enum err_code local_parse(const struct literal *literal, int64_t *ret_loc
                                  struct err *err)
 {
     struct value value;
-    TRY(literal_value(literal, (struct type){.kind = TYPE_DATETIME}, &value, err));
-    if (value.null)
-        return err_set(err, ERR_SEMANTIC, "a day or time is needed, not NULL");
+    struct err reason;
+    if (literal_value(literal, (struct type){.kind = TYPE_DATETIME}, &value, &reason) != ERR_OK ||
+        value.null)
+        return err_set(err, ERR_SEMANTIC,
+                       "'%.*s' is neither a day like '2026-01-05' nor a time like "
+                       "'2026-01-05 01:00:00' of the schedule's clock",
+                       SPAN_PRINTF(literal->text));
     *ret_day = literal->text.len <= strlen("2026-01-05");
     *ret_local_s = (value.i64 - (value.i64 % 1000 + 1000) % 1000) / 1000;
     return ERR_OK;
@@ -228,7 +232,13 @@ enum err_code statement_create_schedule(const struct statement_call *call, struc
         answer_set_notice(answer, "%s", reason.message);
         return ERR_OK;
     }
+    if (code == ERR_EXISTS)
+        return err_set(err, code, "%s: DROP SCHEDULE %.*s first", reason.message,
+                       SPAN_PRINTF(schedule.name));
     changed(call);
+    if (code == ERR_OK && schedule.to_s < (int64_t)(schedule.created_ms / 1000))
+        answer_set_notice(answer, "EFFECTIVE has ended: only RUN SCHEDULE %.*s runs it",
+                          SPAN_PRINTF(schedule.name));
     return code == ERR_OK ? ERR_OK : err_set(err, code, "%s", reason.message);
 }
 
@@ -252,6 +262,16 @@ enum err_code statement_alter_schedule(const struct statement_call *call, struct
     return code;
 }
 
+static enum err_code running_look(void *context, uint64_t id, const struct schedule_run *run,
+                                  struct err *err)
+{
+    bool *running = context;
+    (void)id;
+    (void)err;
+    *running = *running || run->state == RUN_RUNNING;
+    return ERR_OK;
+}
+
 enum err_code statement_drop_schedule(const struct statement_call *call, struct answer *answer,
                                       struct err *err)
 {
@@ -268,8 +288,14 @@ enum err_code statement_drop_schedule(const struct statement_call *call, struct 
     if (code != ERR_OK)
         return err_set(err, code, "%s", reason.message);
     struct change_note note = statement_note(call);
+    bool running = false;
+    TRY(schedule_run_each(call->services->store, schedule.id, false, running_look, &running, err));
     code = schedule_drop(call->services->store, project.id, &schedule, &note, err);
     changed(call);
+    if (code == ERR_OK && running)
+        answer_set_notice(answer,
+                          "a run of it is under way: its statement goes on to its end (of an "
+                          "XCOPY, CANCEL TASK ends it), and no further one begins");
     while (code == ERR_OK && more) /* what is left the runner's sweep takes */
         if (schedule_sweep(call->services->store, schedule.id, 0, true, &more, &reason) != ERR_OK)
             break;
@@ -331,6 +357,16 @@ static enum err_code asked_fill(const struct run_schedule *run, const struct sch
     return ERR_OK;
 }
 
+/* Else a run has a time that no answer can show. By planned time, ascending. */
+static enum err_code years_check(const struct asked *asked, struct err *err)
+{
+    if (asked->runs[0].planned_s >= PLANNED_S_MIN &&
+        asked->runs[asked->count - 1].planned_s <= PLANNED_S_MAX)
+        return ERR_OK;
+    return err_set(err, ERR_SEMANTIC,
+                   "RUN SCHEDULE: of the years 1 to 9999, also by the clock of UTC");
+}
+
 static enum err_code past_check(const struct schedule *schedule, const struct zone *zone,
                                 const struct asked *asked, bool allow, struct err *err)
 {
@@ -377,11 +413,28 @@ static enum err_code asked_run(const struct statement_call *call, const struct s
     bool allow = false;
     TRY(option_boolean(&run->options, "allow_past_snapshots", &allow, err));
     TRY(asked_fill(run, schedule, zone, allow, asked, err));
+    TRY(years_check(asked, err));
     TRY(past_check(schedule, zone, asked, allow, err));
     TRY(pending_check(call, schedule, asked, err));
     struct change_note note = statement_note(call);
     return schedule_runs_add(call->services->store, schedule, asked->runs, asked->count, NULL,
                              &note, err);
+}
+
+static void asked_tell(const struct schedule *schedule, const struct asked *asked,
+                       struct answer *answer)
+{
+    int64_t now_s = (int64_t)(statement_now_ms() / 1000);
+    char waits[48] = "";
+    size_t later = 0;
+    for (size_t i = 0; i < asked->count; i++)
+        if (asked->runs[i].planned_s > now_s)
+            later++;
+    if (later > 0)
+        snprintf(waits, sizeof(waits), ", %zu when %s time comes", later,
+                 later == 1 ? "its" : "their");
+    answer_set_notice(answer, "%zu run%s%s: SHOW SCHEDULE RUNS FOR %.*s tells how", asked->count,
+                      asked->count == 1 ? "" : "s", waits, SPAN_PRINTF(schedule->name));
 }
 
 enum err_code statement_run_schedule(const struct statement_call *call, struct answer *answer,
@@ -395,8 +448,7 @@ enum err_code statement_run_schedule(const struct statement_call *call, struct a
     TRY(zone_open(schedule.timezone, &zone, err));
     enum err_code code = asked_run(call, &schedule, zone, &asked, err);
     if (code == ERR_OK)
-        answer_set_notice(answer, "%zu run%s: SHOW SCHEDULE RUNS FOR %.*s tells how", asked.count,
-                          asked.count == 1 ? "" : "s", SPAN_PRINTF(schedule.name));
+        asked_tell(&schedule, &asked, answer);
     mem_free(asked.runs);
     runner_changed(call->services->schedules);
     return code;
@@ -455,6 +507,34 @@ static void add_trigger_status(const struct statement_call *call, struct answer 
                          : span_text(err_format(&status.trouble, text, sizeof(text))));
 }
 
+/* In UTC a zone's first and last years are others than 1 and 9999. */
+static void add_effective(struct answer *answer, int64_t at_s, int64_t none_s)
+{
+    int64_t shown_s = at_s < PLANNED_S_MIN ? PLANNED_S_MIN : at_s;
+    shown_s = shown_s > PLANNED_S_MAX ? PLANNED_S_MAX : shown_s;
+    answer_add_time(answer, at_s == none_s ? 0 : (uint64_t)shown_s * 1000);
+}
+
+/* The rest of what CREATE SCHEDULE said: it can be written again from the row. */
+static void add_clauses(struct answer *answer, const struct schedule *schedule)
+{
+    static const char *const missed[] = {
+        [MISSED_RUNS_LATEST] = "LATEST", [MISSED_RUNS_ALL] = "ALL", [MISSED_RUNS_SKIP] = "SKIP"};
+    BYTES_CLEANUP struct bytes text = {0};
+    for (size_t i = 0; i < schedule->variable_count; i++) {
+        bytes_printf(&text, "%s%.*s=", i > 0 ? ", " : "", SPAN_PRINTF(schedule->variables[i].name));
+        literal_append(&text, schedule->variables[i].value);
+    }
+    add_text(answer, bytes_span(&text));
+    add_effective(answer, schedule->from_s, INT64_MIN);
+    add_effective(answer, schedule->to_s, INT64_MAX);
+    bytes_clear(&text);
+    if (schedule->retry_count > 0)
+        bytes_printf(&text, "%u EVERY %u MINUTES", schedule->retry_count, schedule->retry_minutes);
+    add_text(answer, bytes_span(&text));
+    answer_add_text(answer, span_text(missed[schedule->missed]));
+}
+
 static enum err_code add_schedule(void *context, struct project_id project,
                                   const struct schedule *schedule, struct err *err)
 {
@@ -487,6 +567,7 @@ static enum err_code add_schedule(void *context, struct project_id project,
     schedule_tokens_ids(schedule, &body);
     add_text(answer, bytes_span(&body));
     add_trigger_status(listing->call, answer, schedule);
+    add_clauses(answer, schedule);
     return ERR_OK;
 }
 
@@ -494,14 +575,26 @@ enum err_code statement_show_schedules(const struct statement_call *call, struct
                                        struct err *err)
 {
     static const struct answer_column columns[] = {
-        {"schedule", TYPE_STRING, true},       {"creator", TYPE_STRING, true},
-        {"state", TYPE_STRING, true},          {"cron", TYPE_STRING, false},
-        {"timezone", TYPE_STRING, true},       {"on_snapshot_of", TYPE_STRING, false},
-        {"after", TYPE_STRING, false},         {"next_run", TYPE_DATETIME, false},
-        {"created", TYPE_DATETIME, true},      {"comment", TYPE_STRING, false},
-        {"statements", TYPE_STRING, true},     {"expires", TYPE_DATETIME, false},
-        {"tokens", TYPE_STRING, false},        {"answered", TYPE_DATETIME, false},
+        {"schedule", TYPE_STRING, true},
+        {"creator", TYPE_STRING, true},
+        {"state", TYPE_STRING, true},
+        {"cron", TYPE_STRING, false},
+        {"timezone", TYPE_STRING, true},
+        {"on_snapshot_of", TYPE_STRING, false},
+        {"after", TYPE_STRING, false},
+        {"next_run", TYPE_DATETIME, false},
+        {"created", TYPE_DATETIME, true},
+        {"comment", TYPE_STRING, false},
+        {"statements", TYPE_STRING, true},
+        {"expires", TYPE_DATETIME, false},
+        {"tokens", TYPE_STRING, false},
+        {"answered", TYPE_DATETIME, false},
         {"trigger_error", TYPE_STRING, false},
+        {"variables", TYPE_STRING, false},
+        {"effective_from", TYPE_DATETIME, false},
+        {"effective_to", TYPE_DATETIME, false},
+        {"retry", TYPE_STRING, false},
+        {"missed_runs", TYPE_STRING, true},
     };
     struct project_record project;
     TRY(lookup_project(call, call->statement->show.project, ACTION_ENTER, &project, err));

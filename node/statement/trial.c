@@ -352,7 +352,9 @@ enum err_code trial_run(struct trial *trial, const char *text, struct bytes *ret
     return trial_run_as(trial, runner(trial), &id, text, ret_text);
 }
 
-enum err_code trial_display(struct trial *trial, const char *text, struct bytes *ret_text)
+/* Of its answer the display, else the notice. */
+static enum err_code run_shown(struct trial *trial, const char *text, bool display,
+                               struct bytes *ret_text)
 {
     struct trial_cursor *cursor;
     struct statement_id id = {{0}};
@@ -360,12 +362,25 @@ enum err_code trial_display(struct trial *trial, const char *text, struct bytes 
     enum err_code code = cursor_run(trial, runner(trial), &id, text, &cursor);
     BYTES_CLEANUP struct bytes shown = {0};
     if (code == ERR_OK)
-        bytes_append_span(&shown, cursor->answer.display);
+        bytes_append_span(&shown, display ? cursor->answer.display : cursor->answer.notice);
     BYTES_CLEANUP struct bytes rows = {0};
     code = cursor_end(cursor, code, &rows);
     bytes_append_u8(&shown, 0);
     bytes_append_span(ret_text, bytes_span(code == ERR_OK ? &shown : &rows));
     return code;
+}
+
+enum err_code trial_display(struct trial *trial, const char *text, struct bytes *ret_text)
+{
+    return run_shown(trial, text, true, ret_text);
+}
+
+void trial_tells(struct trial *trial, const char *text, const char *words)
+{
+    BYTES_CLEANUP struct bytes told = {0};
+    if (run_shown(trial, text, false, &told) != ERR_OK ||
+        strstr((const char *)told.data, words) == NULL)
+        fail_msg("%s: told '%s', expected '%s'", text, (const char *)told.data, words);
 }
 
 void trial_gives(struct trial *trial, const char *text, const char *rows)

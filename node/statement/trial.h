@@ -43,6 +43,8 @@ void trial_reopen(struct trial *trial);
 enum err_code trial_run(struct trial *trial, const char *text, struct bytes *ret_text);
 /* What a screen shows instead of the rows. */
 enum err_code trial_display(struct trial *trial, const char *text, struct bytes *ret_text);
+/* It succeeds, and its notice has these words. */
+void trial_tells(struct trial *trial, const char *text, const char *words);
 enum err_code trial_run_as(struct trial *trial, const struct principal *principal,
                            const struct statement_id *id, const char *text, struct bytes *ret_text);
 

@@ -158,13 +158,17 @@ enum err_code statement_xcopy(const struct statement_call *call, struct answer *
 enum err_code statement_cancel_task(const struct statement_call *call, struct answer *answer,
                                     struct err *err)
 {
-    (void)answer;
     struct span text = call->statement->task;
     struct task_id id;
+    struct task_status status;
     if (!task_id_parse(text, &id))
         return err_set(err, ERR_SEMANTIC, "'%.*s' is not a task's id; SHOW TASKS lists them",
                        SPAN_PRINTF(text));
-    return tasks_cancel(call->services->tasks, call->principal, &id, err);
+    bool known = tasks_status(call->services->tasks, &id, call->arena, &status, NULL) == ERR_OK;
+    TRY(tasks_cancel(call->services->tasks, call->principal, &id, err));
+    if (known && status.ended_ms > 0)
+        answer_set_notice(answer, "the task had ended: %s", task_state_name(status.state));
+    return ERR_OK;
 }
 
 /* ---- SHOW TASKS ---- */
