@@ -175,7 +175,9 @@ def test_a_thousand_hostile_connections(pair, swarm, tmp_path, rng):
             assert source.one("SELECT COUNT(*) AS n FROM s;") == {"n": ROWS}
             assert destination.xcopy("s", to=f"s{number}")["state"] == "DONE"
             now = cost(source)
-            assert now[0] - before[0] < DESCRIPTORS_MAX and now[1] - before[1] < MEMORY_MAX, (before, now)
+            assert now[1] - before[1] < MEMORY_MAX, (before, now)
+            # what is closed has its descriptor until a thread of the library's had its turn: on a busy machine that is a while
+            until(lambda: descriptors(source.pid) - before[0] < DESCRIPTORS_MAX, lambda: f"{before} {cost(source)}")
         print(f"{sum(one.opened for one in hostile)} opened, {[one.most for one in hostile]} at once, {before} {now}")
     for one in hostile:
         one.end()
