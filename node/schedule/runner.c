@@ -12,6 +12,7 @@
 
 #define DAY_S           INT64_C(86400)
 #define SWEEP_EVERY_S   3600
+#define SWEEP_AGAIN_S   60 /* what is found gone */
 #define KEPT_MS         (UINT64_C(1000) * SCHEDULE_RUNS_KEPT_DAYS * DAY_S)
 #define WAITS_S_MAX     (SCHEDULE_RUNS_KEPT_DAYS * DAY_S)
 #define LATE_SNAPSHOT_S DAY_S /* a run of the clock later than this makes no snapshots */
@@ -43,6 +44,7 @@ struct entry {
     int64_t next_s;
     struct pending *pending;
     size_t pending_count;
+    bool gone; /* dropped with its project just now */
 };
 
 /* A run that goes. Its own from its begin on: entries come and go under it. */
@@ -330,9 +332,11 @@ static void projects_look(struct runner *runner)
             project_get(store_of(runner), NULL, entry->project, &arena, &project, &err);
         const struct change_note note = {.now_ms = now_ms(runner),
                                          .principal = entry->schedule.creator};
-        if (code == ERR_NOT_FOUND && schedule_drop(store_of(runner), entry->project,
-                                                   &entry->schedule, &note, &err) == ERR_OK)
-            atomic_store(&runner->changed, true);
+        if (code != ERR_NOT_FOUND || schedule_drop(store_of(runner), entry->project,
+                                                   &entry->schedule, &note, &err) != ERR_OK)
+            continue;
+        entry->gone = true;
+        atomic_store(&runner->changed, true);
     }
 }
 
@@ -343,8 +347,10 @@ static void sweep(struct runner *runner)
     projects_look(runner);
     if (schedule_ids_each(store_of(runner), take_id, &ids, &err) != ERR_OK)
         log_error("schedules could not be swept", &err);
-    for (size_t i = 0; i < ids.count; i++)
-        sweep_one(runner, ids.items[i], entry_of(runner, ids.items[i]) == NULL);
+    for (size_t i = 0; i < ids.count; i++) {
+        const struct entry *entry = entry_of(runner, ids.items[i]);
+        sweep_one(runner, ids.items[i], entry == NULL || entry->gone);
+    }
     mem_free(ids.items);
     runner->swept_s = now_s(runner);
 }
@@ -691,7 +697,7 @@ static void run_begin(struct runner *runner, struct entry *entry, struct pending
         if (err.code != ERR_CONFLICT && err.code != ERR_NOT_FOUND)
             log_error("a schedule's run could not begin", &err);
         atomic_store(&runner->changed, true); /* it was changed or dropped just now */
-        if (err.code == ERR_NOT_FOUND)
+        if (err.code == ERR_NOT_FOUND && now_s(runner) >= runner->swept_s + SWEEP_AGAIN_S)
             runner->swept_s = 0; /* or its project, which the sweep finds */
         active_free(active);
         return;
@@ -733,6 +739,8 @@ static bool may_begin(struct runner *runner, struct entry *entry, struct pending
 static void entry_look(struct runner *runner, struct entry *entry)
 {
     int64_t at_s = now_s(runner);
+    if (entry->gone)
+        return;
     if (entry->has_plan && !entry->schedule.paused && entry->has_next && entry->next_s <= at_s)
         run_plan(runner, entry, at_s);
     if (entry->pending_count == 0 || is_active(runner, entry->schedule.id))
