@@ -49,8 +49,8 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
     [STATEMENT_CLONE_TABLE] = ("CLONE TABLE [p.]t [PARTITION(...), ...] TO [q.]u [IF EXISTS "
                                "OVERWRITE | IGNORE]"),
     [STATEMENT_XCOPY] =
-        "XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...'\n"
-        "      [, expiration_timestamp=TIMESTAMP '...'] [, wait=false] [, queue=true])",
+        ("XCOPY SNAPSHOT p.s TO SNAPSHOT [q.]s OPTIONS(src_region='...'\n"
+         "      [, expiration_timestamp=TIMESTAMP '...'] [, wait=false] [, queue=true])"),
     [STATEMENT_VERIFY_SNAPSHOT] =
         ("VERIFY SNAPSHOT s [DEEP]     (DEEP decodes every file)\n"
          "  VERIFY SNAPSHOT s AGAINST OPTIONS(region='...' [, snapshot='[p.]s'])"),
