@@ -12,7 +12,8 @@
 #include "store/held.h"
 #include "store/pages.h"
 
-#define TASK_KEPT_MS (24 * 3600 * 1000)
+#define TASK_KEPT_MS         (24 * 3600 * 1000)
+#define CREATED_AHEAD_MS_MAX 1000 /* further, the clock was set back */
 
 struct tasks {
     struct tasks_options options;
@@ -20,6 +21,7 @@ struct tasks {
     bool stopped;                            /* the loop's */
     struct claims claims;                    /* the loop's */
     _Atomic uint64_t page_bytes, file_bytes; /* received */
+    _Atomic uint64_t created_ms;             /* of the last one made */
     struct looks *looks;
     struct standing standing;
 };
@@ -569,8 +571,20 @@ enum err_code tasks_compare(struct tasks *tasks, const struct tasks_order *order
     return code;
 }
 
-static struct xcopy_record record_new(const struct tasks_order *order, const struct task_id *id,
-                                      const struct xcopy_target *target)
+/* The time, but no two of one node are made in the same millisecond: a restart puts them in line by it. */
+static uint64_t created_next(struct tasks *tasks)
+{
+    uint64_t last = atomic_load(&tasks->created_ms), next;
+    do {
+        uint64_t now_ms = xcopy_now_ms();
+        bool crowded = now_ms <= last && last - now_ms < CREATED_AHEAD_MS_MAX;
+        next = crowded ? last + 1 : now_ms;
+    } while (!atomic_compare_exchange_weak(&tasks->created_ms, &last, next));
+    return next;
+}
+
+static struct xcopy_record record_new(struct tasks *tasks, const struct tasks_order *order,
+                                      const struct task_id *id, const struct xcopy_target *target)
 {
     struct xcopy_record record = {.id = *id,
                                   .state = TASK_QUEUED,
@@ -578,7 +592,7 @@ static struct xcopy_record record_new(const struct tasks_order *order, const str
                                   .project = target->project,
                                   .expires_ms = order->expires_ms,
                                   .queues = order->queues,
-                                  .created_ms = xcopy_now_ms(),
+                                  .created_ms = created_next(tasks),
                                   .principal = span_text(order->principal->name),
                                   .statement = order->statement,
                                   .token = order->token,
@@ -748,7 +762,7 @@ enum err_code tasks_start(struct tasks *tasks, const struct tasks_order *order,
         struct xcopy_target target;
         TRY(order_allowed(tasks, order, &arena, &target, err));
         TRY(order_copies(order, err));
-        const struct xcopy_record record = record_new(order, &id, &target);
+        const struct xcopy_record record = record_new(tasks, order, &id, &target);
         TRY(task_make(tasks, order, &record, &id, err));
     }
     *ret_id = id;

@@ -143,10 +143,14 @@ static void test_a_project_has_so_many_tasks_and_another_as_many(void **state)
     snprintf(address, sizeof(address), "%s", there.address);
     listener_close(there.listener);
     struct task_id ids[TASKS_PER_PROJECT + 1];
+    uint64_t last_ms = 0;
     for (size_t i = 0; i < TASKS_PER_PROJECT; i++) {
         char name[32];
         snprintf(name, sizeof(name), "many_%zu", i);
         ok(xcopy_start("many_1", name, &ids[i]));
+        uint64_t created_ms = status_of(&ids[i]).created_ms;
+        assert_true(created_ms > last_ms); /* a restart has them in this order again */
+        last_ms = created_ms;
     }
     struct task_id id;
     assert_int_equal(xcopy_start("many_1", "too_many", &id), ERR_TASK_LIMIT);
