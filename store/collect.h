@@ -7,7 +7,7 @@
  * The store does not look into pages: whoever owns the tree's form gives struct collect_tree.
  * A record survives when it is marked, pinned by an open content, or bears this collection's number
  * (stored or relied on since it began). Nothing but the number survives a crash, nothing else needs
- * to. Source: design.md, section 4.
+ * to.
  *
  * Invariant: CLOSED (store.h) holds before and after every step; a step deletes at most
  * COLLECT_DELETE_RECORDS and checks each again under the lock of content commits.

@@ -634,9 +634,24 @@ static void a_newer_format_is_refused(void **state)
     store_close(trial->store);
     trial->store = NULL;
     struct bytes marker BYTES_CLEANUP = {0};
-    bytes_append_text(&marker, "strait store\nformat 3\nregion here\nnode 00\n");
+    bytes_printf(&marker, "strait store\nformat %d\nregion here\nnode 00\nprogram strait 99.1\n",
+                 STORE_FORMAT + 1);
     assert_int_equal(marker_write(trial->dir, bytes_span(&marker), &trial->err), ERR_OK);
     assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_VERSION);
+    char format[32];
+    snprintf(format, sizeof(format), "store format %d, of strait 99.1,", STORE_FORMAT + 1);
+    assert_non_null(strstr(trial->err.message, format)); /* which one, whose, */
+    assert_non_null(strstr(trial->err.message, "run that program or a newer one")); /* what to do */
+    struct bytes db BYTES_CLEANUP = {0};
+    bytes_printf(&db, "%s/db/LOCK", trial->dir);
+    bytes_append_u8(&db, 0);
+    assert_int_equal(unlink((const char *)db.data), 0);
+    assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_VERSION);
+    assert_int_not_equal(access((const char *)db.data, F_OK), 0); /* the database was not touched */
+    bytes_clear(&marker);
+    bytes_append_text(&marker, "strait store\nformat 0\nregion here\nnode 00\n");
+    assert_int_equal(marker_write(trial->dir, bytes_span(&marker), &trial->err), ERR_OK);
+    assert_int_equal(store_open(&trial->options, &other, &trial->err), ERR_CORRUPT);
     bytes_clear(&marker);
     bytes_append_text(&marker, "something else\n");
     assert_int_equal(marker_write(trial->dir, bytes_span(&marker), &trial->err), ERR_OK);
@@ -672,6 +687,14 @@ static void marker_of(struct trial *trial, int format, struct bytes *out)
     bytes_append(out, ours.data + strlen(head) + 1, ours.len - strlen(head) - 1);
 }
 
+static void origin_expect(struct trial *trial, unsigned format, const char *program)
+{
+    struct store_origin origin;
+    store_origin_get(trial->store, &origin);
+    assert_int_equal(origin.format, format);
+    assert_string_equal(origin.program, program);
+}
+
 /* Whatever of the two says the older format, both say this one as soon as the store was opened. */
 static void an_older_format_is_opened_and_becomes_this_one(void **state)
 {
@@ -688,9 +711,33 @@ static void an_older_format_is_opened_and_becomes_this_one(void **state)
         if (which != 1)
             assert_int_equal(marker_write(trial->dir, bytes_span(&older), &trial->err), ERR_OK);
         trial_reopen(trial);
+        origin_expect(trial, STORE_FORMAT - 1, "strait " STRAIT_VERSION);
         marker_meta_expect(trial, bytes_span(&ours));
         assert_int_equal(marker_read(trial->dir, &file, &found, &trial->err), ERR_OK);
         assert_true(found && span_equal(bytes_span(&file), bytes_span(&ours)));
+        trial_reopen(trial);
+        origin_expect(trial, STORE_FORMAT, "strait " STRAIT_VERSION);
+    }
+}
+
+/* As programs of before format 3 left it, and as nobody did. */
+static void a_program_without_a_name_is_none(void **state)
+{
+    static const char *const programs[] = {"", "program \n", "program a\tb\n",
+                                           "program 12345678901234567890123456789012345678901\n"};
+    struct trial *trial = *state;
+    struct bytes ours BYTES_CLEANUP = {0};
+    marker_of(trial, 2, &ours);
+    const char *named = strstr((const char *)ours.data, "program ");
+    size_t nameless_bytes = (size_t)(named - (const char *)ours.data);
+    for (size_t i = 0; i < ARRAY_COUNT(programs); i++) {
+        struct bytes marker BYTES_CLEANUP = {0};
+        bytes_append(&marker, ours.data, nameless_bytes);
+        bytes_append_text(&marker, programs[i]);
+        marker_meta_put(trial, bytes_span(&marker));
+        assert_int_equal(marker_write(trial->dir, bytes_span(&marker), &trial->err), ERR_OK);
+        trial_reopen(trial);
+        origin_expect(trial, 2, "");
     }
 }
 
@@ -848,6 +895,7 @@ int main(void)
         TRIAL(another_nodes_directory_is_refused),
         TRIAL(a_newer_format_is_refused),
         TRIAL(an_older_format_is_opened_and_becomes_this_one),
+        TRIAL(a_program_without_a_name_is_none),
         TRIAL(a_newer_format_of_the_database_alone_is_refused),
         TRIAL(a_marker_without_a_database_is_refused),
         TRIAL(a_pack_record_without_its_file_stops_the_start),

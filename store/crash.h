@@ -85,13 +85,21 @@
     X(CRASH_SCHEDULE_STEP_KEPT, "schedule.step_kept") /* recorded, the next has not begun */       \
     X(CRASH_TRIGGER_FIRED, "schedule.fired")          /* runs of a snapshot are recorded */
 
+/* The first is passed by store/checkpoint_test.c, those of a restore by cluster-tests/test_node_backup.py. */
+#define CRASH_BACKUP_POINTS(X)                                                                     \
+    X(CRASH_BACKUP_CUT, "backup.cut")           /* the checkpoint stands, nobody was told */       \
+    X(CRASH_RESTORE_COPIED, "restore.copied")   /* a file of the backup is in place */             \
+    X(CRASH_RESTORE_SETTLED, "restore.settled") /* the store opens and knows that it is older */   \
+    X(CRASH_RESTORE_PLACED, "restore.placed")   /* the database is in place */
+
 #define CRASH_POINTS(X)                                                                            \
     CRASH_STORE_POINTS(X)                                                                          \
     CRASH_TASK_POINTS(X)                                                                           \
     CRASH_LIFECYCLE_POINTS(X)                                                                      \
     CRASH_MEND_POINTS(X)                                                                           \
     CRASH_NODE_POINTS(X)                                                                           \
-    CRASH_SCHEDULE_POINTS(X)
+    CRASH_SCHEDULE_POINTS(X)                                                                       \
+    CRASH_BACKUP_POINTS(X)
 
 enum crash_point {
 #define X(point, name) point,

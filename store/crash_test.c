@@ -373,6 +373,46 @@ static void a_store_killed_while_it_is_made_is_made_again(void **state)
     assert_int_equal(rmdir(trial.dir), 0);
 }
 
+static void marker_expect(const char *dir, struct span text)
+{
+    struct bytes found_text BYTES_CLEANUP = {0};
+    bool found;
+    assert_int_equal(marker_read(dir, &found_text, &found, NULL), ERR_OK);
+    assert_true(found && span_equal(bytes_span(&found_text), text));
+}
+
+/* The database says the new format, the file not yet: what an older program does with that is
+ * content_test.c's (a_newer_format_of_the_database_alone_is_refused). */
+static void a_raise_of_the_format_that_was_killed_is_finished(void **state)
+{
+    struct trial *trial = *state;
+    struct bytes said BYTES_CLEANUP = {0};
+    struct bytes ours BYTES_CLEANUP = {0};
+    struct bytes older BYTES_CLEANUP = {0};
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    const struct identity_key *node = &trial->options.identity;
+    struct store_origin origin;
+    marker_make(trial->options.region, span_of(node->b, sizeof(node->b)), &ours);
+    bytes_append_span(&older, bytes_span(&ours));
+    older.data[strlen("strait store\nformat ")] = '0' + STORE_FORMAT - 1;
+    catalog_put(&change, FAMILY_META, span_text("store"), bytes_span(&older));
+    assert_int_equal(catalog_commit(trial->store, &change, CATALOG_KEEP_RESERVE, &trial->err),
+                     ERR_OK);
+    store_close(trial->store);
+    trial->store = NULL;
+    assert_int_equal(marker_write(trial->dir, bytes_span(&older), &trial->err), ERR_OK);
+    int status = child_run("work", trial->dir, "store.created", 1, &said);
+    assert_true(WIFSIGNALED(status));
+    marker_expect(trial->dir, bytes_span(&older));
+    trial_open(trial);
+    store_origin_get(trial->store, &origin);
+    assert_int_equal(origin.format, STORE_FORMAT - 1); /* so that it is told */
+    marker_expect(trial->dir, bytes_span(&ours));
+    trial_reopen(trial);
+    store_origin_get(trial->store, &origin);
+    assert_int_equal(origin.format, STORE_FORMAT);
+}
+
 static void a_wrong_crash_point_is_refused(void **state)
 {
     (void)state;
@@ -397,6 +437,7 @@ int main(int argc, char **argv)
         return 1;
     const struct CMUnitTest tests[] = {
         TRIAL(every_crash_point_leaves_a_whole_store),
+        TRIAL(a_raise_of_the_format_that_was_killed_is_finished),
         TRIAL(a_sweep_killed_between_levels_leaves_no_page_above_a_missing_one),
         cmocka_unit_test(a_store_killed_while_it_is_made_is_made_again),
         cmocka_unit_test(a_wrong_crash_point_is_refused),

@@ -320,3 +320,10 @@ enum err_code damage_below(struct store *store, const struct digest *page, bool 
     struct below below = {.store = store};
     return below_page(&below, page, ret_damaged, err);
 }
+
+enum err_code damage_of_version(struct store *store, const struct version_ref *version,
+                                bool *ret_damaged, struct err *err)
+{
+    TRY(damage_below(store, &version->page, ret_damaged, err));
+    return *ret_damaged ? ERR_OK : damage_below(store, &version->attribute_root, ret_damaged, err);
+}

@@ -52,6 +52,9 @@ enum err_code damage_list(struct store *store, struct damage **ret_list, size_t 
 /* Whether the page, or anything below it, is listed. Reads pages only while anything is listed. */
 enum err_code damage_below(struct store *store, const struct digest *page, bool *ret_damaged,
                            struct err *err) MUST_USE;
+/* The same of a version: of its rows, or what is beside them. */
+enum err_code damage_of_version(struct store *store, const struct version_ref *version,
+                                bool *ret_damaged, struct err *err) MUST_USE;
 
 /* ---- what it hurts ---- */
 

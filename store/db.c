@@ -3,65 +3,42 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <rocksdb/c.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "proto/limits.h"
 #include "store/crash.h"
+#include "store/db_options.h"
 #include "store/db_tables.h"
 #include "store/family.h"
 #include "store/refusal.h"
 #include "store/space.h"
 #include "store/taken.h"
 
-#define DB_MAX_OPEN_FILES     512
-#define DB_WAL_BYTES_MAX      (128 * MIB(1))
-#define DB_WRITE_BUFFER_BYTES (64 * MIB(1))
-/* Of one family. A log file takes 1.1 times this from the disk when it is begun. */
-#define DB_FAMILY_BUFFER_BYTES     (16 * MIB(1))
-#define DB_BLOCK_DEVIATION_PERCENT 99 /* 100 would switch it off */
-#define DB_CACHE_BYTES             (32 * MIB(1))
-#define DB_MANIFEST_BYTES_MAX      (64 * MIB(1))
-#define DB_BLOCK_BYTES             KIB(4)
-#define DB_BLOOM_BITS              10
-#define DB_CHECKSUM_XXH3           4
-#define DB_LOG_FATAL               4
-#define DB_RECOVERY_TAIL_ONLY      0
-#define DB_RECOVER_WAIT_SECONDS    30
-#define DB_WRITE_OUT_BYTES         (8 * MIB(1))  /* of a pack: the disk is sent on its way */
-#define DB_RECOVER_BYTES           (24 * MIB(1)) /* a new log, a new manifest */
-
-/* How a family is kept. */
-enum family_kind {
-    KIND_PACKS, /* ingested files; never compacted, never cached */
-    KIND_SMALL, /* large values for a short time */
-    KIND_POINT, /* looked up by digest: Bloom filters, 4 KiB blocks, cached */
-    KIND_PLAIN,
-    KIND_COUNT
-};
+#define DB_RECOVER_WAIT_SECONDS 30
+#define DB_WRITE_OUT_BYTES      (8 * MIB(1))  /* of a pack: the disk is sent on its way */
+#define DB_RECOVER_BYTES        (24 * MIB(1)) /* a new log, a new manifest */
 
 struct db {
     char *path;
     rocksdb_t *rocks; /* NULL while a reopening has failed */
     rocksdb_column_family_handle_t *handles[FAMILY_COUNT];
 
-    rocksdb_cache_t *cache;
-    rocksdb_options_t *options[KIND_COUNT]; /* [KIND_PLAIN] is the database's as well */
-    rocksdb_block_based_table_options_t *tables[KIND_COUNT];
-    rocksdb_envoptions_t *env_options;
-    rocksdb_ingestexternalfileoptions_t *ingest_options;
-    rocksdb_readoptions_t *read_now;
-    rocksdb_writeoptions_t *write_sync;
-    rocksdb_writeoptions_t *write_later;
+    struct db_options options;
 
     pthread_mutex_t gate; /* the fields below, and who may touch rocks and handles */
     pthread_cond_t gate_moved;
-    unsigned users; /* calls, iterators and views under way */
-    bool closing;   /* a reopening waits for them or is at work */
+    unsigned users;       /* calls, iterators and views under way */
+    pthread_rwlock_t cut; /* what writes or moves packs reads it; inside the gate */
+    bool closing;         /* a reopening waits for them or is at work */
     atomic_bool latched;
     atomic_bool
         unmerged; /* a block of a family other than packs cannot be read: nothing is compacted */
+
+    /* One sync at a time: who waits for it has often been served by then. Batches without a sync of their own, and
+     * how many of them are durable. */
+    pthread_mutex_t sync_lock;
+    atomic_uint_least64_t written, synced;
 };
 
 struct db_view {
@@ -103,17 +80,6 @@ const char *__tsan_default_suppressions(void)
 
 /* "default" comes with every database and stays empty. */
 static const char default_family_name[] = "default";
-
-static enum family_kind family_kind(enum family family)
-{
-    if (family <= FAMILY_PACKS_LAST)
-        return KIND_PACKS;
-    if (family == FAMILY_SMALL)
-        return KIND_SMALL;
-    if (family == FAMILY_FILES || family == FAMILY_HELD || family == FAMILY_PAGES)
-        return KIND_POINT;
-    return KIND_PLAIN;
-}
 
 static int error_errno(const char *text)
 {
@@ -208,105 +174,6 @@ static void block_damaged(struct db *db, enum family family, const char *text)
         close(file);
 }
 
-/* ---- options ---- */
-
-static void table_options_make(struct db *db, enum family_kind kind)
-{
-    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_block_size(table, DB_BLOCK_BYTES);
-    rocksdb_block_based_options_set_checksum(table, DB_CHECKSUM_XXH3);
-    rocksdb_block_based_options_set_format_version(table, 5);
-    if (kind == KIND_PACKS || kind == KIND_SMALL) {
-        rocksdb_block_based_options_set_no_block_cache(table, 1);
-        /* A block ends before a file that would exceed it: else one of 2 KB shares its block with
-         * one of 6 MB behind it, and costs 6 MB to read. */
-        rocksdb_block_based_options_set_block_size_deviation(table, DB_BLOCK_DEVIATION_PERCENT);
-    } else {
-        rocksdb_block_based_options_set_block_cache(table, db->cache);
-    }
-    if (kind == KIND_POINT) {
-        /* The policy belongs to the table options from here on. */
-        rocksdb_block_based_options_set_filter_policy(
-            table, rocksdb_filterpolicy_create_bloom_full(DB_BLOOM_BITS));
-        rocksdb_block_based_options_set_whole_key_filtering(table, 1);
-    }
-    db->tables[kind] = table;
-}
-
-/* Most look-ups are of what is new, so what is still in memory gets a filter too: 2 percent of the
- * buffer. Without it each look-up is a search. */
-static void memory_filter_set(rocksdb_options_t *options)
-{
-    char *text = NULL;
-    rocksdb_get_options_from_string(
-        options, "memtable_whole_key_filtering=true;memtable_prefix_bloom_size_ratio=0.02", options,
-        &text);
-    ASSERT(text == NULL);
-}
-
-static void family_options_make(struct db *db, enum family_kind kind)
-{
-    rocksdb_options_t *options = rocksdb_options_create();
-    table_options_make(db, kind);
-    rocksdb_options_set_block_based_table_factory(options, db->tables[kind]);
-    rocksdb_options_set_compression(options, rocksdb_no_compression);
-    rocksdb_options_set_write_buffer_size(options, DB_FAMILY_BUFFER_BYTES);
-    if (kind == KIND_POINT)
-        memory_filter_set(options);
-    db->options[kind] = options;
-}
-
-static void database_options_set(rocksdb_options_t *options)
-{
-    rocksdb_options_set_create_missing_column_families(options, 1);
-    rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_info_log_level(options, DB_LOG_FATAL);
-    rocksdb_options_set_keep_log_file_num(options, 2);
-    rocksdb_options_set_stats_dump_period_sec(options, 0);
-    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
-    rocksdb_options_set_wal_recovery_mode(options, DB_RECOVERY_TAIL_ONLY);
-    rocksdb_options_set_max_total_wal_size(options, DB_WAL_BYTES_MAX);
-    rocksdb_options_set_db_write_buffer_size(options, DB_WRITE_BUFFER_BYTES);
-    rocksdb_options_set_max_open_files(options, DB_MAX_OPEN_FILES);
-    rocksdb_options_set_max_manifest_file_size(options, DB_MANIFEST_BYTES_MAX);
-    rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_allow_mmap_reads(options, 0);
-    rocksdb_options_set_allow_mmap_writes(options, 0);
-}
-
-static void options_make(struct db *db)
-{
-    db->cache = rocksdb_cache_create_lru(DB_CACHE_BYTES);
-    for (enum family_kind kind = 0; kind < KIND_COUNT; kind++)
-        family_options_make(db, kind);
-    database_options_set(db->options[KIND_PLAIN]);
-    db->env_options = rocksdb_envoptions_create();
-    db->ingest_options = rocksdb_ingestexternalfileoptions_create();
-    rocksdb_ingestexternalfileoptions_set_move_files(db->ingest_options, 1);
-    /* A pack's keys are new: it goes to the bottom as it is, or it is refused. */
-    rocksdb_ingestexternalfileoptions_set_snapshot_consistency(db->ingest_options, 0);
-    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(db->ingest_options, 0);
-    db->read_now = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(db->read_now, 1);
-    db->write_sync = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_sync(db->write_sync, 1);
-    db->write_later = rocksdb_writeoptions_create();
-}
-
-static void options_free(struct db *db)
-{
-    rocksdb_writeoptions_destroy(db->write_later);
-    rocksdb_writeoptions_destroy(db->write_sync);
-    rocksdb_readoptions_destroy(db->read_now);
-    rocksdb_ingestexternalfileoptions_destroy(db->ingest_options);
-    rocksdb_envoptions_destroy(db->env_options);
-    for (enum family_kind kind = 0; kind < KIND_COUNT; kind++) {
-        rocksdb_options_destroy(db->options[kind]);
-        rocksdb_block_based_options_destroy(db->tables[kind]);
-    }
-    rocksdb_cache_destroy(db->cache);
-}
-
 /* ---- open, close ---- */
 
 enum open_mode {
@@ -322,20 +189,20 @@ static rocksdb_t *rocks_open_as(struct db *db, enum open_mode mode,
     const rocksdb_options_t *options[FAMILY_COUNT + 1];
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         names[family] = family_name(family);
-        options[family] = db->options[family_kind(family)];
+        options[family] = db->options.families[db_family_kind(family)];
     }
     names[FAMILY_COUNT] = default_family_name;
-    options[FAMILY_COUNT] = db->options[KIND_PLAIN];
+    options[FAMILY_COUNT] = db->options.families[KIND_PLAIN];
     for (enum family_kind kind = 0; kind < KIND_COUNT; kind++)
         rocksdb_options_set_disable_auto_compactions(
-            db->options[kind], kind == KIND_PACKS || atomic_load(&db->unmerged));
+            db->options.families[kind], kind == KIND_PACKS || atomic_load(&db->unmerged));
     if (mode == OPEN_READ_ONLY)
-        return rocksdb_open_for_read_only_column_families(db->options[KIND_PLAIN], db->path,
-                                                          FAMILY_COUNT + 1, names, options,
-                                                          ret_handles, 0, ret_text);
-    rocksdb_options_set_create_if_missing(db->options[KIND_PLAIN], mode == OPEN_CREATE);
-    return rocksdb_open_column_families(db->options[KIND_PLAIN], db->path, FAMILY_COUNT + 1, names,
-                                        options, ret_handles, ret_text);
+        return rocksdb_open_for_read_only_column_families(db->options.families[KIND_PLAIN],
+                                                          db->path, FAMILY_COUNT + 1, names,
+                                                          options, ret_handles, 0, ret_text);
+    rocksdb_options_set_create_if_missing(db->options.families[KIND_PLAIN], mode == OPEN_CREATE);
+    return rocksdb_open_column_families(db->options.families[KIND_PLAIN], db->path,
+                                        FAMILY_COUNT + 1, names, options, ret_handles, ret_text);
 }
 
 static enum err_code rocks_open(struct db *db, enum open_mode mode, struct err *err)
@@ -380,8 +247,10 @@ static void rocks_close(struct db *db)
 
 static void db_free(struct db *db)
 {
-    options_free(db);
+    db_options_free(&db->options);
+    pthread_rwlock_destroy(&db->cut);
     pthread_cond_destroy(&db->gate_moved);
+    pthread_mutex_destroy(&db->sync_lock);
     pthread_mutex_destroy(&db->gate);
     mem_free(db->path);
     mem_free(db);
@@ -392,13 +261,21 @@ enum err_code db_open(const char *path, bool create, struct db **ret_db, struct 
     struct db *db = mem_calloc(1, sizeof(*db));
     db->path = mem_strdup(path);
     pthread_mutex_init(&db->gate, NULL);
+    pthread_mutex_init(&db->sync_lock, NULL);
+    atomic_init(&db->written,
+                1); /* what the opening brought from the logs: the first sync is one */
     pthread_condattr_t monotonic; /* a clock that is set must not end or stretch the wait */
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&db->gate_moved, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    pthread_rwlockattr_t fair; /* writers never end: without this no cut is ever made */
+    pthread_rwlockattr_init(&fair);
+    pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&db->cut, &fair);
+    pthread_rwlockattr_destroy(&fair);
     db->unmerged = unmerged_before(db);
-    options_make(db);
+    db_options_make(&db->options);
     enum err_code code = rocks_open(db, create ? OPEN_CREATE : OPEN_EXISTING, err);
     if (code != ERR_OK) {
         db_free(db);
@@ -573,7 +450,7 @@ static enum err_code db_look_up(struct db *db, struct db_view *view, enum family
     TRY(db_enter(db, err));
     char *text = NULL;
     rocksdb_pinnableslice_t *slice =
-        rocksdb_get_pinned_cf(db->rocks, view != NULL ? view->read : db->read_now,
+        rocksdb_get_pinned_cf(db->rocks, view != NULL ? view->read : db->options.read_now,
                               db->handles[family], (const char *)key.data, key.len, &text);
     enum err_code code = ERR_OK;
     if (text != NULL) {
@@ -650,7 +527,7 @@ enum err_code db_iter_open(struct db *db, struct db_view *view, enum family fami
     iter->family = family;
     iter->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(iter->read, 1);
-    if (family_kind(family) != KIND_PLAIN)
+    if (db_family_kind(family) != KIND_PLAIN)
         rocksdb_readoptions_set_fill_cache(iter->read, 0);
     if (view != NULL)
         rocksdb_readoptions_set_snapshot(iter->read, view->snapshot);
@@ -713,8 +590,8 @@ void db_iter_close_pointer(struct db_iter **iter)
 
 void db_cache_drop(struct db *db)
 {
-    rocksdb_cache_set_capacity(db->cache, 0);
-    rocksdb_cache_set_capacity(db->cache, DB_CACHE_BYTES);
+    rocksdb_cache_set_capacity(db->options.cache, 0);
+    rocksdb_cache_set_capacity(db->options.cache, DB_CACHE_BYTES);
 }
 
 /* ---- writing ---- */
@@ -734,6 +611,13 @@ static void batch_replay(struct db *db, const struct db_batch *batch, rocksdb_wr
     }
 }
 
+static void synced_raise(struct db *db, uint64_t count)
+{
+    uint64_t synced = atomic_load(&db->synced);
+    while (synced < count && !atomic_compare_exchange_weak(&db->synced, &synced, count))
+        ;
+}
+
 static enum err_code batch_write(struct db *db, const struct db_batch *batch, bool sync,
                                  struct err *err)
 {
@@ -741,9 +625,16 @@ static enum err_code batch_write(struct db *db, const struct db_batch *batch, bo
     rocksdb_writebatch_t *raw = rocksdb_writebatch_create();
     batch_replay(db, batch, raw);
     char *text = NULL;
-    rocksdb_write(db->rocks, sync ? db->write_sync : db->write_later, raw, &text);
+    uint64_t before = atomic_load(&db->written);
+    pthread_rwlock_rdlock(&db->cut);
+    rocksdb_write(db->rocks, sync ? db->options.write_sync : db->options.write_later, raw, &text);
+    pthread_rwlock_unlock(&db->cut);
     rocksdb_writebatch_destroy(raw);
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "writing");
+    if (code == ERR_OK && sync)
+        synced_raise(db, before);
+    else if (code == ERR_OK)
+        atomic_fetch_add(&db->written, 1);
     db_leave(db);
     return code;
 }
@@ -763,9 +654,18 @@ enum err_code db_write(struct db *db, struct db_batch *batch, bool sync, struct 
 enum err_code db_sync(struct db *db, struct err *err)
 {
     TRY(db_enter_write(db, err));
-    char *text = NULL;
-    rocksdb_flush_wal(db->rocks, 1, &text);
-    enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "syncing");
+    enum err_code code = ERR_OK;
+    uint64_t wanted = atomic_load(&db->written);
+    pthread_mutex_lock(&db->sync_lock);
+    uint64_t covered = atomic_load(&db->written);
+    if (atomic_load(&db->synced) < wanted) {
+        char *text = NULL;
+        rocksdb_flush_wal(db->rocks, 1, &text);
+        code = text == NULL ? ERR_OK : db_write_error(db, err, text, "syncing");
+        if (code == ERR_OK)
+            synced_raise(db, covered);
+    }
+    pthread_mutex_unlock(&db->sync_lock);
     db_leave(db);
     return code;
 }
@@ -781,6 +681,24 @@ enum err_code db_flush(struct db *db, struct err *err)
     }
     rocksdb_flushoptions_destroy(options);
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "flushing");
+    db_leave(db);
+    return code;
+}
+
+/* The library takes the manifest first and the log later: a pack that is ingested, or dropped, between
+ * the two would be in one of them only. */
+enum err_code db_checkpoint(struct db *db, const char *path, struct err *err)
+{
+    TRY(db_enter_write(db, err));
+    char *text = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->rocks, &text);
+    if (text == NULL) {
+        pthread_rwlock_wrlock(&db->cut);
+        rocksdb_checkpoint_create(checkpoint, path, UINT64_MAX, &text);
+        pthread_rwlock_unlock(&db->cut);
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    enum err_code code = text == NULL ? ERR_OK : db_error(db, err, text, "cutting a backup");
     db_leave(db);
     return code;
 }
@@ -842,7 +760,7 @@ enum err_code db_sst_open(struct db *db, const char *path, struct db_sst **ret_s
     struct db_sst *sst = mem_calloc(1, sizeof(*sst));
     sst->db = db;
     sst->file = -1;
-    sst->writer = rocksdb_sstfilewriter_create(db->env_options, db->options[KIND_PACKS]);
+    sst->writer = rocksdb_sstfilewriter_create(db->options.env, db->options.families[KIND_PACKS]);
     char *text = NULL;
     rocksdb_sstfilewriter_open(sst->writer, path, &text);
     if (text != NULL) {
@@ -902,9 +820,11 @@ enum err_code db_ingest(struct db *db, enum family family, const char *const *pa
     TRY(db_enter_write(db, err));
     char *text = NULL;
     enum err_code code = taken_hold(db->path, paths, path_count, err);
+    pthread_rwlock_rdlock(&db->cut);
     if (code == ERR_OK)
         rocksdb_ingest_external_file_cf(db->rocks, db->handles[family], paths, path_count,
-                                        db->ingest_options, &text);
+                                        db->options.ingest, &text);
+    pthread_rwlock_unlock(&db->cut);
     if (text != NULL) /* the second names stay until the database is opened again */
         code = db_write_error(db, err, text, "taking in packs");
     else if (code == ERR_OK)
@@ -918,8 +838,10 @@ enum err_code db_drop_files(struct db *db, enum family family, struct span from,
 {
     TRY(db_enter_write(db, err));
     char *text = NULL;
+    pthread_rwlock_rdlock(&db->cut);
     rocksdb_delete_file_in_range_cf(db->rocks, db->handles[family], (const char *)from.data,
                                     from.len, (const char *)to.data, to.len, &text);
+    pthread_rwlock_unlock(&db->cut);
     enum err_code code = text == NULL ? ERR_OK : db_write_error(db, err, text, "dropping packs");
     db_leave(db);
     return code;

@@ -1,6 +1,6 @@
 /* The one door to RocksDB: families, batches, iterators, pack files.
  *
- *     store, catalog, content, packs ...  ->  struct db  ->  rocksdb/c.h (db.c only)
+ *     store, catalog, content, packs ...  ->  struct db  ->  rocksdb/c.h (db.c only, by db_options.h)
  *
  * Invariants:
  * 1. Every family exists and has the options of docs/FORMATS.md; a write is in the log before it is
@@ -131,6 +131,10 @@ enum err_code db_sync(struct db *db, struct err *err);
 enum err_code db_flush(struct db *db, struct err *err) MUST_USE;
 /* What that takes of the disk at most; 0: the database is closed since a write failed. */
 uint64_t db_flush_bytes(struct db *db);
+/* One moment of all families as a database of its own at `path`, which is not there yet and is on the same
+ * file system: tables are second names, log and manifest copies. What writes waits meanwhile, so flush
+ * before. After a failure nothing is at `path`. */
+enum err_code db_checkpoint(struct db *db, const char *path, struct err *err) MUST_USE;
 /* Its directory. */
 const char *db_path(const struct db *db);
 

@@ -3,13 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/space.h"
 #include "store/store.h"
 
 #define MARKER_BYTES_MAX 512
+#define STORE_PROGRAM    "strait " STRAIT_VERSION
+
+_Static_assert(sizeof(STORE_PROGRAM) <= STORE_PROGRAM_BYTES_MAX + 1, "fits struct store_origin");
 
 static enum err_code errno_set(struct err *err, const char *doing, const char *path)
 {
@@ -20,6 +25,74 @@ static void path_make(struct bytes *path, const char *data_dir, const char *name
 {
     bytes_printf(path, "%s/%s", data_dir, name);
     bytes_append_u8(path, 0);
+}
+
+/* ---- owner ---- */
+
+#define USER_BYTES_MAX 64
+
+/* A user's name, or the number where there is none. */
+static bool user_name(uid_t user, char ret_name[USER_BYTES_MAX])
+{
+    char text[4096];
+    struct passwd entry, *found = NULL;
+    bool named = getpwuid_r(user, &entry, text, sizeof(text), &found) == 0 && found != NULL &&
+                 strlen(entry.pw_name) < USER_BYTES_MAX;
+    if (named)
+        memcpy(ret_name, entry.pw_name, strlen(entry.pw_name) + 1);
+    else
+        snprintf(ret_name, USER_BYTES_MAX, "%lu", (unsigned long)user);
+    return named;
+}
+
+static enum err_code owner_refused(const char *folder, uid_t owner, struct err *err)
+{
+    char theirs[USER_BYTES_MAX], ours[USER_BYTES_MAX];
+    bool named = user_name(owner, theirs);
+    (void)user_name(geteuid(), ours);
+    return err_set(err, ERR_CONFIG,
+                   "data_dir: %s is user %s's, whose node cannot open what user %s writes there; "
+                   "nothing was changed; run as that user: %s%s%s straitd ...",
+                   folder, theirs, ours, named ? "runuser -u " : "setpriv --reuid=", theirs,
+                   named ? " --" : " --clear-groups");
+}
+
+/* The folder that data_dir would be made in. */
+static void parent_make(struct bytes *path, const char *data_dir)
+{
+    size_t len = strlen(data_dir);
+    while (len > 1 && data_dir[len - 1] == '/')
+        len--;
+    while (len > 0 && data_dir[len - 1] != '/')
+        len--;
+    bytes_clear(path);
+    if (len == 0)
+        bytes_append_text(path, ".");
+    else
+        bytes_append_span(path, span_of((const uint8_t *)data_dir, len));
+    bytes_append_u8(path, 0);
+}
+
+enum err_code directory_owner_check(const char *data_dir, struct err *err)
+{
+    struct bytes path BYTES_CLEANUP = {0};
+    struct stat folder, lock;
+    bytes_append_text(&path, data_dir);
+    bytes_append_u8(&path, 0);
+    if (stat(data_dir, &folder) != 0) {
+        parent_make(&path, data_dir);
+        if (stat((const char *)path.data, &folder) != 0)
+            return ERR_OK; /* nothing can be made there, as the next call says */
+    }
+    if (folder.st_uid == geteuid())
+        return ERR_OK;
+    if (geteuid() == 0)
+        return owner_refused((const char *)path.data, folder.st_uid, err);
+    bytes_clear(&path);
+    path_make(&path, data_dir, "store.lock");
+    if (stat((const char *)path.data, &lock) == 0 && lock.st_uid != geteuid())
+        return owner_refused(data_dir, lock.st_uid, err);
+    return ERR_OK;
 }
 
 /* ---- lock ---- */
@@ -64,7 +137,7 @@ void marker_make(const char *region, struct span node, struct bytes *out)
 {
     bytes_printf(out, "strait store\nformat %d\nregion %s\nnode ", STORE_FORMAT, region);
     bytes_append_hex(out, node);
-    bytes_append_u8(out, '\n');
+    bytes_append_text(out, "\nprogram " STORE_PROGRAM "\n");
 }
 
 /* The rest of the line that begins with name and a blank; false when there is none. */
@@ -84,6 +157,37 @@ static bool marker_line(struct span text, const char *name, struct span *ret_res
     return false;
 }
 
+static bool marker_same_node(struct span text, struct span other)
+{
+    struct span node, wanted;
+    return marker_line(text, "node", &node) && marker_line(other, "node", &wanted) &&
+           span_equal(node, wanted);
+}
+
+/* Puts it in the place of the node that the text names. */
+static void marker_node_set(struct bytes *text, struct span node)
+{
+    struct bytes hex BYTES_CLEANUP = {0};
+    struct span old;
+    bytes_append_hex(&hex, node);
+    ASSERT(marker_line(bytes_span(text), "node", &old) && old.len == hex.len);
+    memcpy(text->data + (old.data - text->data), hex.data, hex.len);
+}
+
+bool marker_former_take(const struct store_options *options, struct bytes *text)
+{
+    for (size_t i = 0; i < options->former_count; i++) {
+        struct bytes former BYTES_CLEANUP = {0};
+        marker_make(options->region, span_of(options->former[i].b, sizeof(options->former[i].b)),
+                    &former);
+        if (!marker_same_node(bytes_span(text), bytes_span(&former)))
+            continue;
+        marker_node_set(text, span_of(options->identity.b, sizeof(options->identity.b)));
+        return true;
+    }
+    return false;
+}
+
 static bool marker_format(struct span text, unsigned long *ret_format)
 {
     struct span rest;
@@ -94,6 +198,38 @@ static bool marker_format(struct span text, unsigned long *ret_format)
     char *end;
     *ret_format = strtoul(digits, &end, 10);
     return *end == '\0';
+}
+
+/* Programs of before format 3 left no name. What is no name is none. */
+static void marker_program(struct span text, char ret_program[STORE_PROGRAM_BYTES_MAX + 1])
+{
+    struct span name = span_of(NULL, 0);
+    bool named = marker_line(text, "program", &name) && name.len <= STORE_PROGRAM_BYTES_MAX;
+    for (size_t i = 0; named && i < name.len; i++)
+        named = name.data[i] >= ' ' && name.data[i] <= '~';
+    memset(ret_program, 0, STORE_PROGRAM_BYTES_MAX + 1);
+    if (named && name.len > 0)
+        memcpy(ret_program, name.data, name.len);
+}
+
+void marker_origin(struct span text, struct store_origin *ret_origin)
+{
+    unsigned long format;
+    ASSERT(marker_format(text, &format) && format <= STORE_FORMAT);
+    ret_origin->format = (unsigned)format;
+    marker_program(text, ret_origin->program);
+}
+
+static enum err_code newer_refused(const char *where, struct span found, unsigned long format,
+                                   struct err *err)
+{
+    char program[STORE_PROGRAM_BYTES_MAX + 1];
+    marker_program(found, program);
+    return err_set(err, ERR_VERSION,
+                   "%s: store format %lu, of %s, is newer than this program's %d (" STORE_PROGRAM
+                   "); run that program or a newer one, or restore a backup from before it",
+                   where, format, program[0] != '\0' ? program : "a program without a name",
+                   STORE_FORMAT);
 }
 
 #define KEY_PART_DIGITS 16
@@ -119,10 +255,10 @@ enum err_code marker_check(const char *where, struct span found, struct span wan
     if (!marker_format(found, &format))
         return err_set(err, ERR_CORRUPT, "%s: the store's marker cannot be read", where);
     if (format > STORE_FORMAT)
-        return err_set(err, ERR_VERSION,
-                       "%s: store format %lu is newer than this program's %d; run the program that "
-                       "wrote it, or a newer one",
-                       where, format, STORE_FORMAT);
+        return newer_refused(where, found, format, err);
+    if (format < STORE_FORMAT_OLDEST)
+        return err_set(err, ERR_CORRUPT, "%s: store format %lu, which no program wrote", where,
+                       format);
     if (!marker_line(found, "region", &region) || !marker_line(found, "node", &node))
         return err_set(err, ERR_CORRUPT, "%s: the store's marker cannot be read", where);
     ASSERT(marker_line(wanted, "region", &our_region) && marker_line(wanted, "node", &our_node));
@@ -223,6 +359,14 @@ static int remove_below(const char *path, const struct stat *stat, int kind, str
     (void)stat;
     (void)kind;
     return place->level == 0 ? 0 : remove(path);
+}
+
+enum err_code directory_remove(const char *path, struct err *err)
+{
+    if (access(path, F_OK) != 0)
+        return ERR_OK;
+    TRY(directory_clear(path, err));
+    return rmdir(path) == 0 ? ERR_OK : errno_set(err, "removing", path);
 }
 
 enum err_code directory_clear(const char *path, struct err *err)

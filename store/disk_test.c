@@ -114,10 +114,13 @@ static void fill_and_recover(struct disk *disk, size_t file_bytes_max)
     }
     assert_true(count > 5 && count < 1900);
     assert_int_equal(trial->err.code, ERR_NO_SPACE);
-    for (size_t i = 0; i < 3; i++) /* it stays full, and stays an error */
-        assert_int_equal(
-            publish(trial->store, 5000 + i, file_bytes_max, &snapshots[count], &trial->err),
-            ERR_NO_SPACE);
+    /* It stays full, and stays an error; but what the database deletes behind it may give room for one more. */
+    for (size_t i = 0, refused = 0; refused < 3; i++) {
+        enum err_code code =
+            publish(trial->store, 5000 + i, file_bytes_max, &snapshots[count], &trial->err);
+        assert_true(i < 100 && (code == ERR_OK || code == ERR_NO_SPACE));
+        refused += code == ERR_NO_SPACE;
+    }
     all_whole(trial, snapshots, count);
     assert_int_equal(unlink(disk->ballast), 0);
     for (size_t i = 0; i < 5; i++, count++) {

@@ -5,7 +5,7 @@
  *     small   digest 32                     -> stored bytes
  *
  * A file's place changes when it moves (nursery, thin packs): callers keep digests, never places.
- * "Held" is an account's, not the region's (protocol.md, section 4): whoever decides what to pull
+ * "Held" is an account's, not the region's (docs/RIGHTS.md): whoever decides what to pull
  * or reports what is here asks held_find and nothing else.
  * Threads: any.
  */

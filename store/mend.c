@@ -303,6 +303,8 @@ static enum err_code directory_ours(const struct store_options *options, struct 
     marker_make(options->region, span_of(options->identity.b, sizeof(options->identity.b)),
                 &wanted);
     TRY(marker_read(options->data_dir, &found_text, &found, err));
+    if (found)
+        (void)marker_former_take(options, &found_text); /* the next opening makes it this key's */
     return found ? marker_file_check(options->data_dir, bytes_span(&found_text),
                                      bytes_span(&wanted), err)
                  : ERR_OK;

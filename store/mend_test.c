@@ -385,6 +385,54 @@ static void test_a_whole_store_is_left_alone(void **state)
     assert_left_alone();
 }
 
+/* The marker is asked for region and format all the same. */
+static void marker_replace(const char *from, const char *to)
+{
+    char path[TEST_PATH_BYTES], text[512];
+    bench_path(bench.dir, "store", path);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    assert_int_equal(fclose(file), 0);
+    char *at = strstr(text, from);
+    assert_non_null(at);
+    assert_int_equal(strlen(from), strlen(to));
+    memcpy(at, to, strlen(to));
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_a_former_key_mends_what_the_present_one_would(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to;
+        enum err_code code;
+    } markers[] = {{"format 3", "format 9", ERR_VERSION},
+                   {"format 3", "format 0", ERR_CORRUPT},
+                   {"region here", "region else", ERR_CONFIG}};
+    const struct identity_key former = options().identity;
+    struct told told = {{0}};
+    const struct mend_watch watch = {.tell = tell, .context = &told};
+    struct store_options of = options();
+    of.identity.b[0] ^= 1;
+    of.former = &former;
+    of.former_count = 1;
+    for (size_t i = 0; i < ARRAY_COUNT(markers); i++) {
+        struct mend_counts counts;
+        char name[DB_TABLE_NAME_BYTES];
+        begin();
+        table_damage(FAMILY_PAGES, name);
+        marker_replace(markers[i].from, markers[i].to);
+        assert_int_equal(store_mend(&of, &watch, &counts, &bench.err), markers[i].code);
+        assert_left_alone();
+        marker_replace(markers[i].to, markers[i].from);
+        ok(store_mend(&of, &watch, &counts, &bench.err));
+    }
+}
+
 static void test_a_store_in_use_is_not_mended(void **state)
 {
     (void)state;
@@ -453,6 +501,7 @@ int main(void)
         WITH_STORE(test_what_has_no_second_copy_is_left_alone),
         WITH_STORE(test_a_damaged_log_is_not_passed_over),
         WITH_STORE(test_a_whole_store_is_left_alone),
+        WITH_STORE(test_a_former_key_mends_what_the_present_one_would),
         WITH_STORE(test_a_store_in_use_is_not_mended),
         WITH_STORE(test_killed_at_every_step_it_goes_on),
     };

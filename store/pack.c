@@ -36,16 +36,26 @@ struct pack {
     struct err failure; /* PHASE_FAILED */
 };
 
+/* Who waits in packs_finish for the end of these. */
+struct finish {
+    struct pack *const *list;
+    size_t count;
+    struct finish *next;
+};
+
 struct packs {
     struct index *index;
     const struct space *space;
     const char *tmp_dir;
 
     pthread_mutex_t lock; /* the fields below, and the phases */
-    pthread_cond_t moved;
+    pthread_cond_t moved; /* an open pack may be free, or there is room for another */
+    pthread_cond_t ended; /* a pack has ended, or can now be sealed */
     struct pack *open[PACK_WRITERS_MAX]; /* IDLE, BUSY or SEALING; each holds a reference */
     unsigned opening;                    /* being begun, not in `open` yet */
-    uint64_t space_bytes;                /* known to be free, and not used yet */
+    struct finish *finishing;
+    bool led; /* one of these seals, for all of them: what others fill goes on being filled */
+    uint64_t space_bytes; /* known to be free, and not used yet */
 };
 
 /* ---- one pack ---- */
@@ -358,6 +368,7 @@ static void packs_settle(struct packs *packs, struct pack *const *list, size_t c
         }
     }
     pthread_cond_broadcast(&packs->moved);
+    pthread_cond_broadcast(&packs->ended);
     pthread_mutex_unlock(&packs->lock);
     for (size_t i = 0; i < count; i++)
         pack_unref(list[i]); /* of `open` */
@@ -383,6 +394,7 @@ struct packs *packs_new(struct index *index, const struct space *space, const ch
     packs->tmp_dir = tmp_dir;
     pthread_mutex_init(&packs->lock, NULL);
     pthread_cond_init(&packs->moved, NULL);
+    pthread_cond_init(&packs->ended, NULL);
     return packs;
 }
 
@@ -400,6 +412,7 @@ void packs_free(struct packs *packs)
         pack_free(pack);
     }
     pthread_cond_destroy(&packs->moved);
+    pthread_cond_destroy(&packs->ended);
     pthread_mutex_destroy(&packs->lock);
     mem_free(packs);
 }
@@ -502,6 +515,8 @@ void packs_give_back(struct packs *packs, struct pack *pack, const struct err *f
     ASSERT(pack->phase == PHASE_BUSY);
     pack->phase = failure == NULL ? PHASE_IDLE : PHASE_SEALING;
     pthread_cond_broadcast(&packs->moved);
+    if (pack->wanted)
+        pthread_cond_broadcast(&packs->ended);
     pthread_mutex_unlock(&packs->lock);
     if (failure != NULL)
         packs_settle(packs, &pack, 1, failure);
@@ -530,47 +545,70 @@ enum err_code pack_done(struct packs *packs, struct pack *pack, bool *ret_done, 
     return code;
 }
 
-/* Moves the idle packs of the list to SEALING, in order of id. *ret_waiting: some are neither
- * sealed now nor settled. */
-static size_t idle_claim_locked(struct pack *const *list, size_t count,
-                                struct pack *ret_claimed[PACK_WRITERS_MAX], bool *ret_waiting)
+/* ---- the end of packs, for all who wait for it ---- */
+
+static bool finish_ended_locked(const struct finish *finish)
+{
+    for (size_t i = 0; i < finish->count; i++) {
+        if (finish->list[i]->phase != PHASE_DONE && finish->list[i]->phase != PHASE_FAILED)
+            return false;
+    }
+    return true;
+}
+
+/* Moves the idle packs that anybody waits for to SEALING, in order of id; nobody fills the others any more. */
+static size_t wanted_claim_locked(struct packs *packs, struct pack *ret_claimed[PACK_WRITERS_MAX])
 {
     size_t claimed = 0;
-    *ret_waiting = false;
-    for (size_t i = 0; i < count; i++) {
-        struct pack *pack = list[i];
-        if (pack->phase == PHASE_BUSY || pack->phase == PHASE_SEALING) {
+    for (const struct finish *finish = packs->finishing; finish != NULL; finish = finish->next) {
+        for (size_t i = 0; i < finish->count; i++) {
+            struct pack *pack = finish->list[i];
             pack->wanted = true;
-            *ret_waiting = true;
+            if (pack->phase != PHASE_IDLE)
+                continue;
+            pack->phase = PHASE_SEALING;
+            size_t at = claimed++;
+            for (; at > 0 && ret_claimed[at - 1]->id.n > pack->id.n; at--)
+                ret_claimed[at] = ret_claimed[at - 1];
+            ret_claimed[at] = pack;
         }
-        if (pack->phase != PHASE_IDLE)
-            continue;
-        pack->phase = PHASE_SEALING;
-        size_t at = claimed++;
-        for (; at > 0 && ret_claimed[at - 1]->id.n > pack->id.n; at--)
-            ret_claimed[at] = ret_claimed[at - 1];
-        ret_claimed[at] = pack;
     }
     return claimed;
 }
 
+static void finish_leave_locked(struct packs *packs, const struct finish *finish)
+{
+    struct finish **at = &packs->finishing;
+    while (*at != finish)
+        at = &(*at)->next;
+    *at = finish->next;
+}
+
+/* The first who comes seals for all who wait then; who comes meanwhile waits for the next seal, with all others: many
+ * small packs, each with its own syncs, would cost more than what is in them. */
 enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t count,
                            struct err *err)
 {
-    for (;;) {
+    pthread_mutex_lock(&packs->lock);
+    struct finish finish = {.list = list, .count = count, .next = packs->finishing};
+    packs->finishing = &finish;
+    while (!finish_ended_locked(&finish)) {
         struct pack *claimed[PACK_WRITERS_MAX];
-        bool waiting;
-        pthread_mutex_lock(&packs->lock);
-        size_t claimed_count = idle_claim_locked(list, count, claimed, &waiting);
-        if (claimed_count == 0 && waiting)
-            pthread_cond_wait(&packs->moved, &packs->lock);
+        size_t claimed_count = packs->led ? 0 : wanted_claim_locked(packs, claimed);
+        if (claimed_count == 0) {
+            pthread_cond_wait(&packs->ended, &packs->lock);
+            continue;
+        }
+        packs->led = true;
         pthread_mutex_unlock(&packs->lock);
-        if (claimed_count == 0 && !waiting)
-            break;
-        /* A failure is met below, in the packs; those that are `wanted` come to their end first. */
-        if (claimed_count > 0)
-            (void)!packs_seal(packs, claimed, claimed_count, NULL);
+        /* A failure is met below, in the packs. */
+        (void)!packs_seal(packs, claimed, claimed_count, NULL);
+        pthread_mutex_lock(&packs->lock);
+        packs->led = false;
+        pthread_cond_broadcast(&packs->ended);
     }
+    finish_leave_locked(packs, &finish);
+    pthread_mutex_unlock(&packs->lock);
     for (size_t i = 0; i < count; i++) {
         bool done = false;
         TRY(pack_done(packs, list[i], &done, err));

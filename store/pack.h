@@ -52,8 +52,8 @@ void pack_unref(struct pack *pack);
 /* Its files are durable and indexed. The error when that has failed. */
 enum err_code pack_done(struct packs *packs, struct pack *pack, bool *ret_done, struct err *err);
 
-/* Seals those that are still open, with one ingest for neighbours; when it returns ERR_OK all are
- * done. */
+/* Seals those that are still open, with what others wait for meanwhile, and one ingest for neighbours;
+ * when it returns ERR_OK all are done. */
 enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t count,
                            struct err *err);
 

@@ -9,6 +9,7 @@
 #include "store/index.h"
 #include "store/pack.h"
 #include "store/space.h"
+#include "store/store.h"
 
 struct rights;
 struct catalog_change;
@@ -38,6 +39,7 @@ void catalog_line_deinit(struct catalog_line *line);
 struct store {
     char *data_dir;
     char *tmp_dir;
+    struct store_origin origin;
     int lock_file;
     struct space space;
     struct db *db;

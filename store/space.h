@@ -6,9 +6,12 @@
 #include <stdint.h>
 
 struct space {
-    const char *path; /* any path on the file system; borrowed */
-    uint64_t reserve_bytes;
+    const char *path;       /* any path on the file system; borrowed */
+    uint64_t reserve_bytes; /* of a store it may change: through space_reserve alone */
 };
+
+uint64_t space_reserve(const struct space *space);
+void space_set_reserve(struct space *space, uint64_t bytes); /* any thread */
 
 /* ERR_NO_SPACE, with bytes free and needed, unless the reserve stays free after `bytes` more. */
 enum err_code space_check(const struct space *space, uint64_t bytes, struct err *err);

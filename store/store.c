@@ -1,5 +1,8 @@
 #include "store/store.h"
 
+#include <errno.h>
+#include <sys/statvfs.h>
+
 #include "proto/limits.h"
 #include "store/crash.h"
 #include "store/directory.h"
@@ -13,18 +16,31 @@ static const char marker_key[] = "store";
 
 /* The database says itself whose it is, in case the marker file went. What an older program wrote is of
  * this program's format from now on: that one must not read what this one writes. */
-static enum err_code meta_marker_check(struct store *store, struct span wanted, struct err *err)
+static enum err_code meta_marker_raise(struct store *store, const struct store_options *options,
+                                       struct span wanted, struct err *err)
 {
     struct bytes found_text BYTES_CLEANUP = {0};
     struct db_batch batch DB_BATCH_CLEANUP = {0};
     bool found;
     TRY(db_find(store->db, NULL, FAMILY_META, span_text(marker_key), &found_text, &found, err));
+    bool moved = found && marker_former_take(options, &found_text);
     if (found)
         TRY(marker_check(store->data_dir, bytes_span(&found_text), wanted, err));
-    if (found && span_equal(bytes_span(&found_text), wanted))
+    if (found)
+        marker_origin(bytes_span(&found_text), &store->origin);
+    if (found && !moved && span_equal(bytes_span(&found_text), wanted))
         return ERR_OK;
     db_batch_put(&batch, FAMILY_META, span_text(marker_key), wanted);
     return db_write(store->db, &batch, true, err);
+}
+
+/* The file, too, where an opening was ended between the two. */
+static void origin_lower(struct store_origin *origin, struct span file_text)
+{
+    struct store_origin of_file;
+    marker_origin(file_text, &of_file);
+    if (of_file.format < origin->format)
+        *origin = of_file;
 }
 
 enum err_code store_marker_mend(struct store *store, bool *ret_mended, struct err *err)
@@ -41,6 +57,24 @@ enum err_code store_marker_mend(struct store *store, bool *ret_mended, struct er
     return *ret_mended ? marker_write(store->data_dir, bytes_span(&wanted), err) : ERR_OK;
 }
 
+/* Of a restore that was ended what is left goes; but nothing is made where one is still to end. */
+static enum err_code restoring_clear(const struct store *store, struct err *err)
+{
+    struct bytes db BYTES_CLEANUP = {0};
+    struct bytes restoring BYTES_CLEANUP = {0};
+    bytes_printf(&db, "%s/db", store->data_dir);
+    bytes_append_u8(&db, 0);
+    bytes_printf(&restoring, "%s/" DIRECTORY_RESTORING, store->data_dir);
+    bytes_append_u8(&restoring, 0);
+    const char *path = (const char *)restoring.data;
+    if (access((const char *)db.data, F_OK) != 0 && access(path, F_OK) == 0)
+        return err_set(err, ERR_CORRUPT,
+                       "%s: a restore was ended before its end; straitd --restore DIR -c FILE "
+                       "begins it again (or remove it)",
+                       path);
+    return directory_remove(path, err);
+}
+
 /* A directory without a marker is new, or was left in the middle of being made. */
 static enum err_code database_open(struct store *store, const struct store_options *options,
                                    struct err *err)
@@ -52,6 +86,7 @@ static enum err_code database_open(struct store *store, const struct store_optio
     marker_make(options->region, span_of(options->identity.b, sizeof(options->identity.b)),
                 &wanted);
     TRY(marker_read(store->data_dir, &found_text, &found, err));
+    bool moved = found && marker_former_take(options, &found_text);
     if (found)
         TRY(marker_file_check(store->data_dir, bytes_span(&found_text), bytes_span(&wanted), err));
     if (mend_is_under_way(store->data_dir))
@@ -65,9 +100,11 @@ static enum err_code database_open(struct store *store, const struct store_optio
         return err_set(err, ERR_CORRUPT, "%s: the directory has a store's marker but no database",
                        store->data_dir);
     TRY(code);
-    TRY(meta_marker_check(store, bytes_span(&wanted), err));
+    TRY(meta_marker_raise(store, options, bytes_span(&wanted), err));
     CRASH_POINT(CRASH_STORE_CREATED);
-    bool same = found && span_equal(bytes_span(&found_text), bytes_span(&wanted));
+    if (found)
+        origin_lower(&store->origin, bytes_span(&found_text));
+    bool same = found && !moved && span_equal(bytes_span(&found_text), bytes_span(&wanted));
     return same ? ERR_OK : marker_write(store->data_dir, bytes_span(&wanted), err);
 }
 
@@ -75,8 +112,10 @@ static enum err_code parts_open(struct store *store, const struct store_options 
                                 struct err *err)
 {
     TRY(crash_arm(err));
+    TRY(directory_owner_check(store->data_dir, err));
     TRY(directory_make(store->data_dir, err));
     TRY(directory_lock(store->data_dir, &store->lock_file, err));
+    TRY(restoring_clear(store, err));
     TRY(directory_make(store->tmp_dir, err));
     TRY(directory_clear(store->tmp_dir, err));
     TRY(database_open(store, options, err));
@@ -97,6 +136,7 @@ enum err_code store_open(const struct store_options *options, struct store **ret
     store->data_dir = mem_strdup(options->data_dir);
     store->tmp_dir = mem_strndup(bytes_span(&tmp_dir));
     store->lock_file = -1;
+    store->origin = (struct store_origin){.format = STORE_FORMAT};
     store->space = (struct space){store->data_dir, options->disk_reserve_bytes};
     catalog_line_init(&store->catalog_line);
     pthread_mutex_init(&store->collect_lock, NULL);
@@ -140,6 +180,11 @@ void store_close(struct store *store)
 
 /* ---- about it ---- */
 
+void store_origin_get(const struct store *store, struct store_origin *ret_origin)
+{
+    *ret_origin = store->origin;
+}
+
 const char *store_tmp_dir(const struct store *store)
 {
     return store->tmp_dir;
@@ -147,7 +192,12 @@ const char *store_tmp_dir(const struct store *store)
 
 uint64_t store_disk_reserve_bytes(const struct store *store)
 {
-    return store->space.reserve_bytes;
+    return space_reserve(&store->space);
+}
+
+void store_set_disk_reserve(struct store *store, uint64_t bytes)
+{
+    space_set_reserve(&store->space, bytes);
 }
 
 enum err_code store_space_check(const struct store *store, uint64_t bytes, struct err *err)
@@ -172,4 +222,21 @@ void store_usage_get(struct store *store, struct store_usage *ret_usage)
     usage.lock_us_max = index->held_ns_max / 1000;
     index_unlock(index);
     *ret_usage = usage;
+}
+
+enum err_code store_disk_get(struct store *store, struct store_disk *ret_disk, struct err *err)
+{
+    struct statvfs stat;
+    struct store_disk disk = {0};
+    if (statvfs(store->data_dir, &stat) != 0)
+        return err_set(err, ERR_IO, "%s: %s", store->data_dir, strerror(errno));
+    disk.total_bytes = (uint64_t)stat.f_blocks * stat.f_frsize;
+    disk.free_bytes = (uint64_t)stat.f_bavail * stat.f_frsize;
+    for (enum family family = FAMILY_SMALL; family < FAMILY_COUNT; family++) {
+        uint64_t bytes;
+        TRY(db_family_bytes(store->db, family, &bytes, err));
+        disk.database_bytes += bytes;
+    }
+    *ret_disk = disk;
+    return ERR_OK;
 }
