@@ -25,8 +25,6 @@ struct digest {
     X(DOMAIN_FILE, "")                                                                             \
     X(DOMAIN_PAGE, "page")                                                                         \
     X(DOMAIN_VERSION, "version")                                                                   \
-    X(DOMAIN_CUT, "cut")                                                                           \
-    X(DOMAIN_ACCOUNT, "account")                                                                   \
     X(DOMAIN_LEASE, "lease")                                                                       \
     X(DOMAIN_STATEMENT, "statement")                                                               \
     X(DOMAIN_KEY_STRING, "key string")                                                             \

@@ -97,3 +97,9 @@ void assert_failed(const char *condition, const char *file, int line, const char
     fprintf(stderr, "%s:%d: %s: assertion failed: %s\n", file, line, function, condition);
     abort();
 }
+
+void err_count(struct err_counts *counts, enum err_code code)
+{
+    if (counts != NULL && code != ERR_OK)
+        atomic_fetch_add_explicit(&counts->of[code], 1, memory_order_relaxed);
+}

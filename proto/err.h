@@ -14,8 +14,9 @@
 #ifndef PROTO_ERR_H
 #define PROTO_ERR_H
 
-#include <stdbool.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 /* What the caller does about it. */
 enum err_class {
@@ -109,6 +110,12 @@ enum err_code err_vset(struct err *err, enum err_code code, const char *format, 
     })
 enum err_code err_wrap_message(struct err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
+
+/* How often each code came. Zeroed is empty; any thread. */
+struct err_counts {
+    atomic_ullong of[ERR_CODE_COUNT];
+};
+void err_count(struct err_counts *counts, enum err_code code); /* counts NULL, ERR_OK: nothing */
 
 enum err_class err_class(enum err_code code);
 const char *err_name(enum err_code code); /* "ERR_CORRUPT" */

@@ -5,7 +5,7 @@
 #define KIB(n) ((size_t)(n)*1024)
 #define MIB(n) ((size_t)(n)*1024 * 1024)
 
-/* statements and names (maxcompute.md, section 6) */
+/* statements and names */
 #define LIMIT_STATEMENT_BYTES       (2 * MIB(1))
 #define LIMIT_NAME_BYTES            128
 #define LIMIT_COMMENT_BYTES         1024
@@ -62,7 +62,7 @@
 #define RIGHTS_SWEEP_RECORDS     250   /* deleted in one commit */
 #define RIGHTS_SWEEP_RECORDS_MAX 10000 /* before others get their turn */
 
-/* column files and row groups (design.md, section 3) */
+/* column files and row groups (docs/FORMATS.md) */
 #define LIMIT_CELL_BYTES           (8 * MIB(1))
 #define LIMIT_FILE_BYTES           (16 * MIB(1) + KIB(64))
 #define ROW_GROUP_ROWS_MIN         32768
@@ -118,7 +118,7 @@
 #define LIMIT_REQUEST_ITEMS        4096
 #define LIMIT_RESULT_CHUNK_BYTES   MIB(1)
 
-/* transport (protocol.md, section 2) */
+/* transport (docs/FORMATS.md, "The wire") */
 #define HANDSHAKE_REQUEST_BYTES           180
 #define HANDSHAKE_REPLY_BYTES             112
 #define HANDSHAKE_TIMEOUT_MS              5000
@@ -153,6 +153,7 @@
 /* tasks and leases */
 #define LEASE_MS                   (15 * 60 * 1000)
 #define LEASE_RENEW_MS             20000
+#define TASK_COMMIT_AFTER_MS       30000 /* of what arrived first, when more arrives */
 #define TASK_RETRY_PAUSE_MIN_MS    1000
 #define TASK_RETRY_PAUSE_MAX_MS    60000
 #define TASK_RETRY_TOTAL_MS        (6 * 3600 * 1000)
@@ -202,6 +203,11 @@
 #define LIMIT_STATEMENT_TOKENS      24 /* standing ones, of CREATE SCHEDULE: within a header of 64 KiB */
 #define LIMIT_COLUMNS_BYTES         (2 * MIB(1)) /* the message of a result's columns */
 #define LIMIT_DISPLAY_BYTES         (4 * MIB(1))
+#define LIMIT_BACKUP_FILES          (1 << 20)           /* of a node's database: 64 TiB of packs */
+#define LIMIT_BACKUP_FILE_BYTES     (UINT64_C(1) << 43) /* of one of them; all fit u64 */
+#define LIMIT_BACKUP_LIST_BYTES     (128 * MIB(1))      /* text of a list or manifest of them */
+#define BACKUP_READ_BYTES_MAX       (2 * MIB(1))        /* of one answer */
+#define LIMIT_FORMER_KEYS           16                  /* of one node */
 #define LIMIT_LISTED_TASKS          4096
 #define LIMIT_COUNTERS              4096
 #define LIMIT_PEERS                 256

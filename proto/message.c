@@ -197,6 +197,13 @@ size_t message_arena_bytes(size_t wire_bytes)
     return wire_bytes * LIMIT_MESSAGE_ARENA_FACTOR + KIB(4);
 }
 
+struct arena message_arena(struct span wire)
+{
+    struct arena arena;
+    arena_init(&arena, message_arena_bytes(wire.len));
+    return arena;
+}
+
 enum err_code message_unpack(const ProtobufCMessageDescriptor *descriptor, struct span wire,
                              size_t wire_bytes_max, struct arena *arena,
                              ProtobufCMessage **ret_message, struct err *err)
@@ -246,6 +253,15 @@ void message_pack(const ProtobufCMessage *message, struct bytes *out)
 struct span message_span(ProtobufCBinaryData data)
 {
     return span_of(data.data, data.len);
+}
+
+enum err_code message_exact(ProtobufCBinaryData data, const char *field, void *ret, size_t bytes,
+                            struct err *err)
+{
+    if (data.len != bytes)
+        return err_set(err, ERR_BAD_DATA, "%s: %zu bytes, not %zu", field, data.len, bytes);
+    memcpy(ret, data.data, bytes);
+    return ERR_OK;
 }
 
 ProtobufCBinaryData message_data(struct span span)

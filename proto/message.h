@@ -17,6 +17,8 @@
 
 /* A fitting budget for the arena that a message of wire_bytes is unpacked into. */
 size_t message_arena_bytes(size_t wire_bytes);
+/* An arena of that budget, for a message of which the caller keeps nothing: the caller ends it. */
+struct arena message_arena(struct span wire);
 
 /* Unpacks into the arena (nothing to free; the message does not borrow from wire). More than
  * wire_bytes_max or than the arena holds: ERR_LIMIT; anything malformed: ERR_BAD_DATA. */
@@ -34,6 +36,9 @@ enum err_code message_unpack_canonical(const ProtobufCMessageDescriptor *descrip
 void message_pack(const ProtobufCMessage *message, struct bytes *out);
 
 struct span message_span(ProtobufCBinaryData data); /* borrows */
+/* A field of just so many bytes, an id or a digest; else ERR_BAD_DATA, which names it. */
+enum err_code message_exact(ProtobufCBinaryData data, const char *field, void *ret, size_t bytes,
+                            struct err *err) MUST_USE;
 ProtobufCBinaryData message_data(struct span span); /* borrows; packing does not write to it */
 
 #endif

@@ -18,13 +18,6 @@ static enum err_code unpack(const ProtobufCMessageDescriptor *descriptor, struct
     return ERR_OK;
 }
 
-static struct arena arena_small(struct span wire)
-{
-    struct arena arena;
-    arena_init(&arena, message_arena_bytes(wire.len));
-    return arena;
-}
-
 static enum err_code text_get(ProtobufCBinaryData data, size_t limit, const char *field,
                               struct span *ret_text, struct err *err)
 {
@@ -34,15 +27,6 @@ static enum err_code text_get(ProtobufCBinaryData data, size_t limit, const char
     if (!span_is_utf8(text))
         return err_set(err, ERR_BAD_DATA, "%s: not UTF-8", field);
     *ret_text = text;
-    return ERR_OK;
-}
-
-static enum err_code id_get(ProtobufCBinaryData data, const char *field, uint8_t ret_id[16],
-                            struct err *err)
-{
-    if (data.len != 16)
-        return err_set(err, ERR_BAD_DATA, "%s: %zu bytes, not 16", field, data.len);
-    memcpy(ret_id, data.data, 16);
     return ERR_OK;
 }
 
@@ -251,7 +235,8 @@ static enum err_code progress_get(const Strait__Operator__Progress *message,
         TRY(text_get(message->phase, LIMIT_COMMENT_BYTES, "phase", &progress.phase, err));
         progress.has_task = message->task_id.len > 0;
         if (progress.has_task)
-            TRY(id_get(message->task_id, "task id", progress.task.b, err));
+            TRY(message_exact(message->task_id, "task id", progress.task.b, sizeof(progress.task.b),
+                              err));
         progress.bytes_done = message->bytes_done;
         progress.bytes_total = message->bytes_total;
         progress.files_done = message->files_done;
@@ -316,7 +301,7 @@ enum err_code operator_execute_decode(struct span header, struct span body, stru
     struct operator_execute m = {0};
     TRY(unpack(&strait__operator__execute__descriptor, header, LIMIT_HEADER_BYTES, arena, &message,
                err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     TRY(text_get(message->project, LIMIT_NAME_BYTES, "project", &m.project, err));
     m.setting_count = message->n_setting;
     TRY(pairs_get(message->setting, message->n_setting, arena, &m.settings, err));
@@ -344,12 +329,12 @@ void operator_fetch_encode(const struct operator_fetch *m, struct bytes *header)
 
 enum err_code operator_fetch_decode(struct span header, struct operator_fetch *ret, struct err *err)
 {
-    ARENA_CLEANUP struct arena arena = arena_small(header);
+    ARENA_CLEANUP struct arena arena = message_arena(header);
     Strait__Operator__Fetch *message;
     struct operator_fetch m = {0};
     TRY(unpack(&strait__operator__fetch__descriptor, header, LIMIT_HEADER_BYTES, &arena, &message,
                err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     TRY(wait_check(message->wait_ms, err));
     m.cursor = message->cursor;
     m.wait_ms = message->wait_ms;
@@ -430,7 +415,7 @@ enum err_code operator_load_begin_decode(struct span header, struct arena *arena
     struct operator_load_begin m = {0};
     TRY(unpack(&strait__operator__load_begin__descriptor, header, LIMIT_HEADER_BYTES, arena,
                &message, err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     TRY(text_get(message->project, LIMIT_NAME_BYTES, "project", &m.project, err));
     TRY(text_get(message->table, LIMIT_NAME_BYTES, "table", &m.table, err));
     m.partition_count = message->n_partition;
@@ -487,12 +472,12 @@ void operator_load_chunk_encode(const struct operator_load_chunk *m, struct byte
 enum err_code operator_load_chunk_decode(struct span header, struct span body,
                                          struct operator_load_chunk *ret, struct err *err)
 {
-    ARENA_CLEANUP struct arena arena = arena_small(header);
+    ARENA_CLEANUP struct arena arena = message_arena(header);
     Strait__Operator__LoadChunk *message;
     struct operator_load_chunk m = {.rows = body};
     TRY(unpack(&strait__operator__load_chunk__descriptor, header, LIMIT_HEADER_BYTES, &arena,
                &message, err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     m.number = message->number;
     *ret = m;
     return ERR_OK;
@@ -510,12 +495,12 @@ void operator_load_commit_encode(const struct operator_load_commit *m, struct by
 enum err_code operator_load_commit_decode(struct span header, struct operator_load_commit *ret,
                                           struct err *err)
 {
-    ARENA_CLEANUP struct arena arena = arena_small(header);
+    ARENA_CLEANUP struct arena arena = message_arena(header);
     Strait__Operator__LoadCommit *message;
     struct operator_load_commit m = {0};
     TRY(unpack(&strait__operator__load_commit__descriptor, header, LIMIT_HEADER_BYTES, &arena,
                &message, err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     TRY(wait_check(message->wait_ms, err));
     m.chunks = message->chunks;
     m.wait_ms = message->wait_ms;
@@ -542,7 +527,7 @@ void operator_load_outcome_encode(const struct operator_load_outcome *m, struct 
 enum err_code operator_load_outcome_decode(struct span header, struct operator_load_outcome *ret,
                                            struct err *err)
 {
-    ARENA_CLEANUP struct arena arena = arena_small(header);
+    ARENA_CLEANUP struct arena arena = message_arena(header);
     Strait__Operator__LoadOutcome *message;
     struct operator_load_outcome m = {0};
     TRY(unpack(&strait__operator__load_outcome__descriptor, header, LIMIT_HEADER_BYTES, &arena,
@@ -614,7 +599,7 @@ enum err_code operator_export_decode(struct span header, struct span body, struc
     struct operator_export m = {0};
     TRY(unpack(&strait__operator__export__descriptor, header, LIMIT_HEADER_BYTES, arena, &message,
                err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     TRY(text_get(message->project, LIMIT_NAME_BYTES, "project", &m.project, err));
     TRY(text_get(message->table, LIMIT_NAME_BYTES, "table", &m.table, err));
     m.partition_count = message->n_partition;
@@ -636,12 +621,12 @@ void operator_close_encode(const struct operator_close *m, struct bytes *header)
 
 enum err_code operator_close_decode(struct span header, struct operator_close *ret, struct err *err)
 {
-    ARENA_CLEANUP struct arena arena = arena_small(header);
+    ARENA_CLEANUP struct arena arena = message_arena(header);
     Strait__Operator__Close *message;
     struct operator_close m;
     TRY(unpack(&strait__operator__close__descriptor, header, LIMIT_HEADER_BYTES, &arena, &message,
                err));
-    TRY(id_get(message->statement_id, "statement id", m.id.b, err));
+    TRY(message_exact(message->statement_id, "statement id", m.id.b, sizeof(m.id.b), err));
     *ret = m;
     return ERR_OK;
 }
@@ -669,7 +654,7 @@ enum err_code operator_task_query_decode(struct span header, struct arena *arena
     TRY(text_get(message->project, LIMIT_NAME_BYTES, "project", &m.project, err));
     m.has_task = message->task_id.len > 0;
     if (m.has_task)
-        TRY(id_get(message->task_id, "task id", m.task.b, err));
+        TRY(message_exact(message->task_id, "task id", m.task.b, sizeof(m.task.b), err));
     TRY(wait_check(message->wait_ms, err));
     m.wait_ms = message->wait_ms;
     m.seen = message->seen;
@@ -713,7 +698,7 @@ static enum err_code task_get(const Strait__Operator__Task *message, struct oper
                               struct err *err)
 {
     struct operator_task task = {0};
-    TRY(id_get(message->task_id, "task id", task.id.b, err));
+    TRY(message_exact(message->task_id, "task id", task.id.b, sizeof(task.id.b), err));
     TRY(text_get(message->statement, LIMIT_STATEMENT_BYTES, "statement", &task.statement, err));
     TRY(text_get(message->state, LIMIT_NAME_BYTES, "state", &task.state, err));
     TRY(progress_get(message->progress, &task.progress, err));
@@ -752,12 +737,31 @@ void operator_cancel_encode(const struct operator_cancel *m, struct bytes *heade
 enum err_code operator_cancel_decode(struct span header, struct operator_cancel *ret,
                                      struct err *err)
 {
-    ARENA_CLEANUP struct arena arena = arena_small(header);
+    ARENA_CLEANUP struct arena arena = message_arena(header);
     Strait__Operator__Cancel *message;
     struct operator_cancel m;
     TRY(unpack(&strait__operator__cancel__descriptor, header, LIMIT_HEADER_BYTES, &arena, &message,
                err));
-    TRY(id_get(message->task_id, "task id", m.task.b, err));
+    TRY(message_exact(message->task_id, "task id", m.task.b, sizeof(m.task.b), err));
+    *ret = m;
+    return ERR_OK;
+}
+
+void operator_cancelled_encode(const struct operator_cancelled *m, struct bytes *header)
+{
+    Strait__Operator__Cancelled message = STRAIT__OPERATOR__CANCELLED__INIT;
+    message.ended = message_data(m->ended);
+    message_pack(&message.base, header);
+}
+
+enum err_code operator_cancelled_decode(struct span header, struct arena *arena,
+                                        struct operator_cancelled *ret, struct err *err)
+{
+    Strait__Operator__Cancelled *message;
+    struct operator_cancelled m;
+    TRY(unpack(&strait__operator__cancelled__descriptor, header, LIMIT_HEADER_BYTES, arena,
+               &message, err));
+    TRY(text_get(message->ended, LIMIT_NAME_BYTES, "state", &m.ended, err));
     *ret = m;
     return ERR_OK;
 }

@@ -1,4 +1,4 @@
-/* Requests of operators (protocol.md, section 6): what `strait` asks of `straitd`.
+/* Requests of operators (docs/FORMATS.md): what `strait` asks of `straitd`.
  *
  *     execute ──► RUNNING, progress ──► execute again (same id) or fetch ... ──► DONE, columns,
  * rows fetch(cursor) ──► rows, next cursor ... ──► 0: no more load begin ──► columns ;  chunk 0, 1,
@@ -24,21 +24,24 @@
 
 /* The envelope's `method` on the operators' listener. Stored nowhere, but never reuse one. */
 enum operator_method {
-    OPERATOR_EXECUTE = 1,     /* operator_execute -> operator_result */
-    OPERATOR_FETCH = 2,       /* operator_fetch -> operator_result */
-    OPERATOR_LOAD_BEGIN = 3,  /* operator_load_begin -> operator_load_state */
-    OPERATOR_LOAD_CHUNK = 4,  /* operator_load_chunk -> operator_load_state without columns */
-    OPERATOR_LOAD_COMMIT = 5, /* operator_load_commit -> operator_load_outcome */
-    OPERATOR_LOAD_ABORT = 6,  /* operator_close -> nothing */
-    OPERATOR_EXPORT = 7,      /* operator_export -> operator_result; then fetch */
-    OPERATOR_CLOSE = 8,       /* operator_close -> nothing: a cursor is no longer wanted */
-    OPERATOR_TASKS = 9,       /* operator_task_query -> operator_tasks */
-    OPERATOR_WATCH = 10,      /* the same, answered when something changed or wait_ms passed */
-    OPERATOR_CANCEL = 11,     /* operator_cancel -> nothing */
-    OPERATOR_STATUS = 12,     /* nothing -> operator_status */
-    OPERATOR_PEERS = 13,      /* nothing -> operator_peers */
+    OPERATOR_EXECUTE = 1,       /* operator_execute -> operator_result */
+    OPERATOR_FETCH = 2,         /* operator_fetch -> operator_result */
+    OPERATOR_LOAD_BEGIN = 3,    /* operator_load_begin -> operator_load_state */
+    OPERATOR_LOAD_CHUNK = 4,    /* operator_load_chunk -> operator_load_state without columns */
+    OPERATOR_LOAD_COMMIT = 5,   /* operator_load_commit -> operator_load_outcome */
+    OPERATOR_LOAD_ABORT = 6,    /* operator_close -> nothing */
+    OPERATOR_EXPORT = 7,        /* operator_export -> operator_result; then fetch */
+    OPERATOR_CLOSE = 8,         /* operator_close -> nothing: a cursor is no longer wanted */
+    OPERATOR_TASKS = 9,         /* operator_task_query -> operator_tasks */
+    OPERATOR_WATCH = 10,        /* the same, answered when something changed or wait_ms passed */
+    OPERATOR_CANCEL = 11,       /* operator_cancel -> operator_cancelled */
+    OPERATOR_STATUS = 12,       /* nothing -> operator_status */
+    OPERATOR_PEERS = 13,        /* nothing -> operator_peers */
+    OPERATOR_BACKUP_BEGIN = 14, /* operator_backup_begin -> operator_backup_state */
+    OPERATOR_BACKUP_READ = 15,  /* operator_backup_read -> bytes, in the body */
+    OPERATOR_BACKUP_END = 16,   /* operator_close -> nothing: the checkpoint goes */
 };
-#define OPERATOR_METHOD_COUNT 14
+#define OPERATOR_METHOD_COUNT 17
 
 enum operator_state {
     OPERATOR_RUNNING = 1, /* ask again */
@@ -65,7 +68,7 @@ struct operator_progress {
     uint64_t bytes_total; /* 0: not known */
     uint64_t files_done;
     uint64_t files_total;
-    uint64_t elapsed_ms;
+    uint64_t elapsed_ms; /* in which bytes_done came: of a task, without its waits; 0: not begun */
 };
 
 struct operator_execute {
@@ -110,7 +113,7 @@ struct operator_load_begin {
 };
 
 struct operator_load_state {
-    enum operator_state state; /* DONE: committed already; ask commit for the outcome */
+    enum operator_state state; /* DONE: committed, or being so; commit has the outcome */
     uint64_t next_chunk;       /* number of the chunk the node waits for */
     struct column *columns;    /* what chunks hold, in this order (begin only) */
     size_t column_count;
@@ -182,6 +185,11 @@ struct operator_cancel {
     struct task_id task;
 };
 
+struct operator_cancelled {
+    struct span
+        ended; /* the state in which it had ended before; empty: it had not, or an older node answers */
+};
+
 enum counter_kind { COUNTER_TOTAL = 1, COUNTER_GAUGE = 2 };
 
 struct operator_counter {
@@ -237,6 +245,7 @@ void operator_close_encode(const struct operator_close *m, struct bytes *header)
 void operator_task_query_encode(const struct operator_task_query *m, struct bytes *header);
 void operator_tasks_encode(const struct operator_tasks *m, struct bytes *body); /* all in body */
 void operator_cancel_encode(const struct operator_cancel *m, struct bytes *header);
+void operator_cancelled_encode(const struct operator_cancelled *m, struct bytes *header);
 void operator_status_encode(const struct operator_status *m, struct bytes *body);
 void operator_peers_encode(const struct operator_peers *m, struct bytes *body);
 
@@ -266,6 +275,8 @@ enum err_code operator_tasks_decode(struct span body, struct arena *arena,
                                     struct operator_tasks *ret, struct err *err);
 enum err_code operator_cancel_decode(struct span header, struct operator_cancel *ret,
                                      struct err *err);
+enum err_code operator_cancelled_decode(struct span header, struct arena *arena,
+                                        struct operator_cancelled *ret, struct err *err);
 enum err_code operator_status_decode(struct span body, struct arena *arena,
                                      struct operator_status *ret, struct err *err);
 enum err_code operator_peers_decode(struct span body, struct arena *arena,
@@ -274,5 +285,40 @@ enum err_code operator_peers_decode(struct span body, struct arena *arena,
 /* Columns of a result or load as a schema that batch_init takes (names need not be unique).
  * Borrows the columns. */
 struct schema operator_schema(struct column *columns, size_t column_count);
+
+/* ---- backup (operator_backup.c) ---- */
+
+struct operator_backup_begin {
+    struct statement_id id;
+};
+
+struct operator_backup_state {
+    struct span region; /* small letters, digits, dashes */
+    uint64_t cut_ms;
+    uint64_t audit_count; /* entries of the audit log that are in it, and the digest of the last */
+    struct digest audit_head;
+    uint64_t file_count;
+    uint64_t bytes; /* of all files */
+    uint64_t list_bytes;
+    uint64_t damaged; /* items that the node knew to be damaged */
+};
+
+/* File 0 is the list (node/backup/manifest.h), file n its n-th line. */
+struct operator_backup_read {
+    struct statement_id id;
+    uint64_t file;
+    uint64_t offset;
+    uint32_t bytes; /* 1 to BACKUP_READ_BYTES_MAX; fewer come at the end of the file alone */
+};
+
+void operator_backup_begin_encode(const struct operator_backup_begin *m, struct bytes *header);
+enum err_code operator_backup_begin_decode(struct span header, struct operator_backup_begin *ret,
+                                           struct err *err);
+void operator_backup_state_encode(const struct operator_backup_state *m, struct bytes *header);
+enum err_code operator_backup_state_decode(struct span header, struct arena *arena,
+                                           struct operator_backup_state *ret, struct err *err);
+void operator_backup_read_encode(const struct operator_backup_read *m, struct bytes *header);
+enum err_code operator_backup_read_decode(struct span header, struct operator_backup_read *ret,
+                                          struct err *err);
 
 #endif

@@ -76,9 +76,34 @@ static void fuzz_peers(struct input *i)
     (void)operator_peers_decode(i->body, &i->arena, &m, NULL);
 }
 
+static void fuzz_backup_begin(struct input *i)
+{
+    struct operator_backup_begin m;
+    (void)operator_backup_begin_decode(i->header, &m, NULL);
+}
+
+static void fuzz_backup_state(struct input *i)
+{
+    struct operator_backup_state m;
+    (void)operator_backup_state_decode(i->header, &i->arena, &m, NULL);
+}
+
+static void fuzz_backup_read(struct input *i)
+{
+    struct operator_backup_read m;
+    (void)operator_backup_read_decode(i->header, &m, NULL);
+}
+
+static void fuzz_cancelled(struct input *i)
+{
+    struct operator_cancelled m;
+    (void)operator_cancelled_decode(i->header, &i->arena, &m, NULL);
+}
+
 static void (*const decoders[])(struct input *) = {
-    fuzz_execute, fuzz_fetch,      fuzz_result, fuzz_load_begin, fuzz_load_state, fuzz_load_outcome,
-    fuzz_export,  fuzz_task_query, fuzz_tasks,  fuzz_status,     fuzz_peers,
+    fuzz_execute,      fuzz_fetch,        fuzz_result,       fuzz_load_begin,  fuzz_load_state,
+    fuzz_load_outcome, fuzz_export,       fuzz_task_query,   fuzz_tasks,       fuzz_status,
+    fuzz_peers,        fuzz_backup_begin, fuzz_backup_state, fuzz_backup_read, fuzz_cancelled,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -257,6 +257,20 @@ static void listings_come_back(void **state)
     assert_true(status.counters[0].value == UINT64_MAX);
 }
 
+/* An older node's answer has no header. */
+static void a_state_in_which_a_task_had_ended_comes_back(void **state)
+{
+    (void)state;
+    struct operator_cancelled in = {.ended = text("DONE")}, out;
+    BYTES_CLEANUP struct bytes header = {0};
+    ARENA_CLEANUP struct arena arena = arena_for_test();
+    operator_cancelled_encode(&in, &header);
+    assert_int_equal(operator_cancelled_decode(bytes_span(&header), &arena, &out, NULL), ERR_OK);
+    assert_true(span_equal(out.ended, in.ended));
+    assert_int_equal(operator_cancelled_decode((struct span){0}, &arena, &out, NULL), ERR_OK);
+    assert_int_equal(out.ended.len, 0);
+}
+
 static void export_names_come_back(void **state)
 {
     (void)state;
@@ -275,9 +289,49 @@ static void export_names_come_back(void **state)
     assert_int_equal(out.limit, 10);
 }
 
+static void requests_of_a_backup_round_trip_and_have_limits(void **state)
+{
+    (void)state;
+    const struct operator_backup_state in = {.region = span_text("cn-hongkong"),
+                                             .cut_ms = 1,
+                                             .audit_count = 2,
+                                             .audit_head = {{3}},
+                                             .file_count = 4,
+                                             .bytes = 5,
+                                             .list_bytes = 6,
+                                             .damaged = 7};
+    struct operator_backup_read read = {{{9}}, 1, UINT64_MAX, BACKUP_READ_BYTES_MAX}, read_out;
+    struct operator_backup_state out, large = in;
+    ARENA_CLEANUP struct arena arena;
+    BYTES_CLEANUP struct bytes header = {0};
+    arena_init(&arena, KIB(16));
+    operator_backup_state_encode(&in, &header);
+    assert_int_equal(operator_backup_state_decode(bytes_span(&header), &arena, &out, NULL), ERR_OK);
+    assert_true(span_equal(out.region, in.region) && digest_equal(&out.audit_head, &in.audit_head));
+    assert_true(out.cut_ms == 1 && out.audit_count == 2 && out.file_count == 4 && out.bytes == 5 &&
+                out.list_bytes == 6 && out.damaged == 7);
+    bytes_clear(&header);
+    large.list_bytes = LIMIT_BACKUP_LIST_BYTES + 1;
+    operator_backup_state_encode(&large, &header);
+    assert_int_equal(operator_backup_state_decode(bytes_span(&header), &arena, &out, NULL),
+                     ERR_BAD_DATA);
+    bytes_clear(&header);
+    operator_backup_read_encode(&read, &header);
+    assert_int_equal(operator_backup_read_decode(bytes_span(&header), &read_out, NULL), ERR_OK);
+    assert_true(read_out.file == 1 && read_out.offset == UINT64_MAX && read_out.id.b[0] == 9);
+    for (int i = 0; i < 2; i++) {
+        bytes_clear(&header);
+        read.bytes = i == 0 ? 0 : BACKUP_READ_BYTES_MAX + 1;
+        operator_backup_read_encode(&read, &header);
+        assert_int_equal(operator_backup_read_decode(bytes_span(&header), &read_out, NULL),
+                         ERR_BAD_DATA);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_of_a_backup_round_trip_and_have_limits),
         cmocka_unit_test(an_execute_comes_back),
         cmocka_unit_test(an_execute_has_a_limited_number_of_limited_tokens),
         cmocka_unit_test(a_result_comes_back),
@@ -288,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_wait_above_its_limit_is_refused),
         cmocka_unit_test(loads_come_back),
         cmocka_unit_test(listings_come_back),
+        cmocka_unit_test(a_state_in_which_a_task_had_ended_comes_back),
         cmocka_unit_test(export_names_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,15 +24,6 @@ const char *peer_method_name(enum peer_method method)
 /* ---- parts ---- */
 
 /* A field of exactly this many bytes. */
-static enum err_code take_exact(ProtobufCBinaryData data, void *ret_out, size_t bytes,
-                                const char *what, struct err *err)
-{
-    if (data.len != bytes)
-        return err_set(err, ERR_BAD_DATA, "%s has %zu bytes", what, data.len);
-    memcpy(ret_out, data.data, bytes);
-    return ERR_OK;
-}
-
 /* Zero is written as nothing. */
 static enum err_code take_digest(ProtobufCBinaryData data, bool may_be_zero,
                                  struct digest *ret_digest, struct err *err)
@@ -40,7 +31,7 @@ static enum err_code take_digest(ProtobufCBinaryData data, bool may_be_zero,
     *ret_digest = (struct digest){0};
     if (data.len == 0 && may_be_zero)
         return ERR_OK;
-    return take_exact(data, ret_digest->b, sizeof(ret_digest->b), "a digest", err);
+    return message_exact(data, "a digest", ret_digest->b, sizeof(ret_digest->b), err);
 }
 
 static enum err_code take_span(ProtobufCBinaryData data, size_t bytes_max, const char *what,
@@ -91,7 +82,7 @@ enum err_code peer_describe_decode(struct span encoded, struct arena *arena,
                        arena, &message, err));
     const Strait__PeerDescribeRequest *record = (const Strait__PeerDescribeRequest *)message;
     struct peer_describe describe;
-    TRY(take_exact(record->task, describe.task.b, sizeof(describe.task.b), "a task id", err));
+    TRY(message_exact(record->task, "a task id", describe.task.b, sizeof(describe.task.b), err));
     TRY(take_span(record->token, LIMIT_TOKEN_BYTES, "a token", &describe.token, err));
     TRY(take_name(record->snapshot, "a snapshot's name", &describe.snapshot, err));
     *ret_describe = describe;
@@ -123,9 +114,9 @@ enum err_code peer_described_decode(struct span encoded, struct arena *arena,
                                        .byte_count = record->byte_count,
                                        .partition_count = record->partition_count};
     TRY(take_digest(record->lease, false, &described.lease.digest, err));
-    TRY(take_exact(record->maker, described.maker.b, sizeof(described.maker.b), "a key", err));
-    TRY(take_exact(record->signature, described.signature, sizeof(described.signature),
-                   "a signature", err));
+    TRY(message_exact(record->maker, "a key", described.maker.b, sizeof(described.maker.b), err));
+    TRY(message_exact(record->signature, "a signature", described.signature,
+                      sizeof(described.signature), err));
     TRY(take_span(record->claim, LIMIT_PEER_SNAPSHOT_BYTES, "a snapshot's claim", &described.claim,
                   err));
     TRY(take_span(record->version, LIMIT_PEER_DESCRIBED_BYTES, "a version's record",

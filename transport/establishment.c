@@ -173,7 +173,11 @@ static enum err_code event_failed(struct establishment *e, enum err_code code)
     }
     if (code == ERR_TIMEOUT)
         return err_set(&e->err, code, "the handshake took too long");
-    return err_set(&e->err, code, "the other end closed the handshake without an answer");
+    return err_set(
+        &e->err, code,
+        "the other end closed the handshake without an answer: it does not know our key, "
+        "is at a limit, or speaks no protocol of %u to %u (its log says so)",
+        PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX);
 }
 
 static enum err_code event_take(struct establishment *e, enum err_code code, size_t bytes)

@@ -23,7 +23,7 @@
 #define HANDSHAKE_PAYLOAD_BYTES 64
 #define HANDSHAKE_MAC_BYTES     16
 #define PROTOCOL_VERSION_MIN    1
-#define PROTOCOL_VERSION_MAX    2 /* listener.h says what came with which */
+#define PROTOCOL_VERSION_MAX    3 /* listener.h says what came with which */
 
 struct handshake_hello { /* payload 1 */
     uint16_t version_min;

@@ -66,6 +66,7 @@ struct lane {
     struct lane *next;
     enum lane_state state;
     enum suite suite;
+    uint32_t target; /* of the link's, which it was dialled to */
     uint32_t outstanding;
     struct establishment *establishment; /* a reference, while dialling */
     struct connection *connection;       /* a reference, afterwards */

@@ -16,7 +16,6 @@ struct ask_queue {
 struct link {
     struct actor actor; /* dials, and ends what waits too long */
     struct link_options options;
-    char **addresses;
     struct traffic traffic;
 
     pthread_mutex_t lock; /* all below, and the marked parts of lanes */
@@ -31,7 +30,9 @@ struct link {
     uint32_t ask_count;         /* queued and outstanding */
     struct lane *lanes;
 
-    /* dialling */
+    /* dialling: where to, and how it goes */
+    char **addresses; /* options.address_count */
+    uint32_t target;  /* counts link_redirect: a lane of a former one takes nothing more */
     size_t address_next;
     size_t failures; /* in a row, at all addresses together */
     unsigned silent_closes;
@@ -47,6 +48,7 @@ struct link {
     uint64_t dials;
     uint64_t lost_connections;
     uint8_t boot_id[16];
+    uint16_t version;
     int64_t clock_difference_ms;
 };
 
@@ -349,11 +351,12 @@ static bool failure_final_locked(struct link *link, const struct err *err, struc
         link->silent_closes++;
         if (link->silent_closes < LINK_SILENT_CLOSES_MAX || any_up)
             return false;
+        /* short: a region and its key are told before it */
         err_set(
             ret_err, ERR_PEER_KEY,
-            "%u handshakes closed without a byte: it has another key, does not know ours, or is "
-            "at a limit",
-            link->silent_closes);
+            "%u handshakes closed unanswered: it has another key, does not know ours, speaks no "
+            "protocol of %u to %u, or is at a limit",
+            link->silent_closes, PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX);
         return true;
     }
     link->silent_closes = 0;
@@ -366,9 +369,10 @@ static void dial_failed(struct link *link, struct lane *lane, const struct err *
 {
     pthread_mutex_lock(&link->lock);
     lane_remove_locked(link, lane);
-    if (lane->early)
+    bool former = lane->target != link->target;
+    if (lane->early && !former)
         link->early = 0; /* says nothing: what is asked for dials by itself, and learns why */
-    if (!link->closing && !lane->early) {
+    if (!link->closing && !lane->early && !former) {
         link->failures++;
         link->address_next = (link->address_next + 1) % link->options.address_count;
         if (err->code == ERR_LOST && lane->suite == link->suite)
@@ -397,14 +401,17 @@ static void dial_worked(struct link *link, struct lane *lane, struct established
     lane_connect(lane, link->actor.pool, established, link->options.bucket, &link->traffic);
     struct connection *connection = connection_ref(lane->connection);
     pthread_mutex_lock(&link->lock);
-    lane->state = link->closing ? LANE_DRAINING : LANE_UP;
-    link->suite = lane->suite;
-    link->failures = 0;
-    link->silent_closes = 0;
-    link->last_error = (struct err){.code = ERR_OK};
-    memcpy(link->boot_id, established->welcome.boot_id, sizeof(link->boot_id));
-    link->clock_difference_ms = (int64_t)established->welcome.clock_ms - clock_ms;
-    bool closing = link->closing;
+    bool closing = link->closing || lane->target != link->target;
+    lane->state = closing ? LANE_DRAINING : LANE_UP;
+    if (!closing) {
+        link->suite = lane->suite;
+        link->failures = 0;
+        link->silent_closes = 0;
+        link->last_error = (struct err){.code = ERR_OK};
+        memcpy(link->boot_id, established->welcome.boot_id, sizeof(link->boot_id));
+        link->version = established->welcome.version;
+        link->clock_difference_ms = (int64_t)established->welcome.clock_ms - clock_ms;
+    }
     pthread_mutex_unlock(&link->lock);
     if (closing) {
         struct err err;
@@ -442,6 +449,7 @@ static struct establishment *lane_dial_locked(struct link *link, bool bulk, bool
     lane->bulk = bulk;
     lane->early = early;
     lane->suite = link->suite;
+    lane->target = link->target;
     lane->state = LANE_DIALLING;
     struct establishment_dial dial = {
         .address = link->addresses[link->address_next],
@@ -468,7 +476,7 @@ static struct establishment *dial_next(struct link *link, uint64_t now_us, uint6
     struct establishment *establishment = NULL;
     pthread_mutex_lock(&link->lock);
     uint32_t dialling = census_locked(link, false).dialling + census_locked(link, true).dialling;
-    bool may = !link->closing && dialling < LINK_DIALS_MAX;
+    bool may = !link->closing && link->options.address_count > 0 && dialling < LINK_DIALS_MAX;
     for (int bulk = 0; bulk < 2 && may && establishment == NULL; bulk++) {
         if (!lane_wanted_locked(link, bulk))
             continue;
@@ -522,8 +530,11 @@ static uint64_t queues_clear(struct link *link, uint64_t now_us)
         queue_init(&failed[bulk]);
         if (link->closing)
             err_set(&link->queue_err[bulk], ERR_CANCELLED, "the link closes");
+        else if (link->options.address_count == 0)
+            err_set(&link->queue_err[bulk], ERR_UNREACHABLE,
+                    "it is not configured as a peer any more");
         failed_err[bulk] = link->queue_err[bulk];
-        if (link->queue_failed[bulk] || link->closing)
+        if (link->queue_failed[bulk] || link->closing || link->options.address_count == 0)
             queue_move(&link->queues[bulk], &failed[bulk]);
         link->queue_failed[bulk] = false;
         uint64_t queue_due_us = queue_expire(&link->queues[bulk], now_us, &late);
@@ -579,21 +590,42 @@ static void link_finish(struct actor *actor)
 
 /* --- the public functions --- */
 
+enum err_code link_target_check(const struct link_target *target, struct err *err)
+{
+    if (target->address_count == 0)
+        return err_set(err, ERR_CONFIG, "a peer without an address");
+    for (size_t i = 0; i < target->address_count; i++) {
+        if (!stream_address_valid(target->addresses[i]))
+            return err_set(err, ERR_CONFIG, "address '%s' is not host:port", target->addresses[i]);
+    }
+    return ERR_OK;
+}
+
+static char **addresses_copy(const char *const *addresses, size_t count)
+{
+    char **copy = mem_calloc(count + 1, sizeof(*copy));
+    for (size_t i = 0; i < count; i++)
+        copy[i] = mem_strdup(addresses[i]);
+    return copy;
+}
+
+static void addresses_free(char **addresses, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        mem_free(addresses[i]);
+    mem_free(addresses);
+}
+
 enum err_code link_open(struct pool *pool, const struct link_options *options,
                         struct link **ret_link, struct err *err)
 {
-    if (options->address_count == 0)
-        return err_set(err, ERR_CONFIG, "a peer without an address");
-    for (size_t i = 0; i < options->address_count; i++) {
-        if (!stream_address_valid(options->addresses[i]))
-            return err_set(err, ERR_CONFIG, "address '%s' is not host:port", options->addresses[i]);
-    }
+    const struct link_target target = {options->addresses, options->address_count,
+                                       options->peer_key};
+    TRY(link_target_check(&target, err));
     struct link *link = mem_calloc(1, sizeof(*link));
     actor_init(&link->actor, pool, link_step, link_finish);
     link->options = *options;
-    link->addresses = mem_calloc(options->address_count, sizeof(*link->addresses));
-    for (size_t i = 0; i < options->address_count; i++)
-        link->addresses[i] = mem_strdup(options->addresses[i]);
+    link->addresses = addresses_copy(options->addresses, options->address_count);
     link->options.addresses = NULL;
     bucket_ref(link->options.bucket);
     pthread_mutex_init(&link->lock, NULL);
@@ -609,11 +641,11 @@ enum err_code link_open(struct pool *pool, const struct link_options *options,
     return ERR_OK;
 }
 
-/* Establishments and connections of all lanes, told to end. */
-static void lanes_end(struct link *link)
+/* Establishments and connections of all lanes, told to end; of a link that goes on, those of former targets. */
+static void lanes_end(struct link *link, const char *why)
 {
     struct err err;
-    err_set(&err, ERR_CANCELLED, "the link closes");
+    err_set(&err, ERR_CANCELLED, "%s", why);
     size_t count = 0;
     pthread_mutex_lock(&link->lock);
     for (struct lane *lane = link->lanes; lane != NULL; lane = lane->next)
@@ -622,6 +654,8 @@ static void lanes_end(struct link *link)
     struct connection **connections = mem_calloc(count + 1, sizeof(*connections));
     size_t i = 0;
     for (struct lane *lane = link->lanes; lane != NULL; lane = lane->next, i++) {
+        if (!link->closing && lane->target == link->target)
+            continue; /* dialled since */
         if (lane->establishment != NULL)
             dialling[i] = establishment_ref(lane->establishment);
         else if (lane->state != LANE_DIALLING)
@@ -649,7 +683,7 @@ void link_close(struct link *link)
     pthread_mutex_lock(&link->lock);
     link->closing = true;
     pthread_mutex_unlock(&link->lock);
-    lanes_end(link);
+    lanes_end(link, "the link closes");
     actor_poke(&link->actor);
     pthread_mutex_lock(&link->lock);
     while (!link->over)
@@ -659,10 +693,42 @@ void link_close(struct link *link)
     pthread_cond_destroy(&link->closed);
     bucket_unref(link->options.bucket);
     turns_deinit(&link->turns);
-    for (size_t i = 0; i < link->options.address_count; i++)
-        mem_free(link->addresses[i]);
-    mem_free(link->addresses);
+    addresses_free(link->addresses, link->options.address_count);
     mem_free(link);
+}
+
+static void dialling_reset_locked(struct link *link)
+{
+    link->address_next = link->failures = 0;
+    link->silent_closes = 0;
+    link->pause_ms = LINK_DIAL_PAUSE_MIN_MS;
+    link->dial_after_us = 0;
+    link->early = 0;
+    link->queue_failed[0] = link->queue_failed[1] = false;
+    link->last_error = (struct err){.code = ERR_OK};
+    memset(link->boot_id, 0, sizeof(link->boot_id));
+    link->version = 0;
+}
+
+void link_redirect(struct link *link, const struct link_target *target)
+{
+    char **addresses = addresses_copy(target->addresses, target->address_count);
+    pthread_mutex_lock(&link->lock);
+    char **former = link->addresses;
+    size_t former_count = link->options.address_count;
+    link->addresses = addresses;
+    link->options.address_count = target->address_count;
+    link->options.peer_key = target->peer_key;
+    link->target++;
+    dialling_reset_locked(link);
+    for (struct lane *lane = link->lanes; lane != NULL; lane = lane->next) {
+        if (lane->state == LANE_UP)
+            lane->state = LANE_DRAINING;
+    }
+    pthread_mutex_unlock(&link->lock);
+    addresses_free(former, former_count);
+    lanes_end(link, "the peer's addresses or key were changed");
+    actor_poke(&link->actor);
 }
 
 void link_post(struct link *link, const struct link_request *request)
@@ -806,6 +872,7 @@ void link_status(struct link *link, struct link_status *ret_status)
     status.dials = link->dials;
     status.lost_connections = link->lost_connections;
     memcpy(status.boot_id, link->boot_id, sizeof(status.boot_id));
+    status.version = link->version;
     status.clock_difference_ms = link->clock_difference_ms;
     status.last_error = link->last_error;
     pthread_mutex_unlock(&link->lock);

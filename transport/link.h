@@ -11,7 +11,7 @@
  * may have done it), ERR_UNREACHABLE (no address answered; nothing was sent), ERR_TIMEOUT
  * (deadline), ERR_PEER (the peer broke the protocol: the connection is closed), ERR_PEER_KEY (it
  * proved another key, or closed LINK_SILENT_CLOSES_MAX handshakes without a byte: it has another
- * key than ours of it, or does not know ours), ERR_CANCELLED (link_drop, link_close).
+ * key than ours of it, does not know ours, or speaks no protocol of ours), ERR_CANCELLED (link_drop, link_close).
  *
  * Threads: functions from any thread unless said otherwise; on_reply runs on a link worker or on
  * the reaper, never under a lock; it must not block and not close the link.
@@ -70,12 +70,27 @@ struct link_request {
     void *context;
 };
 
+/* Where a link leads. */
+struct link_target {
+    const char *const *addresses; /* "host:port"; tried in turn */
+    size_t address_count;
+    struct noise_key peer_key; /* the one that must be proven there */
+};
+
+/* ERR_CONFIG: no address, or not one. */
+enum err_code link_target_check(const struct link_target *target, struct err *err);
+
 /* Dials nothing yet. ERR_CONFIG: no address, or not one. */
 enum err_code link_open(struct pool *pool, const struct link_options *options,
                         struct link **ret_link, struct err *err);
 /* Ends every request with ERR_CANCELLED, waits until no callback runs or will run. Not from a
  * callback. NULL is allowed. */
 void link_close(struct link *link);
+
+/* Leads elsewhere from now on: connections end, what was out on them with ERR_CANCELLED; what waits goes to
+ * the new target, which was checked. Without addresses nothing is dialled, and each request ends with
+ * ERR_UNREACHABLE. Copies. Any thread but a callback's. */
+void link_redirect(struct link *link, const struct link_target *target);
 
 /* on_reply is called exactly once, possibly before this returns, on another thread. Requests beyond
  * what the connections take wait for their turn; beyond LIMIT_LINK_QUEUE of them: ERR_BUSY (by callback).
@@ -111,6 +126,7 @@ struct link_status {
     uint64_t dials;
     uint64_t lost_connections;
     uint8_t boot_id[16]; /* of the peer's process; zero before the first connection */
+    uint16_t version;    /* of the protocol, on the latest connection; 0 before the first */
     int64_t
         clock_difference_ms; /* peer's clock minus ours when last connected: shown, never trusted */
     struct err last_error;   /* code ERR_OK: none since the last success */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "transport/handshake.h"
 #include "transport/record.h"
 #include "transport/testbed.h"
 
@@ -54,6 +55,7 @@ static void test_header_and_body_come_back(void **state)
     assert_int_equal(status.requests_in_flight, 0);
     assert_true(status.round_trip_us > 0);
     assert_in_range(status.clock_difference_ms + 60000, 0, 120000);
+    assert_int_equal(status.version, PROTOCOL_VERSION_MAX);
     link_close(link);
     testbed_close(&bed);
 }
@@ -705,6 +707,11 @@ static void test_an_unknown_key_gets_no_byte(void **state)
     struct link *link = testbed_link(&bed, NULL, 1);
     struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
     assert_int_equal(link_call(link, &echo, NULL, NULL, &err), ERR_PEER_KEY);
+    char versions[64];
+    snprintf(versions, sizeof(versions), "speaks no protocol of %u to %u", PROTOCOL_VERSION_MIN,
+             PROTOCOL_VERSION_MAX);
+    assert_non_null(strstr(err.message, "does not know ours"));
+    assert_non_null(strstr(err.message, versions)); /* the same from out here */
     assert_int_equal(bed.handed_out, 0);
     struct listener_status status;
     listener_status(bed.listener, &status);
@@ -770,6 +777,24 @@ static void test_closing_the_listener_loses_what_is_in_flight(void **state)
     assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_UNREACHABLE);
     testbed_listen(&bed, port, NULL); /* back again: the link finds it by itself */
     assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    link_close(link);
+    testbed_close(&bed);
+}
+
+static void test_a_stopped_listener_has_a_status_and_takes_nobody(void **state)
+{
+    (void)state;
+    struct testbed bed;
+    struct listener_status status;
+    struct link_request echo = {.method = METHOD_ECHO, .deadline_ms = 60000};
+    testbed_open(&bed, NULL, NULL);
+    struct link *link = testbed_link(&bed, NULL, 1);
+    assert_int_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    listener_stop(bed.listener);
+    assert_int_not_equal(link_call(link, &echo, NULL, NULL, NULL), ERR_OK);
+    listener_status(bed.listener, &status);
+    assert_int_equal(status.requests, 1);
+    assert_int_equal(status.connections, 0);
     link_close(link);
     testbed_close(&bed);
 }
@@ -940,6 +965,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_key_gets_no_byte),
         cmocka_unit_test(test_dropping_a_key_closes_its_connections_at_once),
         cmocka_unit_test(test_closing_the_listener_loses_what_is_in_flight),
+        cmocka_unit_test(test_a_stopped_listener_has_a_status_and_takes_nobody),
         cmocka_unit_test(test_closing_the_link_cancels_what_is_in_flight),
         cmocka_unit_test(test_a_peer_that_vanishes_in_mid_reply_loses_it_and_the_next_arrives),
         cmocka_unit_test(test_a_silent_peer_is_given_up_and_pings_keep_a_quiet_one),

@@ -28,6 +28,7 @@ struct listener {
     struct listener_options options;
     struct acceptor *acceptor;
     struct traffic traffic;
+    struct err_counts errors;
     atomic_ullong requests;
 
     pthread_mutex_t lock; /* all below, and the marked parts of guests */
@@ -171,6 +172,7 @@ static struct serving *guest_serve(struct guest *guest, struct established *esta
         .request_body_bytes = listener->limits.max.request_body_bytes,
         .traffic = &listener->traffic,
         .requests = &listener->requests,
+        .errors = &listener->errors,
     };
     struct serving *serving = serving_new(&options);
     struct serving *started = serving_ref(serving); /* the guest may go as soon as it runs */
@@ -200,6 +202,9 @@ static void on_establishment_end(void *context, struct established *established,
     else if (established == NULL && !guest->evicted)
         listener->refused_handshake++;
     pthread_mutex_unlock(&listener->lock);
+    const struct listener_options *options = &listener->options;
+    if (established == NULL && err->code == ERR_VERSION && options->on_refused != NULL)
+        options->on_refused(options->refused_context, &guest->session, err);
     if (established == NULL)
         guest_remove(guest);
     else
@@ -375,14 +380,15 @@ void listener_drop_entry(struct listener *listener, uint64_t entry)
     farewell_say(&farewell, &err);
 }
 
-void listener_close(struct listener *listener)
+void listener_stop(struct listener *listener)
 {
-    if (listener == NULL)
+    if (listener == NULL || listener->acceptor == NULL)
         return;
     pthread_mutex_lock(&listener->lock);
     listener->closing = true;
     pthread_mutex_unlock(&listener->lock);
     acceptor_close(listener->acceptor); /* from here on no new guest */
+    listener->acceptor = NULL;
     struct farewell farewell;
     struct err err;
     err_set(&err, ERR_CANCELLED, "the listener closes");
@@ -395,6 +401,13 @@ void listener_close(struct listener *listener)
     while (listener->guests != NULL)
         pthread_cond_wait(&listener->emptied, &listener->lock);
     pthread_mutex_unlock(&listener->lock);
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener == NULL)
+        return;
+    listener_stop(listener);
     limits_deinit(&listener->limits);
     pthread_cond_destroy(&listener->emptied);
     pthread_mutex_destroy(&listener->lock);
@@ -434,10 +447,13 @@ uint16_t listener_port(const struct listener *listener)
 void listener_status(struct listener *listener, struct listener_status *ret_status)
 {
     struct listener_status status = {
+        .kind = listener->options.kind,
         .requests = atomic_load(&listener->requests),
         .received_bytes = atomic_load(&listener->traffic.received_bytes),
         .sent_bytes = atomic_load(&listener->traffic.sent_bytes),
     };
+    for (size_t i = 0; i < ERR_CODE_COUNT; i++)
+        status.errors[i] = atomic_load_explicit(&listener->errors.of[i], memory_order_relaxed);
     pthread_mutex_lock(&listener->lock);
     status.connections = listener->limits.connections;
     status.unauthenticated = listener->limits.unauthenticated;

@@ -39,9 +39,12 @@ enum purpose { /* on the wire */
 
 #define SESSION_ADDRESS_BYTES 64
 
-/* Whose connection it is: filled once, then constant. */
-/* From this version of the protocol on, pages and versions of clustered tables are known. */
+/* From these versions of the protocol on are known: pages and versions of clustered tables; receipts with
+ * totals, and watches. A node speaks with an older one as that one does, and says so where it cannot. */
 #define PROTOCOL_VERSION_CLUSTERED 2
+#define PROTOCOL_VERSION_TOTALS    3
+
+/* Whose connection it is: filled once, then constant. */
 
 struct session {
     enum listener_kind kind;
@@ -87,6 +90,11 @@ struct listener_options {
     const struct identity *identity; /* borrows until listener_close */
     struct listener_limits limits;
     struct listener_handler handler;
+    /* A handshake of a known key ended, for no version of the protocol is common (ERR_VERSION; err says which
+     * there are). Of *session kind, key, address, name are set. The other end is told nothing, and who replays a
+     * first message comes here too. On the reaper: must not block. NULL: not wanted. */
+    void (*on_refused)(void *context, const struct session *session, const struct err *err);
+    void *refused_context;
 };
 
 /* ERR_CONFIG: the address cannot be used (port taken, not ours, not an address). */
@@ -96,6 +104,9 @@ enum err_code listener_open(struct pool *pool, const struct listener_options *op
  * out must be replied to before (their replies go nowhere) or after: they stay valid. Not from a
  * callback. NULL is allowed. */
 void listener_close(struct listener *listener);
+/* The first half of it, for one whose status somebody may still ask for: of it only listener_status and
+ * listener_drop_key are left, until listener_close. The same thread as listener_close. NULL is allowed. */
+void listener_stop(struct listener *listener);
 uint16_t listener_port(const struct listener *listener);
 
 /* Closes every connection of the key, or of the entry, at once; first take it out of what find()
@@ -104,6 +115,7 @@ void listener_drop_key(struct listener *listener, const struct noise_key *key);
 void listener_drop_entry(struct listener *listener, uint64_t entry);
 
 struct listener_status {
+    enum listener_kind kind;
     uint32_t connections; /* authenticated */
     uint32_t unauthenticated;
     uint64_t accepted;
@@ -113,6 +125,7 @@ struct listener_status {
     uint64_t requests;
     uint64_t received_bytes; /* sealed bytes, all connections since the start */
     uint64_t sent_bytes;
+    uint64_t errors[ERR_CODE_COUNT]; /* requests that were answered with that code */
 };
 void listener_status(struct listener *listener, struct listener_status *ret_status);
 

@@ -67,11 +67,11 @@ static void assert_closed(int fd)
 
 static uint32_t reply_bytes_max = (uint32_t)LIMIT_BODY_BYTES; /* what a raw peer says it takes */
 
-static uint16_t version_max = 1; /* and the latest it speaks */
+static uint16_t version_min = 1, version_max = 1; /* and the versions it speaks */
 
 static void make_request(struct raw *raw, const struct testbed *bed, enum purpose purpose)
 {
-    struct handshake_hello hello = {.version_min = 1,
+    struct handshake_hello hello = {.version_min = version_min,
                                     .version_max = version_max,
                                     .purpose = purpose,
                                     .reply_bytes_max = reply_bytes_max};
@@ -256,6 +256,35 @@ static void test_the_latest_version_that_both_ends_speak_is_chosen(void **state)
         raw_free(&raw);
     }
     version_max = 1;
+    testbed_close(&bed);
+}
+
+/* No byte comes, but who listens hears whose versions are whose; of a stranger nothing. */
+static void test_a_known_key_without_a_common_version_is_told_of(void **state)
+{
+    (void)state;
+    static const char said[] = "peer speaks protocol 8 to 9, this node 1 to ";
+    struct testbed bed;
+    struct raw raw;
+    testbed_open(&bed, NULL, NULL);
+    version_min = 8;
+    version_max = 9;
+    for (int i = 0; i < 2; i++) {
+        pthread_mutex_lock(&bed.lock);
+        bed.asker_unknown = i == 0;
+        pthread_mutex_unlock(&bed.lock);
+        make_request(&raw, &bed, PURPOSE_CONTROL);
+        int fd = dial(&bed);
+        put(fd, raw.request, sizeof(raw.request));
+        assert_closed(fd);
+        raw_free(&raw);
+    }
+    testbed_wait_refused(&bed, 1);
+    assert_string_equal(bed.refused_name, "asker");
+    assert_memory_equal(bed.refused.message, said, sizeof(said) - 1);
+    version_min = version_max = 1;
+    assert_unharmed(&bed, 0);
+    assert_int_equal(bed.refused_count, 1);
     testbed_close(&bed);
 }
 
@@ -652,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_a_drip_of_bytes_does_not_lengthen_the_handshake),
         cmocka_unit_test(test_a_replayed_first_message_does_nothing_and_ends),
         cmocka_unit_test(test_the_latest_version_that_both_ends_speak_is_chosen),
+        cmocka_unit_test(test_a_known_key_without_a_common_version_is_told_of),
         cmocka_unit_test(test_half_open_connections_are_counted_by_address),
         cmocka_unit_test(test_those_who_hold_their_places_do_not_keep_a_known_key_out),
         cmocka_unit_test(test_handshakes_a_second_are_limited),

@@ -38,6 +38,7 @@ struct request {
     uint64_t deadline_us;
     uint8_t *content; /* header, body */
     /* the reply: */
+    enum err_code status;
     struct bytes prefix; /* head, header */
     struct bytes body;   /* of request_reply_bytes */
     struct span *parts;
@@ -197,6 +198,8 @@ static struct outgoing *on_next_outgoing(void *context)
     pthread_mutex_lock(&serving->lock);
     struct request *request = queue_pop(&serving->replies);
     pthread_mutex_unlock(&serving->lock);
+    if (request != NULL)
+        err_count(serving->options.errors, request->status);
     serving->sending = request;
     return request != NULL ? &request->outgoing : NULL;
 }
@@ -343,7 +346,7 @@ size_t request_reply_body_max(const struct request *request)
 }
 
 /* Makes the prefix and the parts; of the body those that are not empty. */
-static void reply_build(struct request *request, uint16_t status, struct span header,
+static void reply_build(struct request *request, enum err_code status, struct span header,
                         const struct span *parts, size_t part_count)
 {
     uint64_t body_bytes = 0;
@@ -355,8 +358,9 @@ static void reply_build(struct request *request, uint16_t status, struct span he
             request->parts[count++] = parts[i];
     }
     ASSERT(header.len <= LIMIT_HEADER_BYTES && body_bytes <= LIMIT_BODY_BYTES);
+    request->status = status;
     struct head head = {.kind = ENVELOPE_REPLY,
-                        .status = status,
+                        .status = (uint16_t)status,
                         .header_bytes = (uint32_t)header.len,
                         .body_bytes = (uint32_t)body_bytes,
                         .request_id = request->head.request_id};
@@ -386,7 +390,7 @@ static void reply_post(struct request *request)
 void request_reply_error(struct request *request, const struct err *err)
 {
     ASSERT(err->code > ERR_OK && err->code < ERR_CODE_COUNT);
-    reply_build(request, (uint16_t)err->code, span_text(err->message), NULL, 0);
+    reply_build(request, err->code, span_text(err->message), NULL, 0);
     reply_post(request);
 }
 
@@ -416,7 +420,7 @@ void request_reply(struct request *request, const struct reply *reply)
         request_reply_error(request, &late);
         return;
     }
-    reply_build(request, 0, reply->header, reply->parts, reply->part_count);
+    reply_build(request, ERR_OK, reply->header, reply->parts, reply->part_count);
     reply_post(request);
 }
 

@@ -29,8 +29,9 @@ struct serving_options {
     struct serving_owner owner;
     uint32_t requests_in_flight;
     uint32_t request_body_bytes;
-    struct traffic *traffic; /* borrowed until on_end, as the next */
-    atomic_ullong *requests; /* handed out, counted here */
+    struct traffic *traffic;   /* borrowed until on_end, as the next */
+    atomic_ullong *requests;   /* handed out, counted here */
+    struct err_counts *errors; /* those that were the answer, once it is on its way */
 };
 
 struct serving *serving_new(const struct serving_options *options);

@@ -124,6 +124,25 @@ static bool on_find(void *context, const struct noise_key *key, struct session *
     return true;
 }
 
+static void on_refused(void *context, const struct session *session, const struct err *err)
+{
+    struct testbed *bed = context;
+    pthread_mutex_lock(&bed->lock);
+    bed->refused_count++;
+    bed->refused = *err;
+    snprintf(bed->refused_name, sizeof(bed->refused_name), "%s", session->name);
+    pthread_cond_broadcast(&bed->changed);
+    pthread_mutex_unlock(&bed->lock);
+}
+
+void testbed_wait_refused(struct testbed *bed, unsigned count)
+{
+    pthread_mutex_lock(&bed->lock);
+    while (bed->refused_count < count)
+        pthread_cond_wait(&bed->changed, &bed->lock);
+    pthread_mutex_unlock(&bed->lock);
+}
+
 void testbed_listen(struct testbed *bed, uint16_t port, const struct listener_limits *limits)
 {
     struct err err = {0};
@@ -133,6 +152,8 @@ void testbed_listen(struct testbed *bed, uint16_t port, const struct listener_li
         .address = bed->address,
         .identity = bed->node,
         .handler = {.context = bed, .find = on_find, .on_request = on_request},
+        .on_refused = on_refused,
+        .refused_context = bed,
     };
     if (limits != NULL)
         options.limits = *limits;

@@ -36,6 +36,9 @@ struct testbed {
     struct request *held[TESTBED_HELD_MAX];
     unsigned held_count;
     struct session last_session;
+    unsigned refused_count; /* on_refused came; of the last: */
+    char refused_name[LIMIT_PRINCIPAL_BYTES + 1];
+    struct err refused;
 };
 
 void testbed_open(struct testbed *bed, const struct pool_options *times,
@@ -44,6 +47,7 @@ void testbed_listen(struct testbed *bed, uint16_t port, const struct listener_li
 void testbed_close(struct testbed *bed);
 struct link *testbed_link(struct testbed *bed, const char *address, uint32_t data_connections);
 void testbed_wait_held(struct testbed *bed, unsigned count);
+void testbed_wait_refused(struct testbed *bed, unsigned count);
 /* Answers all that is held, with an empty reply. */
 void testbed_let_go(struct testbed *bed);
 uint8_t testbed_pattern(size_t at);
