@@ -40,9 +40,27 @@ struct channels {
     struct loop_timer timer;
     bool stopped; /* the loop's */
     uint64_t kept_ms;
-    struct channel *items;
+    /* the lock's; a channel's place is its peer's, and it stays where it is */
+    struct channel **items;
     size_t count;
 };
+
+static size_t channels_places(struct channels *channels)
+{
+    pthread_mutex_lock(&channels->lock);
+    size_t count = channels->count;
+    pthread_mutex_unlock(&channels->lock);
+    return count;
+}
+
+static struct channel *channel_at(struct channels *channels, size_t place)
+{
+    pthread_mutex_lock(&channels->lock);
+    ASSERT(place < channels->count);
+    struct channel *channel = channels->items[place];
+    pthread_mutex_unlock(&channels->lock);
+    return channel;
+}
 
 static uint64_t wall_ms(void)
 {
@@ -125,8 +143,9 @@ static void bytes_keep(void *argument)
     BYTES_CLEANUP struct bytes key = {0};
     BYTES_CLEANUP struct bytes value = {0};
     struct err err;
-    for (size_t i = 0; i < channels->count; i++) {
-        struct channel *channel = &channels->items[i];
+    size_t count = channels_places(channels);
+    for (size_t i = 0; i < count; i++) {
+        struct channel *channel = channel_at(channels, i);
         bytes_clear(&value);
         pthread_mutex_lock(&channels->lock);
         bool kept = channel->kept;
@@ -267,8 +286,9 @@ static void channels_look(void *argument)
     if (channels->stopped)
         return;
     uint64_t now_ms = wall_ms();
-    for (size_t i = 0; i < channels->count; i++) {
-        struct channel *channel = &channels->items[i];
+    size_t count = channels_places(channels);
+    for (size_t i = 0; i < count; i++) {
+        struct channel *channel = channel_at(channels, i);
         struct link_status link;
         link_status(channel->peer->link, &link);
         channel_apply(channels, channel, now_ms);
@@ -297,27 +317,48 @@ static void on_stop(void *argument)
 
 /* ---- life ---- */
 
+static void channels_deinit(struct channels *channels)
+{
+    for (size_t i = 0; i < channels->count; i++)
+        mem_free(channels->items[i]);
+    pthread_mutex_destroy(&channels->lock);
+    mem_free(channels->items);
+    mem_free(channels);
+}
+
+enum err_code channels_add(struct channels *channels, struct peer *peer, struct err *err)
+{
+    if (peer->place < channels_places(channels))
+        return ERR_OK; /* it was configured before */
+    struct channel *channel = mem_calloc(1, sizeof(*channel));
+    channel->peer = peer;
+    channel->looked_ms = loop_now_ms();
+    enum err_code code = schedule_load(channels, channel, err);
+    if (code == ERR_OK)
+        code = bytes_load(channels, channel, err);
+    channel->damaged = channel->damaged || code != ERR_OK;
+    pthread_mutex_lock(&channels->lock);
+    ASSERT(peer->place == channels->count);
+    channels->items = mem_realloc(channels->items, channels->count + 1, sizeof(struct channel *));
+    channels->items[channels->count++] = channel;
+    pthread_mutex_unlock(&channels->lock);
+    return code;
+}
+
 enum err_code channels_open(const struct channels_options *options, struct channels **ret_channels,
                             struct err *err)
 {
     struct channels *channels = mem_calloc(1, sizeof(*channels));
     channels->options = *options;
-    channels->count = peers_count(options->peers);
-    channels->items = mem_calloc(channels->count + 1, sizeof(*channels->items));
     channels->timer = (struct loop_timer){.run = on_timer, .argument = channels};
     channels->kept_ms = loop_now_ms();
     pthread_mutex_init(&channels->lock, NULL);
     enum err_code code = ERR_OK;
-    for (size_t i = 0; i < channels->count && code == ERR_OK; i++) {
-        channels->items[i].peer = peers_at(options->peers, i);
-        channels->items[i].looked_ms = loop_now_ms();
-        code = schedule_load(channels, &channels->items[i], err);
-        if (code == ERR_OK)
-            code = bytes_load(channels, &channels->items[i], err);
-    }
+    size_t count = peers_places(options->peers);
+    for (size_t i = 0; i < count && code == ERR_OK; i++)
+        code = channels_add(channels, peers_at(options->peers, i), err);
     if (code != ERR_OK) {
-        channels->count = 0;
-        channels_free(channels);
+        channels_deinit(channels);
         return code;
     }
     loop_call(options->loop, on_timer, channels);
@@ -336,19 +377,17 @@ void channels_free(struct channels *channels)
     if (channels == NULL)
         return;
     bytes_keep(channels);
-    pthread_mutex_destroy(&channels->lock);
-    mem_free(channels->items);
-    mem_free(channels);
+    channels_deinit(channels);
 }
 
 /* ---- statements ---- */
 
 static struct channel *channel_find(struct channels *channels, struct span region)
 {
-    for (size_t i = 0; i < channels->count; i++)
-        if (span_equal(span_text(channels->items[i].peer->region), region))
-            return &channels->items[i];
-    return NULL;
+    const struct peer *peer = peers_find_region(channels->options.peers, region);
+    return peer != NULL && peer->place < channels_places(channels)
+               ? channel_at(channels, peer->place)
+               : NULL;
 }
 
 static enum err_code record_replace(struct channels *channels, const struct channel *channel,
@@ -396,18 +435,20 @@ enum err_code channels_alter(struct channels *channels, struct span region, chan
     return ERR_OK;
 }
 
-size_t channels_count(const struct channels *channels)
+size_t channels_count(struct channels *channels)
 {
-    return channels->count;
+    return channels_places(channels);
 }
 
-void channels_status(struct channels *channels, size_t i, struct channel_status *ret_status)
+bool channels_status(struct channels *channels, size_t i, struct channel_status *ret_status)
 {
-    ASSERT(i < channels->count);
-    struct channel *channel = &channels->items[i];
+    struct channel *channel = channel_at(channels, i);
+    if (!peer_configured(channel->peer))
+        return false;
     pthread_mutex_lock(&channels->lock);
     *ret_status = channel->status;
     ret_status->schedule = channel->schedule;
     pthread_mutex_unlock(&channels->lock);
     ret_status->region = channel->peer->region;
+    return true;
 }

@@ -37,6 +37,9 @@ struct channels_options { /* borrowed until channels_free */
 /* A record that cannot be read counts as none, and is logged. */
 enum err_code channels_open(const struct channels_options *options, struct channels **ret_channels,
                             struct err *err) MUST_USE;
+/* Of a peer that was configured since; nothing for one that has a channel. In order of their places, by one thread.
+ * An error: it is there all the same, and has the default limit until it is set. */
+enum err_code channels_add(struct channels *channels, struct peer *peer, struct err *err) MUST_USE;
 /* Before the links are closed. NULL is fine. */
 void channels_stop(struct channels *channels);
 /* After loop and workers have ended, before the store is closed. NULL is fine. */
@@ -61,8 +64,10 @@ struct channel_status {
     struct err last_error; /* ERR_OK: none since it last worked */
 };
 
-size_t channels_count(const struct channels *channels);
-/* As of the last tick. */
-void channels_status(struct channels *channels, size_t i, struct channel_status *ret_status);
+/* With those of peers that are configured no more. */
+size_t channels_count(struct channels *channels);
+/* As of the last tick. False: its peer is configured no more. */
+bool channels_status(struct channels *channels, size_t i,
+                     struct channel_status *ret_status) MUST_USE;
 
 #endif

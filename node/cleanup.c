@@ -18,6 +18,7 @@ struct cleanup *cleanup_new(const struct cleanup_options *options)
     struct cleanup *cleanup = mem_calloc(1, sizeof(*cleanup));
     cleanup->options = *options;
     pthread_mutex_init(&cleanup->lock, NULL);
+    cleanup->status.last_ms = statement_now_ms();
     return cleanup;
 }
 

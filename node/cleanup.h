@@ -28,8 +28,7 @@ enum err_code cleanup_run(struct cleanup *cleanup, struct collect_counts *ret_co
                           struct err *err);
 
 struct cleanup_status {
-    uint64_t
-        last_ms; /* since 1970: end of the last one that did not fail; 0: none since the start */
+    uint64_t last_ms; /* since 1970: end of the last one that did not fail; before it, the start */
     uint64_t deleted_bytes_total, copied_bytes_total; /* since the start */
     struct collect_counts last;
 };

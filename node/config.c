@@ -4,15 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <confuse.h>
 
+#include "node/config_text.h"
+
 #define SEEN_MAX           1024 /* settings in one file */
 #define SIZE_DEFAULT_BYTES (256 * MIB(1))
 
-/* State of the one read in progress. libconfuse keeps its own scanner in static variables, and the
- * configuration is read before any thread starts. */
+/* State of the one read in progress. libconfuse keeps its own scanner in static variables: the main thread
+ * alone reads configurations. */
 static struct {
     struct err *err;
     bool failed;
@@ -20,12 +24,19 @@ static struct {
     size_t seen_count;
 } reading;
 
+/* libconfuse's words of two peers of one region, and ours; each has the region. */
+static const char duplicate_peer[] = "found duplicate title '%s'";
+static const char duplicate_peer_told[] =
+    "peer %s is given twice; keep one, with all its addresses";
+
 static void on_error(cfg_t *cfg, const char *format, va_list args)
 {
     if (reading.failed)
         return; /* the first one says it */
     reading.failed = true;
     char text[ERR_MESSAGE_BYTES];
+    if (strcmp(format, duplicate_peer) == 0)
+        format = duplicate_peer_told;
     vsnprintf(text, sizeof(text), format, args);
     if (cfg != NULL && cfg->filename != NULL)
         err_set(reading.err, ERR_CONFIG, "%s:%d: %s", cfg->filename, cfg->line, text);
@@ -115,6 +126,19 @@ static int parse_address(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *re
     return -1;
 }
 
+static int parse_literal(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    struct sockaddr_storage address;
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    if (config_parse_literal(value, &address))
+        return 0;
+    cfg_error(cfg, "%s '%s': write an IP address and a port, like \"127.0.0.1:9464\"", opt->name,
+              value);
+    return -1;
+}
+
 static int parse_size(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     if (!setting_is_first(cfg, opt))
@@ -125,6 +149,17 @@ static int parse_size(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resul
         return 0;
     cfg_error(cfg, "%s '%s': write a size of at least 1MiB, like \"256MiB\"", opt->name, value);
     return -1;
+}
+
+/* The same, or 0: no limit. */
+static int parse_limit(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    if (strcmp(value, "0") != 0)
+        return parse_size(cfg, opt, value, result);
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    return 0;
 }
 
 static int parse_duration(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
@@ -234,6 +269,18 @@ static int parse_log_format(cfg_t *cfg, cfg_opt_t *opt, const char *value, void 
     return -1;
 }
 
+static int parse_log_level(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    enum log_level level;
+    if (!setting_is_first(cfg, opt))
+        return -1;
+    *(const char **)result = value;
+    if (log_level_parse(value, &level))
+        return 0;
+    cfg_error(cfg, "log_level '%s': write \"debug\", \"info\", \"warning\" or \"error\"", value);
+    return -1;
+}
+
 static int validate_peer(cfg_t *cfg, cfg_opt_t *opt)
 {
     cfg_t *peer = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
@@ -268,7 +315,9 @@ static cfg_t *parser_new(void)
         CFG_STR_CB("key_file", NULL, CFGF_NODEFAULT, parse_text),
         CFG_STR_LIST_CB("listen_peers", NULL, CFGF_NODEFAULT, parse_address),
         CFG_STR_LIST_CB("listen_operators", NULL, CFGF_NODEFAULT, parse_address),
+        CFG_STR_CB("listen_metrics", NULL, CFGF_NODEFAULT, parse_literal),
         CFG_STR_LIST_CB("operator_keys", NULL, CFGF_NODEFAULT, parse_text),
+        CFG_STR_LIST_CB("former_keys", NULL, CFGF_NODEFAULT, parse_text),
         CFG_BOOL_CB("gates", cfg_true, CFGF_NONE, parse_gates),
         CFG_STR_CB("disk_reserve", NULL, CFGF_NODEFAULT, parse_size),
         CFG_STR_CB("load_memory", NULL, CFGF_NODEFAULT, parse_size),
@@ -279,11 +328,12 @@ static cfg_t *parser_new(void)
         CFG_STR_CB("select_memory_total", NULL, CFGF_NODEFAULT, parse_size),
         CFG_STR_CB("select_temp", NULL, CFGF_NODEFAULT, parse_size),
         CFG_INT_CB("select_rows", 0, CFGF_NONE, parse_count),
-        CFG_STR_CB("select_result", NULL, CFGF_NODEFAULT, parse_size),
+        CFG_STR_CB("select_result", NULL, CFGF_NODEFAULT, parse_limit),
         CFG_INT_CB("clean_up_interval", CLEAN_UP_INTERVAL_S_DEFAULT, CFGF_NONE, parse_interval),
         CFG_INT_CB("tasks_per_project", TASKS_PER_PROJECT, CFGF_NONE, parse_tasks),
         CFG_INT_CB("workers", 0, CFGF_NONE, parse_workers),
         CFG_STR_CB("log_format", NULL, CFGF_NODEFAULT, parse_log_format),
+        CFG_STR_CB("log_level", NULL, CFGF_NODEFAULT, parse_log_level),
         CFG_SEC("peer", peer_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
         CFG_END(),
     };
@@ -298,6 +348,36 @@ static void parser_free(cfg_t **cfg)
 {
     if (*cfg != NULL)
         cfg_free(*cfg);
+}
+
+bool config_parse_literal(const char *text, struct sockaddr_storage *ret_address)
+{
+    char host[INET6_ADDRSTRLEN];
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *four = (struct sockaddr_in *)&address;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address;
+    if (!address_valid(text))
+        return false;
+    const char *colon = strrchr(text, ':');
+    bool bracketed = text[0] == '[' && colon[-1] == ']';
+    const char *from = text + bracketed;
+    size_t len = (size_t)(colon - from) - bracketed;
+    if (len >= sizeof(host))
+        return false;
+    memcpy(host, from, len);
+    host[len] = '\0';
+    in_port_t port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    if (bracketed && inet_pton(AF_INET6, host, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = port;
+    } else if (!bracketed && inet_pton(AF_INET, host, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = port;
+    } else {
+        return false;
+    }
+    *ret_address = address;
+    return true;
 }
 
 bool config_parse_bytes(const char *text, uint64_t *ret_bytes)
@@ -350,6 +430,12 @@ static struct config_list list_copy(cfg_t *cfg, const char *name)
     for (size_t i = 0; i < list.count; i++)
         list.items[i] = mem_strdup(cfg_getnstr(cfg, name, (unsigned)i));
     return list;
+}
+
+static char *text_or_null(cfg_t *cfg, const char *name)
+{
+    const char *text = cfg_getstr(cfg, name);
+    return text != NULL ? mem_strdup(text) : NULL;
 }
 
 static void list_deinit(struct config_list *list)
@@ -431,6 +517,14 @@ static enum log_format log_format_of(cfg_t *cfg)
     return text != NULL && strcmp(text, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT;
 }
 
+static enum log_level log_level_of(cfg_t *cfg)
+{
+    enum log_level level = LOG_INFO;
+    const char *text = cfg_getstr(cfg, "log_level");
+    ASSERT(text == NULL || log_level_parse(text, &level)); /* parse_log_level has seen it */
+    return level;
+}
+
 static void peers_copy(cfg_t *cfg, struct config *config)
 {
     config->peer_count = cfg_size(cfg, "peer");
@@ -446,13 +540,48 @@ static void peers_copy(cfg_t *cfg, struct config *config)
     }
 }
 
+static void line_set(unsigned *line, const struct config_words *words)
+{
+    if (*line == 0) /* a list may be added to */
+        *line = words->line;
+}
+
+static void lines_find(struct span text, struct config *config)
+{
+    const struct {
+        const char *name;
+        unsigned *line;
+    } settings[] = {
+        {"data_dir", &config->lines.data_dir},
+        {"key_file", &config->lines.key_file},
+        {"operator_keys", &config->lines.operator_keys},
+        {"former_keys", &config->lines.former_keys},
+        {"listen_peers", &config->lines.listen_peers},
+        {"listen_operators", &config->lines.listen_operators},
+        {"listen_metrics", &config->lines.listen_metrics},
+    };
+    struct config_words words;
+    config_words_init(&words, text);
+    while (config_words_next(&words)) {
+        struct span behind = config_words_behind(&words);
+        bool is_set = span_equal(behind, span_text("=")) || span_equal(behind, span_text("+"));
+        for (size_t i = 0; is_set && i < ARRAY_COUNT(settings); i++)
+            if (span_equal(words.word, span_text(settings[i].name)))
+                line_set(settings[i].line, &words);
+        bool is_peer = span_equal(words.word, span_text("peer"));
+        for (size_t i = 0; is_peer && i < config->peer_count; i++)
+            if (span_equal(behind, span_text(config->peers[i].region)))
+                line_set(&config->peers[i].line, &words);
+    }
+}
+
 static enum err_code peers_check(const struct config *config, const char *path, struct err *err)
 {
     for (size_t i = 0; i < config->peer_count; i++) {
         if (strcmp(config->peers[i].region, config->region) == 0)
             return err_set(err, ERR_CONFIG,
-                           "%s: peer %s: that is this node's own region; remove it", path,
-                           config->region);
+                           "%s:%u: peer %s: that is this node's own region; remove it", path,
+                           config->peers[i].line, config->region);
     }
     return ERR_OK;
 }
@@ -476,6 +605,18 @@ enum err_code config_digest(const char *path, struct digest *ret_digest, struct 
     return ERR_OK;
 }
 
+static int text_parse(cfg_t *cfg, const char *path, struct bytes *text)
+{
+    FILE *file = fmemopen(text->data, text->len, "r");
+    if (file == NULL)
+        return CFG_FILE_ERROR;
+    free(cfg->filename);
+    cfg->filename = strdup(path); /* what messages name; libconfuse frees it */
+    int result = cfg_parse_fp(cfg, file);
+    fclose(file);
+    return result;
+}
+
 /* The digest comes first: what is edited in between counts as edited since. */
 enum err_code config_read(const char *path, struct config *ret_config, struct err *err)
 {
@@ -485,10 +626,12 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
     memset(&reading, 0, sizeof(reading));
     reading.err = err == NULL ? &local : err;
     __attribute__((cleanup(parser_free))) cfg_t *cfg = parser_new();
-    int result = cfg_parse(cfg, path);
-    if (result == CFG_FILE_ERROR)
+    BYTES_CLEANUP struct bytes text = {0};
+    int reason = config_text_read(path, &text);
+    if (reason != 0)
         return err_set(err, ERR_CONFIG, "%s: cannot be read: %s; give the file with -c", path,
-                       strerror(errno));
+                       strerror(reason));
+    int result = text_parse(cfg, path, &text);
     if (result != CFG_SUCCESS || reading.failed)
         return reading.failed ? reading.err->code
                               : err_set(err, ERR_CONFIG, "%s: cannot be parsed", path);
@@ -501,7 +644,9 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
         .key_file = path_resolve(path, cfg_getstr(cfg, "key_file")),
         .listen_peers = list_copy(cfg, "listen_peers"),
         .listen_operators = list_copy(cfg, "listen_operators"),
+        .listen_metrics = text_or_null(cfg, "listen_metrics"),
         .operator_keys = list_copy(cfg, "operator_keys"),
+        .former_keys = list_copy(cfg, "former_keys"),
         .gates = cfg_getbool(cfg, "gates") == cfg_true,
         .workers = workers_of(cfg),
         .disk_reserve_bytes = size_of(cfg, "disk_reserve", SIZE_DEFAULT_BYTES),
@@ -518,12 +663,68 @@ enum err_code config_read(const char *path, struct config *ret_config, struct er
         .clean_up_interval_ms = (uint32_t)cfg_getint(cfg, "clean_up_interval") * 1000,
         .tasks_per_project = (size_t)cfg_getint(cfg, "tasks_per_project"),
         .log_format = log_format_of(cfg),
+        .log_level = log_level_of(cfg),
     };
     peers_copy(cfg, &config);
+    lines_find(bytes_span(&text), &config);
     TRY(peers_check(&config, path, err));
     *ret_config = config;
     memset(&config, 0, sizeof(config));
     return ERR_OK;
+}
+
+bool config_list_equal(const struct config_list *a, const struct config_list *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->items[i], b->items[i]) == 0;
+    return same;
+}
+
+static struct config_list list_dup(const struct config_list *list)
+{
+    struct config_list copy = {.items = mem_calloc(list->count + 1, sizeof(*copy.items)),
+                               .count = list->count};
+    for (size_t i = 0; i < list->count; i++)
+        copy.items[i] = mem_strdup(list->items[i]);
+    return copy;
+}
+
+struct config_peer config_peer_copy(const struct config_peer *peer)
+{
+    return (struct config_peer){.region = mem_strdup(peer->region),
+                                .addresses = list_dup(&peer->addresses),
+                                .key = mem_strdup(peer->key),
+                                .former_keys = list_dup(&peer->former_keys),
+                                .line = peer->line};
+}
+
+void config_peer_deinit(struct config_peer *peer)
+{
+    mem_free(peer->region);
+    list_deinit(&peer->addresses);
+    mem_free(peer->key);
+    list_deinit(&peer->former_keys);
+    memset(peer, 0, sizeof(*peer));
+}
+
+struct config config_copy(const struct config *config)
+{
+    struct config copy = *config;
+    copy.path = mem_strdup(config->path);
+    copy.region = mem_strdup(config->region);
+    copy.data_dir = mem_strdup(config->data_dir);
+    copy.key_file = mem_strdup(config->key_file);
+    copy.listen_peers = list_dup(&config->listen_peers);
+    copy.listen_operators = list_dup(&config->listen_operators);
+    copy.listen_metrics =
+        config->listen_metrics != NULL ? mem_strdup(config->listen_metrics) : NULL;
+    copy.operator_keys = list_dup(&config->operator_keys);
+    copy.former_keys = list_dup(&config->former_keys);
+    copy.peers = mem_calloc(config->peer_count + 1, sizeof(*copy.peers));
+    for (size_t i = 0; i < config->peer_count; i++)
+        copy.peers[i] = config_peer_copy(&config->peers[i]);
+    return copy;
 }
 
 void config_deinit(struct config *config)
@@ -534,13 +735,11 @@ void config_deinit(struct config *config)
     mem_free(config->key_file);
     list_deinit(&config->listen_peers);
     list_deinit(&config->listen_operators);
+    mem_free(config->listen_metrics);
     list_deinit(&config->operator_keys);
-    for (size_t i = 0; i < config->peer_count; i++) {
-        mem_free(config->peers[i].region);
-        list_deinit(&config->peers[i].addresses);
-        mem_free(config->peers[i].key);
-        list_deinit(&config->peers[i].former_keys);
-    }
+    list_deinit(&config->former_keys);
+    for (size_t i = 0; i < config->peer_count; i++)
+        config_peer_deinit(&config->peers[i]);
     mem_free(config->peers);
     memset(config, 0, sizeof(*config));
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "node/config.h"
+#include "node/config_text.h"
 
 #define HEAD                                                                                       \
     "region = \"cn-hongkong\"\n"                                                                   \
@@ -52,6 +53,26 @@ static void refused(const char *text, const char *line, const char *words)
         fail_msg("'%s' does not say '%s' and '%s'", err.message, line, words);
 }
 
+static void metrics_are_listened_for_at_an_address_alone(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"localhost:1", "1.2.3.4", "1.2.3.4:0",     "::1:1",
+                                      "[1.2.3.4]:1", "[::1:1",  "1.2.3.4:65536", "1.2.3:1",
+                                      "[::1]x:1",    "]:1"};
+    struct sockaddr_storage address;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+        assert_false(config_parse_literal(bad[i], &address));
+    assert_true(config_parse_literal("127.0.0.1:9464", &address));
+    assert_int_equal(address.ss_family, AF_INET);
+    assert_true(config_parse_literal("[::1]:65535", &address));
+    assert_int_equal(address.ss_family, AF_INET6);
+    CONFIG_CLEANUP struct config config = {0};
+    struct err err = {0};
+    assert_int_equal(read_text(HEAD "listen_metrics = \"[::1]:9464\"\n", &config, &err), ERR_OK);
+    assert_string_equal(config.listen_metrics, "[::1]:9464");
+    refused(HEAD "listen_metrics = \"localhost:9464\"\n", ":7:", "write an IP address and a port");
+}
+
 static void a_whole_file_is_read(void **state)
 {
     (void)state;
@@ -60,7 +81,8 @@ static void a_whole_file_is_read(void **state)
     enum err_code code =
         read_text(HEAD "gates = false\nload_memory = 1GiB\nhistory_retention = 90m\nworkers = 3\n"
                        "tasks_per_project = 2\n"
-                       "log_format = json\nscrub_rate = 0\nclean_up_interval = 5\nselect_time = "
+                       "log_format = json\nlog_level = warning\nscrub_rate = 0\nclean_up_interval "
+                       "= 5\nselect_time = "
                        "60\nselect_memory = \"64MiB\"\nselect_memory_total = 1GiB\n"
                        "peer ap-southeast-1 { addresses = {\"h:1\"} key = \"k3\" "
                        "former_keys = {\"k4\"} }\n"
@@ -89,6 +111,7 @@ static void a_whole_file_is_read(void **state)
     assert_int_equal(config.workers, 3);
     assert_int_equal(config.tasks_per_project, 2);
     assert_int_equal(config.log_format, LOG_FORMAT_JSON);
+    assert_int_equal(config.log_level, LOG_WARN);
     assert_int_equal(config.peer_count, 2);
     assert_string_equal(config.peers[0].region, "ap-southeast-1");
     assert_string_equal(config.peers[0].former_keys.items[0], "k4");
@@ -132,11 +155,42 @@ static void the_example_shows_the_defaults(void **state)
     assert_int_equal(shown.select_memory_total_bytes, config.select_memory_total_bytes);
     assert_int_equal(shown.select_temp_bytes, config.select_temp_bytes);
     assert_int_equal(shown.select_rows, config.select_rows);
-    assert_int_equal(shown.select_result_bytes, UINT64_C(1) << 30);
+    assert_int_equal(shown.select_result_bytes, config.select_result_bytes);
     assert_int_equal(config.select_result_bytes, 0);
     assert_int_equal(shown.workers, config.workers);
     assert_int_equal(shown.tasks_per_project, config.tasks_per_project);
     assert_int_equal(shown.log_format, config.log_format);
+    assert_int_equal(shown.log_level, config.log_level);
+}
+
+/* Of a copy nothing is the original's, which goes first. */
+static void a_copy_stands_by_itself(void **state)
+{
+    (void)state;
+    struct config config = {0};
+    struct err err = {0};
+    assert_int_equal(read_text(HEAD "listen_metrics = \"127.0.0.1:9464\"\nformer_keys = {\"f\"}\n"
+                                    "workers = 3\npeer a { addresses = {\"h:1\", \"h:2\"} key = k "
+                                    "former_keys = {\"g\"} }\n",
+                               &config, &err),
+                     ERR_OK);
+    CONFIG_CLEANUP struct config copy = config_copy(&config);
+    config_deinit(&config);
+    assert_string_equal(copy.path, path);
+    assert_string_equal(copy.region, "cn-hongkong");
+    assert_string_equal(strrchr(copy.data_dir, '/'), "/data");
+    assert_string_equal(copy.key_file, "/keys/node.key");
+    assert_string_equal(copy.listen_peers.items[1], "[::1]:7070");
+    assert_string_equal(copy.listen_operators.items[0], "127.0.0.1:7071");
+    assert_string_equal(copy.listen_metrics, "127.0.0.1:9464");
+    assert_string_equal(copy.operator_keys.items[1], "k2");
+    assert_string_equal(copy.former_keys.items[0], "f");
+    assert_int_equal(copy.workers, 3);
+    assert_int_equal(copy.peer_count, 1);
+    assert_string_equal(copy.peers[0].region, "a");
+    assert_string_equal(copy.peers[0].addresses.items[1], "h:2");
+    assert_string_equal(copy.peers[0].key, "k");
+    assert_string_equal(copy.peers[0].former_keys.items[0], "g");
 }
 
 static void an_unknown_setting_is_refused_with_its_line(void **state)
@@ -144,6 +198,59 @@ static void an_unknown_setting_is_refused_with_its_line(void **state)
     (void)state;
     refused(HEAD "listen_peer = {\"h:1\"}\n", ":7:", "listen_peer");
     refused(HEAD "peer a {\nadresses = {\"h:1\"}\n}\n", ":8:", "adresses");
+}
+
+/* The parser's own count takes a comment for three lines. */
+static void the_line_is_right_behind_comments(void **state)
+{
+    (void)state;
+    refused("# a\n# b\ndata_dir = \"x\"  # b\ndata_dirx = 1\n", ":4:", "data_dirx");
+    refused("# it's \"\n\n#\n\nnone = 1\n", ":5:", "none");
+    refused("data_dir = \"#\" # \"\nkey_file = '#' # '\nnone = 1\n", ":3:", "none");
+    refused("data_dir = \"a\\\"#\"\n# b\nnone = 1\n", ":3:", "none");
+    refused("data_dir = \"a\n#\nb\"\n# b\nnone = 1\n", ":5:", "none");
+    refused("# a\nworkers = 300 # b\n# c\n", ":2:", "workers '300'");
+    refused(HEAD "# a\npeer a { # b\n# c\nadresses = {} # d\n}\n", ":10:", "adresses");
+    refused(HEAD "# a\npeer a { # b\n key = k # c\n} # d\n", ":10:", "'addresses' is missing");
+    refused("/* a\n\"b\n*/ // it's\nnone = 1 /* c */\n", ":4:", "none");
+    refused("region = \"a\" # a", "straitd.conf", "'data_dir' is missing");
+    refused("region = \"a\" /* a", "straitd.conf", "'data_dir' is missing");
+}
+
+static void comments_may_stand_anywhere_and_quotes_have_none(void **state)
+{
+    (void)state;
+    CONFIG_CLEANUP struct config config = {0};
+    struct err err = {0};
+    enum err_code code = read_text("region = a # b\n/* c */ data_dir = \"/d//#e/*f\\\"#\" // it's\n"
+                                   "key_file = /k//l # \"\nlisten_peers = { # m\n\"h:1\", # n\n"
+                                   "\"h:2\" # o\n} # p\nlisten_operators = {'h:3'}#q\n"
+                                   "operator_keys = {'#r', /* s\n t */ 'u'}\n# v",
+                                   &config, &err);
+    if (code != ERR_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(config.region, "a");
+    assert_string_equal(config.data_dir, "/d//#e/*f\"#");
+    assert_string_equal(config.key_file, "/k//l");
+    assert_int_equal(config.listen_peers.count, 2);
+    assert_string_equal(config.listen_peers.items[1], "h:2");
+    assert_string_equal(config.listen_operators.items[0], "h:3");
+    assert_string_equal(config.operator_keys.items[0], "#r");
+    assert_string_equal(config.operator_keys.items[1], "u");
+}
+
+static void a_file_that_never_ends_is_refused(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct config config;
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, CONFIG_TEXT_BYTES_MAX, SEEK_SET), 0);
+    fputs("# a\n", file);
+    fclose(file);
+    assert_int_equal(config_read(path, &config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.message, "File too large"));
 }
 
 static void a_setting_given_twice_is_refused_with_its_line(void **state)
@@ -155,7 +262,7 @@ static void a_setting_given_twice_is_refused_with_its_line(void **state)
     refused(HEAD "operator_keys = {\"k9\"}\n", ":7:", "'operator_keys' is given twice");
     refused(HEAD "peer a { addresses = {\"h:1\"} key = k }\npeer a { addresses = {\"h:1\"} key = k "
                  "}\n",
-            ":8:", "a");
+            ":8:", "peer a is given twice; keep one");
 }
 
 static void bad_values_say_what_to_write(void **state)
@@ -177,13 +284,48 @@ static void bad_values_say_what_to_write(void **state)
     refused(HEAD "clean_up_interval = 0\n", ":7:", "1 to 86400");
     refused(HEAD "workers = x\n", ":7:", "x");
     refused(HEAD "log_format = xml\n", ":7:", "logfmt");
+    refused(HEAD "log_level = warn\n", ":7:", "\"warning\"");
+    refused(HEAD "log_level = {info}\n", ":7:", "");
+    refused(HEAD "gates = yes\n", ":7:", "write true or false");
+    refused(HEAD "select_memory = 1\n", ":7:", "at least 1MiB");
+    refused(HEAD "peer a = 1\n", ":7:", "");
+    refused(HEAD "workers 3\n", ":7:", "");
+    refused(HEAD "listen_peers += {\"h:1\"}\nlisten_peers += {\"nowhere\"}\n", ":8:", "host:port");
     refused(HEAD "peer a { addresses = {\"h\"} key = k }\n", ":7:", "host:port");
     refused(HEAD "peer a { addresses = {\"h:70000\"} key = k }\n", ":7:", "host:port");
     refused(HEAD "peer a {\n addresses = {\"h:1\"}\n}\n", ":9:", "'key' is missing");
     refused(HEAD "peer a {\n key = k\n}\n", ":9:", "'addresses' is missing");
-    refused(HEAD "peer cn-hongkong { addresses = {\"h:1\"} key = k }\n", "", "own region");
+    refused(HEAD "peer cn-hongkong { addresses = {\"h:1\"} key = k }\n", ":7:", "own region");
+    refused("# c\npeer \"cn-hongkong\"\n{\n addresses = {\"h:1\"}\n key = k\n}\n" HEAD,
+            ":2:", "own region");
     refused("region = \"a\"\n", "straitd.conf", "'data_dir' is missing");
     refused("region = \"a\n", "straitd.conf", "");
+}
+
+static void each_setting_has_its_line(void **state)
+{
+    (void)state;
+    CONFIG_CLEANUP struct config config = {0};
+    struct err err = {0};
+    enum err_code code = read_text("# key_file = a\n"
+                                   "peer a { addresses = {\"h:1\"}\nkey = \"data_dir = x\"\n"
+                                   "former_keys = {f} }\n" HEAD "former_keys={\n\"f\"\n}\n"
+                                   "peer   'b' {\naddresses += {\"h:1\"} key = k }\n",
+                                   &config, &err);
+    if (code != ERR_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(config.lines.data_dir, 6);
+    assert_int_equal(config.lines.key_file, 7);
+    assert_int_equal(config.lines.listen_peers, 8);
+    assert_int_equal(config.lines.listen_operators, 9);
+    assert_int_equal(config.lines.listen_metrics, 0);
+    assert_int_equal(config.lines.operator_keys, 10);
+    assert_int_equal(config.lines.former_keys, 11);
+    assert_int_equal(config.peers[0].line, 2);
+    assert_int_equal(config.peers[1].line, 14);
+    CONFIG_CLEANUP struct config copy = config_copy(&config);
+    assert_int_equal(copy.peers[1].line, 14);
+    assert_int_equal(copy.lines.former_keys, 11);
 }
 
 static void a_missing_file_is_named(void **state)
@@ -210,11 +352,17 @@ static void sizes_have_binary_units(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics_are_listened_for_at_an_address_alone),
         cmocka_unit_test(a_whole_file_is_read),
         cmocka_unit_test(the_example_shows_the_defaults),
+        cmocka_unit_test(a_copy_stands_by_itself),
         cmocka_unit_test(an_unknown_setting_is_refused_with_its_line),
+        cmocka_unit_test(the_line_is_right_behind_comments),
+        cmocka_unit_test(comments_may_stand_anywhere_and_quotes_have_none),
+        cmocka_unit_test(a_file_that_never_ends_is_refused),
         cmocka_unit_test(a_setting_given_twice_is_refused_with_its_line),
         cmocka_unit_test(bad_values_say_what_to_write),
+        cmocka_unit_test(each_setting_has_its_line),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(sizes_have_binary_units),
     };

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "node/clock_watch.h"
+#include "node/leftovers.h"
 #include "node/lifecycle.h"
 #include "node/log.h"
 #include "node/loop.h"
@@ -18,15 +19,20 @@
 
 static const char clock_key[] = "clock";
 
+#define LEFTOVERS_EVERY_MS (6 * UINT64_C(3600000)) /* it reads every snapshot's record */
+
 #define EXPIRE_STEPS_MAX 10000 /* of one run; each takes what one commit can */
 
 struct expiry {
     struct expiry_options options;
+    _Atomic uint64_t history_retention_ms;
     pthread_mutex_t lock; /* a look at the clock */
     struct clock_watch watch;
-    atomic_bool believed;             /* at the last look */
-    atomic_uint_fast64_t now_ms;      /* the wall clock, when it was last believed */
-    atomic_uint_fast64_t recorded_ms; /* what the store knows of it */
+    atomic_bool stopped;
+    atomic_bool believed;              /* at the last look */
+    atomic_uint_fast64_t now_ms;       /* the wall clock, when it was last believed */
+    atomic_uint_fast64_t recorded_ms;  /* what the store knows of it */
+    atomic_uint_fast64_t leftovers_ms; /* monotonic: when they are swept again */
 };
 
 /* ---- the clock ---- */
@@ -95,7 +101,7 @@ static enum err_code history_step(struct expiry *expiry, uint64_t now_ms, bool *
 {
     size_t count = 0;
     TRY(history_expire(expiry->options.store,
-                       before_ms(now_ms, expiry->options.history_retention_ms), &count, err));
+                       before_ms(now_ms, atomic_load(&expiry->history_retention_ms)), &count, err));
     *ret_more = count > 0;
     return ERR_OK;
 }
@@ -129,6 +135,18 @@ static enum err_code meter_step(struct expiry *expiry, uint64_t now_ms, bool *re
     return meter_fold(expiry->options.store, before_ms(now_ms, METER_KEPT_MS), ret_more, err);
 }
 
+static enum err_code leftovers_step(struct expiry *expiry, uint64_t now_ms, bool *ret_more,
+                                    struct err *err)
+{
+    *ret_more = false;
+    if (loop_now_ms() < atomic_load(&expiry->leftovers_ms))
+        return ERR_OK;
+    atomic_store(&expiry->leftovers_ms, loop_now_ms() + LEFTOVERS_EVERY_MS);
+    return leftovers_sweep(expiry->options.store,
+                           before_ms(now_ms, atomic_load(&expiry->history_retention_ms)),
+                           &expiry->stopped, err);
+}
+
 static void expire(struct expiry *expiry, uint64_t now_ms)
 {
     static const struct {
@@ -142,14 +160,18 @@ static void expire(struct expiry *expiry, uint64_t now_ms)
         {"lifecycles could not be acted on", lifecycles_step},
         {"rights could not be swept", rights_step}, /* of what has just expired, too */
         {"what was carried could not be counted into its days", meter_step},
+        {"what was kept of snapshots that are gone could not be swept", leftovers_step},
     };
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         bool more = true;
         for (size_t step = 0; more && step < EXPIRE_STEPS_MAX; step++) {
             struct err err;
             more = false;
+            if (atomic_load(&expiry->stopped))
+                return;
             if (kinds[i].step(expiry, now_ms, &more, &err) != ERR_OK) {
-                log_error(kinds[i].failed, &err);
+                if (err.code != ERR_CANCELLED)
+                    log_error(kinds[i].failed, &err);
                 more = false;
             }
         }
@@ -200,6 +222,7 @@ enum err_code expiry_open(const struct expiry_options *options, struct expiry **
         return err_set(err, ERR_CORRUPT, "record of the clock: %zu bytes", raw.len);
     struct expiry *expiry = mem_calloc(1, sizeof(*expiry));
     expiry->options = *options;
+    expiry->history_retention_ms = options->history_retention_ms;
     pthread_mutex_init(&expiry->lock, NULL);
     expiry->believed = true;
     atomic_init(&expiry->recorded_ms, found ? load_u64(raw.data) : 0);
@@ -209,6 +232,17 @@ enum err_code expiry_open(const struct expiry_options *options, struct expiry **
     clock_look(expiry);
     *ret_expiry = expiry;
     return ERR_OK;
+}
+
+void expiry_set_history(struct expiry *expiry, uint64_t history_retention_ms)
+{
+    atomic_store(&expiry->history_retention_ms, history_retention_ms);
+}
+
+void expiry_stop(struct expiry *expiry)
+{
+    if (expiry != NULL)
+        atomic_store(&expiry->stopped, true);
 }
 
 void expiry_free(struct expiry *expiry)

@@ -1,7 +1,7 @@
 /* What ends by the wall clock: outcomes of statements, history, snapshots and grants with an expiry,
  * and once a day tables and partitions with a lifecycle (node/lifecycle.h).
  *
- *     expiry_open -> expiry_tick, expiry_run ... -> expiry_free
+ *     expiry_open -> expiry_tick, expiry_run ... -> expiry_stop -> expiry_free
  *
  * Nothing is deleted while the clock is doubted (node/clock_watch.h). The last time that was believed
  * is kept in the store (`meta` "clock", at most CLOCK_RECORD_MS old), so that a node whose clock is
@@ -27,7 +27,11 @@ struct expiry_options {
 
 enum err_code expiry_open(const struct expiry_options *options, struct expiry **ret_expiry,
                           struct err *err);
+/* A run under way ends soon, none begins. Any thread; NULL is fine. */
+void expiry_stop(struct expiry *expiry);
 void expiry_free(struct expiry *expiry); /* NULL is fine */
+/* From the next run on. */
+void expiry_set_history(struct expiry *expiry, uint64_t history_retention_ms);
 
 /* Looks at the clock, and posts expiry_run unless it is doubted. */
 void expiry_tick(struct expiry *expiry);

@@ -1,12 +1,12 @@
 #include "node/fsck.h"
 
+#include "node/store_setup.h"
 #include "node/task/repair_grant.h"
 #include "store/cluster_check.h"
 #include "store/files.h"
 #include "store/reader.h"
 #include "store/roots.h"
 #include "store/store.h"
-#include "transport/identity.h"
 
 static void fault_print(void *context, const struct digest *digest, const char *what)
 {
@@ -194,14 +194,10 @@ enum err_code node_fsck(const struct config *config, const struct audit_head *kn
 {
     IDENTITY_CLEANUP struct identity *identity = NULL;
     TRY(identity_load(config->key_file, &identity, err));
-    struct store_options options = {
-        .data_dir = config->data_dir,
-        .region = config->region,
-        .identity = identity_public(identity)->sign,
-        .disk_reserve_bytes = config->disk_reserve_bytes,
-    };
+    struct store_setup setup;
+    TRY(store_setup_make(config, identity, &setup, err));
     struct store *store;
-    TRY(store_open(&options, &store, err));
+    TRY(store_open(&setup.options, &store, err));
     enum err_code code = store_check(store, known, out, err);
     store_close(store);
     return code;

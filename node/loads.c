@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "node/limits.h"
 #include "node/load_rows.h"
 
 #define LOADS_TICK_MS 100
@@ -133,8 +134,8 @@ static struct digest begin_content(const struct operator_load_begin *begin)
  * more than twice that and the least that each needs. */
 static size_t loads_memory_take(struct loads *loads)
 {
+    size_t all = 2 * limits_get(loads->services->limits).load_memory_bytes;
     pthread_mutex_lock(&loads->lock);
-    size_t all = 2 * loads->services->load_memory_bytes;
     size_t bytes = loads->memory_bytes < all ? (all - loads->memory_bytes) / 2 : 0;
     bytes = bytes < LOAD_MEMORY_BYTES_MIN ? LOAD_MEMORY_BYTES_MIN : bytes;
     loads->memory_bytes += bytes;
@@ -246,6 +247,16 @@ static enum err_code state_fill(struct load_run *load, struct arena *arena,
     return ERR_OK;
 }
 
+/* Takes no rows any more, and may end well. */
+static bool load_run_committing(struct load_run *load, uint64_t *ret_chunks)
+{
+    pthread_mutex_lock(&load->lock);
+    bool committing = load->committing;
+    *ret_chunks = load->next_chunk;
+    pthread_mutex_unlock(&load->lock);
+    return committing;
+}
+
 enum err_code loads_begin(struct loads *loads, const struct load_asker *asker,
                           const struct operator_load_begin *begin, struct arena *arena,
                           struct operator_load_state *ret_state, struct err *err)
@@ -265,6 +276,12 @@ enum err_code loads_begin(struct loads *loads, const struct load_asker *asker,
     }
     if (!digest_equal(&load->content, &content))
         return err_set(err, ERR_PARAMETER, "this id belongs to another load");
+    if (load_run_committing(load, &ret_state->next_chunk)) {
+        /* Its asker gave up waiting and asks again: the answer to the commit says how it ended. */
+        *ret_state = (struct operator_load_state){.state = OPERATOR_DONE,
+                                                  .next_chunk = ret_state->next_chunk};
+        return ERR_OK;
+    }
     return state_fill(load, arena, ret_state, err);
 }
 
@@ -532,22 +549,17 @@ void loads_commit(struct loads *loads, const struct principal *principal, struct
 
 /* ---- the end of a load without commit ---- */
 
-static void load_run_drop(struct load_run *load, enum err_code code, const char *why)
+/* One that is being committed ends with its commit, which answers who waits and forgets it: until then whoever
+ * asks finds it. */
+static void load_run_drop(struct load_run *load)
 {
-    struct err err;
-    err_set(&err, code, "%s", why);
     pthread_mutex_lock(&load->lock);
-    struct request *request = load->committer;
-    if (!load->busy)
-        load->committer = NULL;
-    else
-        request = NULL; /* the commit under way answers it */
+    bool committing = load->committing;
     load->ended = true;
     pthread_mutex_unlock(&load->lock);
-    if (request != NULL)
-        request_reply_error(request, &err);
     parked_refuse(load);
-    load_run_forget(load);
+    if (!committing)
+        load_run_forget(load);
 }
 
 void loads_abort(struct loads *loads, const struct principal *principal,
@@ -555,7 +567,7 @@ void loads_abort(struct loads *loads, const struct principal *principal,
 {
     LOAD_RUN_CLEANUP struct load_run *load = load_run_find(loads, principal, id);
     if (load != NULL)
-        load_run_drop(load, ERR_CANCELLED, "the load was given up");
+        load_run_drop(load);
 }
 
 /* ---- the tick ---- */
@@ -574,7 +586,7 @@ static void load_run_tick(struct load_run *load, uint64_t now_ms)
     if (expired != NULL)
         reply_outcome(expired, OPERATOR_RUNNING, &(struct outcome){0});
     if (idle)
-        load_run_drop(load, ERR_TIMEOUT, "the load was silent for too long");
+        load_run_drop(load);
 }
 
 /* References to all loads, in an array that the caller frees. */
@@ -644,7 +656,7 @@ void loads_stop(struct loads *loads)
     size_t count;
     struct load_run **all = loads_all(loads, &count);
     for (size_t i = 0; i < count; i++) {
-        load_run_drop(all[i], ERR_BUSY, "the node is stopping");
+        load_run_drop(all[i]);
         load_run_unref(all[i]);
     }
     mem_free(all);

@@ -33,7 +33,8 @@ struct load_asker {
     const struct principal *principal;
     const char *address; /* of the connection */
 };
-/* Begins, or joins what was begun under the id. The columns live in the arena. */
+/* Begins, or joins what was begun under the id. The columns live in the arena. OPERATOR_DONE, without columns: it takes no
+ * rows any more, and the answer to a commit of next_chunk chunks says how it ended, or waits for that. */
 enum err_code loads_begin(struct loads *loads, const struct load_asker *asker,
                           const struct operator_load_begin *begin, struct arena *arena,
                           struct operator_load_state *ret_state, struct err *err);
@@ -42,6 +43,7 @@ void loads_chunk(struct loads *loads, const struct principal *principal, struct 
 /* Replies to the request: with the outcome, or with RUNNING after wait_ms. Works on the caller's
  * thread. */
 void loads_commit(struct loads *loads, const struct principal *principal, struct request *request);
+/* Nothing where it is being committed. */
 void loads_abort(struct loads *loads, const struct principal *principal,
                  const struct statement_id *id);
 

@@ -1,7 +1,7 @@
 #include "node/mend.h"
 
+#include "node/store_setup.h"
 #include "store/mend.h"
-#include "transport/identity.h"
 
 static void line_print(void *context, const char *line)
 {
@@ -13,15 +13,11 @@ enum err_code node_mend(const struct config *config, FILE *out, struct err *err)
 {
     IDENTITY_CLEANUP struct identity *identity = NULL;
     TRY(identity_load(config->key_file, &identity, err));
-    const struct store_options options = {
-        .data_dir = config->data_dir,
-        .region = config->region,
-        .identity = identity_public(identity)->sign,
-        .disk_reserve_bytes = config->disk_reserve_bytes,
-    };
+    struct store_setup setup;
+    TRY(store_setup_make(config, identity, &setup, err));
     const struct mend_watch watch = {.tell = line_print, .context = out};
     struct mend_counts counts;
-    TRY(store_mend(&options, &watch, &counts, err));
+    TRY(store_mend(&setup.options, &watch, &counts, err));
     if (counts.tables == 0)
         fprintf(out, "the database opens: nothing is set aside\n");
     else

@@ -1,31 +1,34 @@
 #include "node/node.h"
 
-#include <errno.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "node/auditor.h"
 #include "node/channels.h"
 #include "node/cleanup.h"
 #include "node/expiry.h"
+#include "node/metrics_http.h"
 #include "node/operator.h"
 #include "node/principals_store.h"
 #include "node/rights_alarm.h"
 #include "node/schedule/runner.h"
 #include "node/schedule/trigger.h"
-#include "node/scrubber.h"
+#include "node/reload.h"
 #include "node/sql/resources.h"
-#include "node/sql/select.h"
+#include "node/start_check.h"
+#include "node/store_setup.h"
 #include "node/task/xcopy_source.h"
+#include "node/version_refusals.h"
 
 #define STATEMENT_WORKERS_MIN 4
 #define TASK_WORKERS_MIN      2
 #define COMMIT_WORKERS        8 /* their syncs become one: catalog_commit.c */
 #define WORKERS_MAILBOX_JOBS  4096
-#define DESCRIPTORS_RESERVE   (512 + 80 * 16 + 128) /* the store's, connections, the rest */
 
 struct node {
-    struct config config; /* owned */
+    struct config config; /* owned, as it was started with */
+    struct config taken;  /* owned, as it was read last; the main thread's */
+    struct limits limits;
+    struct own_files own;
     struct identity *identity;
     struct principals *principals;
     struct store *store;
@@ -44,6 +47,7 @@ struct node {
     struct triggers *triggers; /* of schedules that wait for a snapshot elsewhere */
     struct runs *runs;
     struct loads *loads;
+    struct backups *backups;
     struct watches *watches;
     struct statement_services statements;
     struct operator_services operators;
@@ -52,29 +56,17 @@ struct node {
     bool listeners_closed; /* the loop's */
     struct cleanup *cleanup;
     struct expiry *expiry;
+    struct replica_looks *looks;
+    struct metrics_http *metrics_http; /* NULL: not configured */
+    struct err_counts statement_errors;
     struct auditor *auditor;
     struct loop_timer audit_timer;
     struct loop_timer expiry_timer;
     struct rights_alarm rights_alarm;
+    struct version_refusals version_refusals;
     struct loop_timer collection;
+    _Atomic uint32_t clean_up_interval_ms;
 };
-
-/* ---- keys ---- */
-
-enum err_code node_check(const struct config *config, struct err *err)
-{
-    IDENTITY_CLEANUP struct identity *identity = NULL;
-    struct principals *principals = NULL;
-    TRY(identity_load(config->key_file, &identity, err));
-    TRY(principals_new(&config->operator_keys, &principals, err));
-    principals_free(principals);
-    for (size_t i = 0; i < config->peer_count; i++) {
-        struct public_identity keys;
-        if (public_identity_parse(span_text(config->peers[i].key), &keys, err) != ERR_OK)
-            return err_wrap(err, "peer %s: key", config->peers[i].region);
-    }
-    return ERR_OK;
-}
 
 /* ---- the root account: there before anybody asks ----
  *
@@ -152,10 +144,12 @@ static void listeners_forget(void *argument)
 static void keys_reserve(struct node *node)
 {
     principals_reserve(node->principals, identity_public(node->identity));
-    for (size_t i = 0; i < peers_count(node->peers); i++) {
+    for (size_t i = 0; i < peers_own_former_count(node->peers); i++)
+        principals_reserve(node->principals, peers_own_former_at(node->peers, i));
+    for (size_t i = 0; i < peers_places(node->peers); i++) {
         const struct peer *peer = peers_at(node->peers, i);
         principals_reserve(node->principals, &peer->keys);
-        for (size_t k = 0; k < peer->former_key_count; k++)
+        for (size_t k = 0; k < peer->config.former_keys.count; k++)
             principals_reserve(node->principals, &peer->former_keys[k]);
     }
 }
@@ -199,7 +193,7 @@ static void audit_start(struct node *node)
 
 static uint32_t expiry_interval_ms(const struct node *node)
 {
-    uint32_t clean_up_ms = node->config.clean_up_interval_ms;
+    uint32_t clean_up_ms = atomic_load(&node->clean_up_interval_ms);
     return clean_up_ms < EXPIRY_INTERVAL_MS_MAX ? clean_up_ms : EXPIRY_INTERVAL_MS_MAX;
 }
 
@@ -214,7 +208,7 @@ static void on_collection(void *argument)
 {
     struct node *node = argument;
     workers_post(node->task_workers, collection_run, node, NULL);
-    loop_timer_start(node->loop, &node->collection, node->config.clean_up_interval_ms);
+    loop_timer_start(node->loop, &node->collection, atomic_load(&node->clean_up_interval_ms));
 }
 
 static void timers_start(void *argument)
@@ -224,7 +218,7 @@ static void timers_start(void *argument)
     node->collection = (struct loop_timer){.run = on_collection, .argument = node};
     node->audit_timer = (struct loop_timer){.run = on_audit_timer, .argument = node};
     loop_timer_start(node->loop, &node->expiry_timer, expiry_interval_ms(node));
-    loop_timer_start(node->loop, &node->collection, node->config.clean_up_interval_ms);
+    loop_timer_start(node->loop, &node->collection, atomic_load(&node->clean_up_interval_ms));
     loop_timer_start(node->loop, &node->audit_timer, 0);
 }
 
@@ -239,24 +233,6 @@ static void timers_cancel(void *argument)
 }
 
 /* ---- start, in the order of the list in node.h ---- */
-
-static enum err_code descriptors_check(struct err *err)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return err_set(err, ERR_IO, "getrlimit: %s", strerror(errno));
-    if (limit.rlim_cur < DESCRIPTORS_RESERVE && limit.rlim_max >= DESCRIPTORS_RESERVE) {
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-            return err_set(err, ERR_IO, "setrlimit: %s", strerror(errno));
-    }
-    if (limit.rlim_cur < DESCRIPTORS_RESERVE)
-        return err_set(err, ERR_CONFIG,
-                       "the process may open %lu files; %d are needed: raise the limit (ulimit -n, "
-                       "LimitNOFILE=)",
-                       (unsigned long)limit.rlim_cur, DESCRIPTORS_RESERVE);
-    return ERR_OK;
-}
 
 /* SQLite is started once in a process; a node that is started again (tests) finds it there. */
 static enum err_code queries_start(struct node *node, struct err *err)
@@ -278,15 +254,23 @@ static void rights_look(const struct node *node)
                   LOG_NUMBER("records", unreadable));
 }
 
+static void origin_look(const struct store *store)
+{
+    struct store_origin origin;
+    store_origin_get(store, &origin);
+    if (origin.format < STORE_FORMAT)
+        log_event(LOG_INFO,
+                  "the store was of an older format; from now on older programs refuse it",
+                  LOG_NUMBER("format_before", origin.format), LOG_NUMBER("format", STORE_FORMAT),
+                  LOG_TEXT("program_before", origin.program[0] != '\0' ? origin.program : "?"));
+}
+
 static enum err_code store_start(struct node *node, struct err *err)
 {
-    const struct store_options options = {
-        .data_dir = node->config.data_dir,
-        .region = node->config.region,
-        .identity = identity_public(node->identity)->sign,
-        .disk_reserve_bytes = node->config.disk_reserve_bytes,
-    };
-    TRY(store_open(&options, &node->store, err));
+    struct store_setup setup;
+    TRY(store_setup_make(&node->config, node->identity, &setup, err));
+    TRY(store_open(&setup.options, &node->store, err));
+    origin_look(node->store);
     audit_start(node);
     TRY(root_account_ensure(node, err));
     rights_look(node);
@@ -429,7 +413,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .tasks = node->tasks,
         .loop = node->loop,
         .workers = node->task_workers,
-        .own = {&node->config, node->identity},
+        .own = &node->own,
         .bytes_per_second = node->config.scrub_rate_bytes,
     };
     node->scrubber = scrubber_new(&scrubber);
@@ -447,21 +431,24 @@ static enum err_code services_start(struct node *node, struct err *err)
         .identity = node->identity,
         .region = node->config.region,
         .gates = node->config.gates,
-        .load_memory_bytes = node->config.load_memory_bytes,
-        .select = {.time_ms_max = node->config.select_time_s * 1000,
-                   .memory_bytes_max = node->config.select_memory_bytes,
-                   .temp_bytes_max = node->config.select_temp_bytes,
-                   .disk_reserve_bytes = node->config.disk_reserve_bytes,
-                   .rows_max = node->config.select_rows,
-                   .result_bytes_max = node->config.select_result_bytes},
+        .errors = &node->statement_errors,
+        .limits = &node->limits,
     };
+    node->looks = replica_looks_new(node->store, node->task_workers);
     TRY(schedules_start(node, err));
     TRY(runs_new(node->loop, &node->runs, err));
     TRY(loads_new(&node->statements, node->loop, &node->loads, err));
+    const struct backups_options backups = {.store = node->store,
+                                            .loop = node->loop,
+                                            .workers = node->task_workers,
+                                            .region = node->config.region,
+                                            .idle_ms = BACKUP_IDLE_MS};
+    node->backups = backups_new(&backups);
     TRY(watches_new(node->tasks, node->loop, node->workers, &node->watches, err));
     size_t count = node->config.listen_operators.count + node->config.listen_peers.count;
     node->listeners = mem_calloc(count + 1, sizeof(struct listener *));
     node->operators = (struct operator_services){
+        .backups = node->backups,
         .statements = &node->statements,
         .runs = node->runs,
         .loads = node->loads,
@@ -471,6 +458,7 @@ static enum err_code services_start(struct node *node, struct err *err)
         .principals = node->principals,
         .peers = node->peers,
         .source = node->source,
+        .looks = node->looks,
         .listeners = node->listeners,
         .region = node->config.region,
         .identity = node->identity,
@@ -489,6 +477,8 @@ static enum err_code listeners_open(struct node *node, const struct config_list 
             .address = addresses->items[i],
             .identity = node->identity,
             .handler = *handler,
+            .on_refused = version_refused,
+            .refused_context = &node->version_refusals,
         };
         struct listener **place = &node->listeners[node->listener_count];
         if (listener_open(node->links, &options, place, err) != ERR_OK)
@@ -502,10 +492,26 @@ static enum err_code listeners_open(struct node *node, const struct config_list 
     return ERR_OK;
 }
 
+static enum err_code metrics_listen(struct node *node, struct err *err)
+{
+    const struct metrics_http_options options = {
+        .services = &node->operators,
+        .loop = node->loop,
+        .address = node->config.listen_metrics,
+    };
+    if (options.address == NULL)
+        return ERR_OK;
+    TRY(metrics_http_open(&options, &node->metrics_http, err));
+    log_event(LOG_INFO, "listening", LOG_TEXT("for", "metrics"),
+              LOG_TEXT("address", options.address));
+    return ERR_OK;
+}
+
 static enum err_code node_fill(struct node *node, struct err *err)
 {
     TRY(descriptors_check(err));
     TRY(identity_load(node->config.key_file, &node->identity, err));
+    own_files_init(&node->own, &node->config, node->identity);
     TRY(principals_new(&node->config.operator_keys, &node->principals, err));
     TRY(store_start(node, err));
     TRY(principals_load(node->principals, node->store, err));
@@ -517,8 +523,8 @@ static enum err_code node_fill(struct node *node, struct err *err)
     const struct listener_handler operators = {&node->operators, operator_find,
                                                operator_on_request};
     TRY(listeners_open(node, &node->config.listen_peers, LISTENER_PEERS, &peers, err));
-    return listeners_open(node, &node->config.listen_operators, LISTENER_OPERATORS, &operators,
-                          err);
+    TRY(listeners_open(node, &node->config.listen_operators, LISTENER_OPERATORS, &operators, err));
+    return metrics_listen(node, err);
 }
 
 enum err_code node_start(struct config *config, struct node **ret_node, struct err *err)
@@ -526,6 +532,11 @@ enum err_code node_start(struct config *config, struct node **ret_node, struct e
     struct node *node = mem_calloc(1, sizeof(*node));
     node->config = *config;
     memset(config, 0, sizeof(*config));
+    node->taken = config_copy(&node->config);
+    const struct limit_values limits = reload_limits(&node->config);
+    pthread_mutex_init(&node->limits.lock, NULL);
+    limits_set(&node->limits, &limits);
+    node->clean_up_interval_ms = node->config.clean_up_interval_ms;
     enum err_code code = node_fill(node, err);
     if (code != ERR_OK) {
         node_stop(node);
@@ -537,6 +548,47 @@ enum err_code node_start(struct config *config, struct node **ret_node, struct e
     *ret_node = node;
     return ERR_OK;
 }
+
+/* ---- the configuration read again ---- */
+
+static void timers_follow(void *argument)
+{
+    struct node *node = argument;
+    loop_timer_start(node->loop, &node->expiry_timer, expiry_interval_ms(node));
+    loop_timer_start(node->loop, &node->collection, atomic_load(&node->clean_up_interval_ms));
+}
+
+static void on_clean_up_interval(void *context, uint32_t interval_ms)
+{
+    struct node *node = context;
+    atomic_store(&node->clean_up_interval_ms, interval_ms);
+    loop_post(node->loop, timers_follow, node);
+}
+
+void node_reload(struct node *node)
+{
+    const struct reload_parts parts = {
+        .identity = node->identity,
+        .principals = node->principals,
+        .store = node->store,
+        .peers = node->peers,
+        .tasks = node->tasks,
+        .source = node->source,
+        .channels = node->channels,
+        .scrubber = node->scrubber,
+        .expiry = node->expiry,
+        .limits = &node->limits,
+        .own = &node->own,
+        .on_clean_up_interval = on_clean_up_interval,
+        .on_key_drop = on_key_drop,
+        .context = node,
+    };
+    struct err err;
+    if (reload_run(&parts, &node->config, &node->taken, &err) != ERR_OK)
+        log_event(LOG_WARN, "not reloaded: all stays as it was", LOG_TEXT("error", err.message));
+}
+
+/* ---- the end ---- */
 
 /* What cannot be written out now is read from the log by the next start. */
 static void store_end(struct store *store)
@@ -555,7 +607,10 @@ void node_stop(struct node *node)
         return;
     if (node->loop != NULL)
         loop_call(node->loop, listeners_forget, node);
+    metrics_http_close(node->metrics_http);
     for (size_t i = 0; i < node->listener_count; i++) /* no new requests */
+        listener_stop(node->listeners[i]);
+    for (size_t i = 0; i < node->listener_count; i++) /* nobody asks for their status any more */
         listener_close(node->listeners[i]);
     if (node->watches != NULL) /* those under way are told */
         watches_stop(node->watches);
@@ -563,9 +618,11 @@ void node_stop(struct node *node)
         loads_stop(node->loads);
     if (node->runs != NULL)
         runs_stop(node->runs);
+    backups_stop(node->backups);
     triggers_stop(node->triggers);
     runner_stop(node->schedules);
     scrubber_stop(node->scrubber);
+    replica_looks_stop(node->looks);
     source_stop(node->source);
     if (node->tasks != NULL) /* they go on after the next start */
         tasks_stop(node->tasks);
@@ -574,6 +631,7 @@ void node_stop(struct node *node)
         peers_close(node->peers);
     if (node->loop != NULL)
         loop_call(node->loop, timers_cancel, node);
+    expiry_stop(node->expiry);
     workers_stop(node->workers); /* what has begun ends */
     workers_stop(node->hurried);
     workers_stop(node->task_workers);
@@ -584,7 +642,9 @@ void node_stop(struct node *node)
     watches_free(node->watches);
     runs_free(node->runs);
     loads_free(node->loads);
+    backups_free(node->backups);
     scrubber_free(node->scrubber);
+    replica_looks_free(node->looks);
     tasks_free(node->tasks);
     source_free(node->source);
     channels_free(node->channels);
@@ -605,6 +665,10 @@ void node_stop(struct node *node)
     principals_free(node->principals);
     identity_free(node->identity);
     mem_free(node->listeners);
+    if (node->own.config_path != NULL)
+        own_files_deinit(&node->own);
+    pthread_mutex_destroy(&node->limits.lock);
+    config_deinit(&node->taken);
     config_deinit(&node->config);
     mem_free(node);
 }

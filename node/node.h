@@ -16,7 +16,8 @@ struct node;
 enum err_code node_start(struct config *config, struct node **ret_node, struct err *err);
 /* Ends everything and waits; NULL is fine. */
 void node_stop(struct node *node);
-/* The configuration's keys and the key file, without starting anything. */
-enum err_code node_check(const struct config *config, struct err *err);
+/* Reads the configuration again and takes up what a running node can (reload.h); a file that is not good is
+ * logged, and changes nothing. The main thread. */
+void node_reload(struct node *node);
 
 #endif

@@ -2,6 +2,7 @@
 #include "node/node.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdarg.h>
@@ -12,9 +13,13 @@
 #include <cmocka.h>
 
 #include "node/loads.h"
+#include "node/loop.h"
+#include "node/version_refusals.h"
 #include "proto/operator.h"
 #include "proto/vector.h"
+#include "transport/handshake.h"
 #include "transport/link.h"
+#include "transport/port_test.h"
 
 #define DEADLINE_MS 60000
 
@@ -31,17 +36,6 @@ static struct fixture {
 } f;
 
 /* ---- fixture ---- */
-
-static uint16_t port_free(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof(address);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
 
 static void path_in(const char *name, char ret_path[128])
 {
@@ -540,6 +534,52 @@ static void a_load_that_was_given_up_is_gone(void **state)
     assert_int_equal(number_of("SELECT count(*) FROM load5"), 0);
 }
 
+static void commit_post(const struct statement_id *id, struct posted *posted)
+{
+    const struct operator_load_commit m = {.id = *id, .chunks = 1, .wait_ms = 10000};
+    operator_load_commit_encode(&m, &posted->header);
+    atomic_store(&posted->code, -1);
+    const struct link_request request = {
+        .method = OPERATOR_LOAD_COMMIT,
+        .header = bytes_span(&posted->header),
+        .deadline_ms = DEADLINE_MS,
+        .on_reply = posted_done,
+        .context = posted,
+    };
+    link_post(f.link, &request);
+}
+
+/* Somebody interrupted the upload in its commit, and asks again. Most of the rounds meet the commit under way. */
+static void a_load_that_is_being_committed_is_not_fed_again_and_not_given_up(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 50 };
+    unsigned met = 0;
+    statement("CREATE TABLE load10 (a BIGINT) PARTITIONED BY (p BIGINT)");
+    for (int round = 0; round < ROUNDS; round++) {
+        static struct posted posted;
+        struct operator_load_state load;
+        struct operator_load_outcome outcome;
+        ARENA_CLEANUP struct arena arena;
+        arena_init(&arena, MIB(1));
+        struct statement_id id = load_started("load10", UPLOAD_APPEND);
+        chunk_rows(&id, 0, 0, 1000);
+        commit_post(&id, &posted);
+        do
+            assert_int_equal(load_begin(&id, "load10", UPLOAD_APPEND, &load, &arena, NULL), ERR_OK);
+        while (load.state == OPERATOR_RUNNING);
+        met += atomic_load(&posted.code) < 0;
+        load_give_up(&id);
+        assert_int_equal(commit(&id, 1, &outcome, NULL), ERR_OK);
+        assert_int_equal(outcome.rows, 1000);
+        while (atomic_load(&posted.code) < 0)
+            usleep(1000);
+        bytes_deinit(&posted.header);
+    }
+    assert_true(met > 0);
+    assert_int_equal(number_of("SELECT count(*) FROM load10"), ROUNDS * 1000);
+}
+
 static void a_large_result_comes_in_blocks_and_a_block_can_be_asked_for_again(void **state)
 {
     (void)state;
@@ -753,6 +793,76 @@ static void a_key_that_is_not_known_gets_no_answer(void **state)
     link_close(link);
 }
 
+/* ---- a client of a program that is much newer ---- */
+
+/* Sends its first message and waits for the end. */
+static void future_dial(void)
+{
+    const struct handshake_hello hello = {.version_min = PROTOCOL_VERSION_MAX + 1,
+                                          .version_max = PROTOCOL_VERSION_MAX + 2,
+                                          .purpose = PURPOSE_CONTROL};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(f.ports[1]), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    uint8_t message[HANDSHAKE_REQUEST_BYTES], byte;
+    HANDSHAKE_CLEANUP struct handshake *handshake = NULL;
+    assert_int_equal(handshake_begin(f.root, &f.node_keys.noise, SUITE_CHACHAPOLY,
+                                     LISTENER_OPERATORS, &hello, message, &handshake),
+                     ERR_OK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(send(fd, message, sizeof(message), MSG_NOSIGNAL), sizeof(message));
+    assert_true(recv(fd, &byte, 1, 0) <= 0);
+    close(fd);
+}
+
+/* How many such lines with these words. */
+static size_t refusals_logged(const char *path, const char *words)
+{
+    char line[1024];
+    size_t count = 0;
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        count += strstr(line, "event=\"handshake refused\"") != NULL && strstr(line, words) != NULL;
+    fclose(file);
+    return count;
+}
+
+static void a_version_that_the_node_does_not_speak_is_in_its_log(void **state)
+{
+    (void)state;
+    char path[128], words[128];
+    path_in("log", path);
+    snprintf(words, sizeof(words), "protocol %u to %u, this node %u to %u\" others=0",
+             PROTOCOL_VERSION_MAX + 1, PROTOCOL_VERSION_MAX + 2, PROTOCOL_VERSION_MIN,
+             PROTOCOL_VERSION_MAX);
+    int before = dup(STDERR_FILENO);
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    const uint64_t end_ms = loop_now_ms() + DEADLINE_MS;
+    future_dial();
+    while (refusals_logged(path, words) == 0 && loop_now_ms() < end_ms)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(file);
+    assert_int_equal(refusals_logged(path, words), 1);
+    assert_int_equal(refusals_logged(path, "from=ALIYUN$root"), 1); /* that one */
+}
+
+static void a_log_tells_of_refused_versions_now_and_then(void **state)
+{
+    (void)state;
+    struct version_refusals refusals = {0};
+    uint64_t others = 9;
+    assert_true(version_refusals_take(&refusals, 1000, &others));
+    assert_int_equal(others, 0);
+    assert_false(version_refusals_take(&refusals, 1001, &others));
+    assert_false(version_refusals_take(&refusals, 999 + VERSION_REFUSED_EVERY_MS, &others));
+    assert_true(version_refusals_take(&refusals, 1000 + VERSION_REFUSED_EVERY_MS, &others));
+    assert_int_equal(others, 2);
+}
+
 static void a_second_node_is_refused_and_says_why(void **state)
 {
     (void)state;
@@ -801,6 +911,7 @@ int main(void)
         cmocka_unit_test(chunks_that_overtake_each_other_are_put_in_order),
         cmocka_unit_test(bad_rows_end_the_load_and_leave_the_table),
         cmocka_unit_test(a_load_that_was_given_up_is_gone),
+        cmocka_unit_test(a_load_that_is_being_committed_is_not_fed_again_and_not_given_up),
         cmocka_unit_test(a_large_result_comes_in_blocks_and_a_block_can_be_asked_for_again),
         cmocka_unit_test(an_export_gives_the_named_columns_of_the_named_partition),
         cmocka_unit_test(a_block_of_an_export_holds_rows_of_many_partitions),
@@ -808,6 +919,8 @@ int main(void)
         cmocka_unit_test(requests_that_cannot_be_are_refused),
         cmocka_unit_test(status_and_tasks_answer),
         cmocka_unit_test(a_key_that_is_not_known_gets_no_answer),
+        cmocka_unit_test(a_version_that_the_node_does_not_speak_is_in_its_log),
+        cmocka_unit_test(a_log_tells_of_refused_versions_now_and_then),
         cmocka_unit_test(a_second_node_is_refused_and_says_why),
         cmocka_unit_test(a_restart_keeps_what_was_committed_and_forgets_what_was_not),
     };

@@ -23,6 +23,9 @@ static const struct method {
     [OPERATOR_CANCEL] = {"cancel", handle_cancel, 0, false, NULL, .hurries = true},
     [OPERATOR_STATUS] = {"status", handle_status, 0, true, NULL},
     [OPERATOR_PEERS] = {"peers", handle_peers, 0, true, NULL},
+    [OPERATOR_BACKUP_BEGIN] = {"backup", handle_backup_begin, 0, false, NULL},
+    [OPERATOR_BACKUP_READ] = {"backup", handle_backup_read, 0, false, NULL},
+    [OPERATOR_BACKUP_END] = {"backup", handle_backup_end, 0, false, NULL},
 };
 
 static const struct method *method_find(const struct request *request)
@@ -108,7 +111,9 @@ void operator_on_request(void *context, struct request *request)
     const struct method *method = method_find(request);
     struct err err;
     if (method == NULL) {
-        err_set(&err, ERR_PARAMETER, "request %u is unknown here", request_method(request));
+        err_set(&err, ERR_PARAMETER,
+                "request %u is unknown here: this node's program is older than the client's",
+                request_method(request));
         request_reply_error(request, &err);
         return;
     }

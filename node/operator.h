@@ -10,8 +10,10 @@
 #ifndef NODE_OPERATOR_H
 #define NODE_OPERATOR_H
 
+#include "node/backups.h"
 #include "node/loads.h"
 #include "node/peers.h"
+#include "node/replica_look.h"
 #include "node/run.h"
 #include "node/statement/statement.h"
 #include "node/task/xcopy_source.h"
@@ -20,6 +22,7 @@
 
 /* All that handlers use; constant once the listener is open. Borrowed. */
 struct operator_services {
+    struct backups *backups;
     struct statement_services *statements;
     struct runs *runs;
     struct loads *loads;
@@ -29,6 +32,7 @@ struct operator_services {
     const struct principals *principals;
     struct peers *peers;
     struct source *source;
+    struct replica_looks *looks;       /* for metrics */
     struct listener *const *listeners; /* for counters: those that are open */
     atomic_size_t listener_count;
     const char *region;
@@ -65,6 +69,9 @@ operator_handler handle_watch;
 operator_handler handle_cancel;
 operator_handler handle_status;
 operator_handler handle_peers;
+operator_handler handle_backup_begin;
+operator_handler handle_backup_read;
+operator_handler handle_backup_end;
 
 /* struct listener_handler of the operators' listener; context is struct operator_services. */
 bool operator_find(void *context, const struct noise_key *key, struct session *session);

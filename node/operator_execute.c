@@ -30,6 +30,12 @@ static enum err_code execution_start(void *context, struct answer *answer, atomi
     return statement_run(&execution->call, answer, err);
 }
 
+static void execution_failed(void *context, enum err_code code)
+{
+    const struct execution *execution = context;
+    err_count(execution->call.services->errors, code);
+}
+
 static void execution_progress(void *context, struct operator_progress *progress)
 {
     struct execution *execution = context;
@@ -100,6 +106,7 @@ enum err_code handle_execute(struct operator_call *call, struct bytes *header, s
     struct execution *execution = mem_calloc(1, sizeof(*execution));
     arena_init(&execution->arena, STATEMENT_ARENA_BYTES + LIMIT_STATEMENT_BYTES);
     if (execution_fill(call, execution, err) != ERR_OK) {
+        err_count(call->services->statements->errors, err->code);
         execution_free(execution);
         return err->code;
     }
@@ -121,6 +128,7 @@ enum err_code handle_execute(struct operator_call *call, struct bytes *header, s
         .changes = changes,
         .cancellable = cancellable,
         .progress = execution_progress,
+        .failed = execution_failed,
     };
     struct run *run;
     TRY(runs_begin(call->services->runs, &key, &content, &work, &run, err));

@@ -23,18 +23,22 @@ struct export
     uint64_t left;             /* rows still to give */
 };
 
-static void export_free(void *context)
+/* The stream's: lets go of the version that it reads. */
+static void export_close(void *context)
 {
     struct export *export = context;
     table_scan_close(export->scan);
     table_source_close(export->source);
-    arena_deinit(&export->arena);
-    mem_free(export);
+    export->scan = NULL;
+    export->source = NULL;
 }
 
-static void export_stream_close(void *context)
+static void export_free(void *context)
 {
-    (void)context; /* goes with the run: export_free */
+    struct export *export = context;
+    export_close(export);
+    arena_deinit(&export->arena);
+    mem_free(export);
 }
 
 /* ---- rows ---- */
@@ -219,7 +223,7 @@ static enum err_code export_begin(struct export *export, struct answer *answer, 
         err)); /* before the first row leaves */
     columns_set(export, schema, answer);
     export->left = export->wanted.limit == 0 ? UINT64_MAX : export->wanted.limit;
-    answer->stream = (struct answer_stream){export_next, export_stream_close, export};
+    answer->stream = (struct answer_stream){export_next, export_close, export};
     return ERR_OK;
 }
 

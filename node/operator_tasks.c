@@ -35,9 +35,19 @@ enum err_code handle_watch(struct operator_call *call, struct bytes *header, str
 enum err_code handle_cancel(struct operator_call *call, struct bytes *header, struct bytes *body,
                             struct err *err)
 {
-    (void)header;
     (void)body;
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct tasks *tasks = call->services->statements->tasks;
     struct operator_cancel cancel;
+    struct operator_cancelled cancelled = {0};
+    struct task_status status;
     TRY(operator_cancel_decode(request_header(call->request), &cancel, err));
-    return tasks_cancel(call->services->statements->tasks, &call->principal, &cancel.task, err);
+    bool known = tasks_status(tasks, &cancel.task, &arena, &status, NULL) == ERR_OK;
+    TRY(tasks_cancel(tasks, &call->principal, &cancel.task,
+                     err)); /* who may not see it learns nothing */
+    if (known && status.ended_ms > 0)
+        cancelled.ended = span_text(task_state_name(status.state));
+    operator_cancelled_encode(&cancelled, header);
+    return ERR_OK;
 }

@@ -1,9 +1,24 @@
 #include "node/own_files.h"
 
+void own_files_init(struct own_files *files, const struct config *config,
+                    const struct identity *identity)
+{
+    *files = (struct own_files){.config_path = config->path,
+                                .key_path = config->key_file,
+                                .identity = identity,
+                                .config_digest = config->digest};
+    pthread_mutex_init(&files->lock, NULL);
+}
+
+void own_files_deinit(struct own_files *files)
+{
+    pthread_mutex_destroy(&files->lock);
+}
+
 enum err_code own_key_check(const struct own_files *files, struct err *err)
 {
     IDENTITY_CLEANUP struct identity *found = NULL;
-    const char *path = files->config->key_file;
+    const char *path = files->key_path;
     struct err cause;
     bool whole = identity_load(path, &found, &cause) == ERR_OK;
     if (whole && identity_equal(found, files->identity))
@@ -18,20 +33,29 @@ enum err_code own_key_check(const struct own_files *files, struct err *err)
         cause.message);
 }
 
-enum err_code own_config_check(const struct own_files *files, struct err *err)
+void own_config_taken(struct own_files *files, const struct digest *digest)
 {
-    const struct config *config = files->config;
+    pthread_mutex_lock(&files->lock);
+    files->config_digest = *digest;
+    pthread_mutex_unlock(&files->lock);
+}
+
+enum err_code own_config_check(struct own_files *files, struct err *err)
+{
     struct digest digest;
     struct err cause;
-    if (config_digest(config->path, &digest, &cause) != ERR_OK)
+    if (config_digest(files->config_path, &digest, &cause) != ERR_OK)
         return err_set(err, ERR_CONFIG,
                        "%s cannot be read any more, and the next start needs it: restore it",
-                       config->path);
-    if (digest_equal(&digest, &config->digest))
+                       files->config_path);
+    pthread_mutex_lock(&files->lock);
+    bool same = digest_equal(&digest, &files->config_digest);
+    pthread_mutex_unlock(&files->lock);
+    if (same)
         return ERR_OK;
     return err_set(
         err, ERR_CONFIG,
-        "%s was changed since the start: straitd --check -c FILE says whether it is well; "
-        "a restart takes it up, or restore it",
-        config->path);
+        "%s was changed since it was taken up: straitd --check -c FILE says whether it is "
+        "well; SIGHUP or a restart takes it up, or restore it",
+        files->config_path);
 }

@@ -40,7 +40,7 @@ static int setup(void **state)
     if (config_read(trial.conf, &trial.config, &err) != ERR_OK)
         fail_msg("%s", err.message);
     assert_int_equal(identity_create(trial.key, &identity, &err), ERR_OK);
-    trial.own = (struct own_files){&trial.config, identity};
+    own_files_init(&trial.own, &trial.config, identity);
     return 0;
 }
 
@@ -48,6 +48,7 @@ static int teardown(void **state)
 {
     (void)state;
     identity_free((struct identity *)(uintptr_t)trial.own.identity);
+    own_files_deinit(&trial.own);
     config_deinit(&trial.config);
     unlink(trial.conf);
     unlink(trial.key);
@@ -122,7 +123,14 @@ static void a_configuration_that_was_changed_is_told(void **state)
     (void)state;
     assert_int_equal(own_config_check(&trial.own, &err), ERR_OK);
     file_write(trial.conf, TEXT "# one more line\n");
-    config_is_told("changed since the start");
+    config_is_told("changed since it was taken up");
+    struct digest digest;
+    assert_int_equal(config_digest(trial.conf, &digest, &err), ERR_OK);
+    own_config_taken(&trial.own, &digest);
+    assert_int_equal(own_config_check(&trial.own, &err), ERR_OK);
+    file_write(trial.conf, TEXT);
+    config_is_told("SIGHUP or a restart takes it up");
+    own_config_taken(&trial.own, &trial.config.digest);
     file_write(trial.conf, TEXT);
     assert_int_equal(own_config_check(&trial.own, &err), ERR_OK);
     assert_int_equal(unlink(trial.conf), 0);

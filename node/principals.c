@@ -30,17 +30,22 @@ struct operator_key {
     struct principal alone; /* when nobody holds the key */
 };
 
+struct operators {
+    struct operator_key *items; /* owned */
+    size_t count;
+    uint64_t number_next; /* numbers go down, and are never another key's */
+};
+
 struct principals {
-    struct operator_key *operators; /* constant, as the next */
-    size_t operator_count;
-    struct public_identity *reserved;
-    size_t reserved_count;
     uint8_t
         hash_key[crypto_shorthash_siphashx24_KEYBYTES]; /* names and keys are chosen by others */
     void (*on_drop)(void *context, const struct noise_key *key);
     void *on_drop_context;
 
     pthread_rwlock_t lock; /* all below */
+    struct operators operators;
+    struct public_identity *reserved;
+    size_t reserved_count;
     struct handle **slots;
     size_t slot_count;
     size_t handle_count;
@@ -150,37 +155,92 @@ static void handle_remove_locked(struct principals *principals, const struct han
 
 /* ---- operators ---- */
 
-static const struct operator_key *operator_find(const struct principals *principals,
-                                                const struct noise_key *noise,
-                                                const struct identity_key *sign)
+static const struct operator_key *operator_find(const struct operators *operators,
+                                                const struct handle_key *half)
 {
-    for (size_t i = 0; i < principals->operator_count; i++) {
-        const struct public_identity *keys = &principals->operators[i].keys;
-        if ((noise != NULL && noise_key_equal(&keys->noise, noise)) ||
-            (sign != NULL && identity_key_equal(&keys->sign, sign)))
-            return &principals->operators[i];
+    for (size_t i = 0; i < operators->count; i++) {
+        const struct public_identity *keys = &operators->items[i].keys;
+        const uint8_t *b = half->kind == HANDLE_NOISE ? keys->noise.b : keys->sign.b;
+        if (memcmp(b, half->text, half->len) == 0)
+            return &operators->items[i];
     }
     return NULL;
 }
 
-static enum err_code operator_add(struct principals *principals, const char *text, struct err *err)
+static bool operator_same(const struct operator_key *a, const struct operator_key *b)
+{
+    return noise_key_equal(&a->keys.noise, &b->keys.noise) &&
+           identity_key_equal(&a->keys.sign, &b->keys.sign);
+}
+
+/* Who was an operator before has its number, and so what it began. */
+static enum err_code operator_add(struct operators *operators, const struct operators *former,
+                                  const char *text, struct err *err)
 {
     struct public_identity keys;
-    if (public_identity_parse(span_text(text), &keys, err) != ERR_OK) {
-        struct err reason = *err;
+    struct err reason;
+    if (public_identity_parse(span_text(text), &keys, &reason) != ERR_OK)
         return err_set(err, ERR_CONFIG, "operator_keys: '%.24s...': %s", text, reason.message);
-    }
-    if (operator_find(principals, &keys.noise, &keys.sign) != NULL)
+    const struct handle_key sign = key_of_half(HANDLE_SIGNER, keys.sign.b);
+    const struct handle_key noise = key_of_half(HANDLE_NOISE, keys.noise.b);
+    if (operator_find(operators, &noise) != NULL || operator_find(operators, &sign) != NULL)
         return err_set(err, ERR_CONFIG, "operator_keys: '%.24s...' is given twice", text);
-    struct operator_key *operator= & principals->operators[principals->operator_count++];
-    operator->keys = keys;
-    operator->alone =(struct principal){
-        .number = UINT64_MAX - principals->operator_count,
+    struct operator_key *added = &operators->items[operators->count++];
+    added->keys = keys;
+    const struct operator_key *before = operator_find(former, &sign);
+    bool known = before != NULL && operator_same(before, added);
+    added->alone = (struct principal){
+        .number = known ? before->alone.number : operators->number_next--,
         .keys = keys,
         .operator= true,
     };
-    snprintf(operator->alone.name, sizeof(operator->alone.name), "OPERATOR$%016" PRIx64,
+    snprintf(added->alone.name, sizeof(added->alone.name), "OPERATOR$%016" PRIx64,
              load_u64(keys.sign.b));
+    return ERR_OK;
+}
+
+static enum err_code operators_make(const struct config_list *texts, const struct operators *former,
+                                    struct operators *ret_operators, struct err *err)
+{
+    struct operators made = {.items = mem_calloc(texts->count + 1, sizeof(*made.items)),
+                             .number_next = former->number_next};
+    for (size_t i = 0; i < texts->count; i++) {
+        enum err_code code = operator_add(&made, former, texts->items[i], err);
+        if (code != ERR_OK) {
+            mem_free(made.items);
+            return code;
+        }
+    }
+    *ret_operators = made;
+    return ERR_OK;
+}
+
+enum err_code principals_operators_check(const struct config_list *operator_keys, struct err *err)
+{
+    struct operators made;
+    TRY(operators_make(operator_keys, &(struct operators){0}, &made, err));
+    mem_free(made.items);
+    return ERR_OK;
+}
+
+/* One thread alone changes them, so that what is read here before the lock is as it will be. */
+enum err_code principals_set_operators(struct principals *principals,
+                                       const struct config_list *operator_keys, struct err *err)
+{
+    struct operators made, former = principals->operators;
+    TRY(operators_make(operator_keys, &former, &made, err));
+    pthread_rwlock_wrlock(&principals->lock);
+    principals->operators = made;
+    pthread_rwlock_unlock(&principals->lock);
+    for (size_t i = 0; i < former.count; i++) {
+        const struct handle_key sign = key_of_half(HANDLE_SIGNER, former.items[i].keys.sign.b);
+        const struct operator_key *now = operator_find(&made, &sign);
+        if (now != NULL && operator_same(now, &former.items[i]))
+            continue;
+        if (principals->on_drop != NULL)
+            principals->on_drop(principals->on_drop_context, &former.items[i].keys.noise);
+    }
+    mem_free(former.items);
     return ERR_OK;
 }
 
@@ -189,21 +249,15 @@ static enum err_code operator_add(struct principals *principals, const char *tex
 enum err_code principals_new(const struct config_list *operator_keys,
                              struct principals **ret_principals, struct err *err)
 {
-    struct err local;
-    if (err == NULL)
-        err = &local;
+    struct operators operators;
+    TRY(operators_make(operator_keys, &(struct operators){.number_next = UINT64_MAX - 1},
+                       &operators, err));
     struct principals *principals = mem_calloc(1, sizeof(*principals));
-    principals->operators = mem_calloc(operator_keys->count + 1, sizeof(*principals->operators));
+    principals->operators = operators;
     principals->slots = mem_calloc(SLOTS_MIN, sizeof(struct handle *));
     principals->slot_count = SLOTS_MIN;
     randombytes_buf(principals->hash_key, sizeof(principals->hash_key));
     pthread_rwlock_init(&principals->lock, NULL);
-    for (size_t i = 0; i < operator_keys->count; i++) {
-        if (operator_add(principals, operator_keys->items[i], err) != ERR_OK) {
-            principals_free(principals);
-            return err->code;
-        }
-    }
     *ret_principals = principals;
     return ERR_OK;
 }
@@ -229,60 +283,70 @@ void principals_free(struct principals *principals)
     }
     pthread_rwlock_destroy(&principals->lock);
     mem_free(principals->slots);
-    mem_free(principals->operators);
+    mem_free(principals->operators.items);
     mem_free(principals->reserved);
     mem_free(principals);
 }
 
 /* ---- looking ---- */
 
-static bool find_held(const struct principals *principals, const struct handle_key *key,
-                      struct principal *ret_principal)
+static pthread_rwlock_t *lock_of(const struct principals *principals)
 {
-    pthread_rwlock_t *lock = (pthread_rwlock_t *)(uintptr_t)&principals->lock;
-    pthread_rwlock_rdlock(lock);
-    const struct handle *handle = *handle_place(principals, key);
-    if (handle != NULL) {
-        const struct holder *holder = handle->holder;
-        *ret_principal = holder->principal;
-        if (handle->key < holder->key_count)
-            ret_principal->keys = holder->keys[handle->key];
-    }
-    pthread_rwlock_unlock(lock);
-    return handle != NULL;
+    return (pthread_rwlock_t *)(uintptr_t)&principals->lock;
 }
 
-static bool find_half(const struct principals *principals, const struct handle_key *key,
-                      const struct operator_key *operator, struct principal * ret_principal)
+static bool held_locked(const struct principals *principals, const struct handle_key *key,
+                        struct principal *ret_principal)
 {
-    if (find_held(principals, key, ret_principal)) {
-        ret_principal->operator= operator!= NULL;
-        return true;
-    }
-    if (operator!= NULL)
-        *ret_principal = operator->alone;
-    return operator!= NULL;
+    const struct handle *handle = *handle_place(principals, key);
+    if (handle == NULL)
+        return false;
+    const struct holder *holder = handle->holder;
+    *ret_principal = holder->principal;
+    if (handle->key < holder->key_count)
+        ret_principal->keys = holder->keys[handle->key];
+    return true;
+}
+
+/* By one of the halves. */
+static bool find_half(const struct principals *principals, const struct handle_key *half,
+                      struct principal *ret_principal)
+{
+    pthread_rwlock_rdlock(lock_of(principals));
+    const struct operator_key *found = operator_find(&principals->operators, half);
+    bool held = held_locked(principals, half, ret_principal);
+    if (held)
+        ret_principal->operator= found != NULL;
+    else if (found != NULL)
+        *ret_principal = found->alone;
+    pthread_rwlock_unlock(lock_of(principals));
+    return held || found != NULL;
 }
 
 bool principals_find_noise(const struct principals *principals, const struct noise_key *key,
                            struct principal *ret_principal)
 {
-    struct handle_key half = key_of_half(HANDLE_NOISE, key->b);
-    return find_half(principals, &half, operator_find(principals, key, NULL), ret_principal);
+    const struct handle_key half = key_of_half(HANDLE_NOISE, key->b);
+    return find_half(principals, &half, ret_principal);
 }
 
 bool principals_find_signer(const struct principals *principals, const struct identity_key *key,
                             struct principal *ret_principal)
 {
-    struct handle_key half = key_of_half(HANDLE_SIGNER, key->b);
-    return find_half(principals, &half, operator_find(principals, NULL, key), ret_principal);
+    const struct handle_key half = key_of_half(HANDLE_SIGNER, key->b);
+    return find_half(principals, &half, ret_principal);
 }
 
 bool principals_find_name(const struct principals *principals, struct span name,
                           struct principal *ret_principal)
 {
     struct handle_key key;
-    return key_of_name(name, &key) && find_held(principals, &key, ret_principal);
+    if (!key_of_name(name, &key))
+        return false;
+    pthread_rwlock_rdlock(lock_of(principals));
+    bool held = held_locked(principals, &key, ret_principal);
+    pthread_rwlock_unlock(lock_of(principals));
+    return held;
 }
 
 bool principals_has_key(const struct principals *principals, const struct principal *principal)
@@ -295,15 +359,22 @@ bool principals_has_key(const struct principals *principals, const struct princi
     return found && now.number == principal->number;
 }
 
+static bool is_reserved(const struct principals *principals, const struct public_identity *key)
+{
+    bool reserved = false;
+    pthread_rwlock_rdlock(lock_of(principals));
+    for (size_t i = 0; i < principals->reserved_count && !reserved; i++)
+        reserved = noise_key_equal(&principals->reserved[i].noise, &key->noise) ||
+                   identity_key_equal(&principals->reserved[i].sign, &key->sign);
+    pthread_rwlock_unlock(lock_of(principals));
+    return reserved;
+}
+
 bool principals_key_known(const struct principals *principals, const struct public_identity *key)
 {
     struct principal somebody;
-    for (size_t i = 0; i < principals->reserved_count; i++) {
-        if (noise_key_equal(&principals->reserved[i].noise, &key->noise) ||
-            identity_key_equal(&principals->reserved[i].sign, &key->sign))
-            return true;
-    }
-    return principals_find_noise(principals, &key->noise, &somebody) ||
+    return is_reserved(principals, key) ||
+           principals_find_noise(principals, &key->noise, &somebody) ||
            principals_find_signer(principals, &key->sign, &somebody);
 }
 
@@ -311,10 +382,12 @@ bool principals_key_known(const struct principals *principals, const struct publ
 
 void principals_reserve(struct principals *principals, const struct public_identity *key)
 {
+    pthread_rwlock_wrlock(&principals->lock);
     size_t count = principals->reserved_count++;
     principals->reserved =
         mem_realloc(principals->reserved, count + 1, sizeof(*principals->reserved));
     principals->reserved[count] = *key;
+    pthread_rwlock_unlock(&principals->lock);
 }
 
 static void keys_add_locked(struct principals *principals, struct holder *holder)

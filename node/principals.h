@@ -45,6 +45,12 @@ struct principals;
  * which. */
 enum err_code principals_new(const struct config_list *operator_keys,
                              struct principals **ret_principals, struct err *err);
+/* The same errors; nothing is made. */
+enum err_code principals_operators_check(const struct config_list *operator_keys, struct err *err);
+/* These are the operators from now on. Of each key that is none any more on_drop hears, though it may be
+ * an account's. The errors of principals_new, and nothing has changed. One thread alone. */
+enum err_code principals_set_operators(struct principals *principals,
+                                       const struct config_list *operator_keys, struct err *err);
 void principals_free(struct principals *principals); /* NULL is fine */
 
 /* False: unknown, and *ret_principal is left alone. */
@@ -77,7 +83,7 @@ struct principal_spec { /* an account or a user; borrows */
 void principals_put(struct principals *principals, const struct principal_spec *spec);
 void principals_remove(struct principals *principals, struct span name);
 
-/* Keys of nodes, this one's and its peers': nobody here may have them. Before the first request. */
+/* Keys of nodes, this one's and its peers': nobody here may have them. They stay reserved. */
 void principals_reserve(struct principals *principals, const struct public_identity *key);
 /* Is one of its halves anybody's, reserved, or an operator's? */
 bool principals_key_known(const struct principals *principals, const struct public_identity *key);

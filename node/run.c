@@ -119,7 +119,8 @@ static struct operator_progress run_progress(const struct run *run)
     struct operator_progress progress = run->progress;
     if (run->working && run->work.progress != NULL) /* `started` is the worker's now */
         run->work.progress(run->work.context, &progress);
-    progress.elapsed_ms = loop_now_ms() - run->begun_ms;
+    if (!progress.has_task) /* a task may be older than whoever waits for it, or not begun */
+        progress.elapsed_ms = loop_now_ms() - run->begun_ms;
     return progress;
 }
 
@@ -232,6 +233,13 @@ static void rows_slice(struct run *run, size_t bytes_max, bool *ret_end)
     *ret_end = at == all->rows;
 }
 
+/* What it pins and keeps in memory and on disk goes with its last row, not when nobody asks for that block any more. */
+static void stream_close(struct answer *answer)
+{
+    answer->stream.close(answer->stream.context);
+    answer->stream.context = NULL;
+}
+
 static enum err_code block_make(struct run *run, bool *ret_end, struct err *err)
 {
     bytes_clear(&run->block);
@@ -244,10 +252,13 @@ static enum err_code block_make(struct run *run, bool *ret_end, struct err *err)
         return ERR_OK;
     }
     batch_clear(&answer->rows);
-    TRY(answer->stream.next(answer->stream.context, LIMIT_RESULT_CHUNK_BYTES, &answer->rows,
-                            ret_end, err));
-    batch_encode(&answer->rows, &run->block);
-    return ERR_OK;
+    enum err_code code = answer->stream.next(answer->stream.context, LIMIT_RESULT_CHUNK_BYTES,
+                                             &answer->rows, ret_end, err);
+    if (code == ERR_OK)
+        batch_encode(&answer->rows, &run->block);
+    if (code != ERR_OK || *ret_end)
+        stream_close(answer);
+    return code;
 }
 
 static enum err_code run_work(struct run *run, bool *ret_end, struct err *err)
@@ -259,6 +270,14 @@ static enum err_code run_work(struct run *run, bool *ret_end, struct err *err)
     if (run->answer.wait.context != NULL)
         return ERR_OK;
     return block_make(run, ret_end, err);
+}
+
+static void run_failed(struct run *run, const struct err *err)
+{
+    run->failed = true;
+    run->err = *err;
+    if (run->work.failed != NULL)
+        run->work.failed(run->work.context, err->code);
 }
 
 /* Makes what the waiter wants. The lock is held on entry and on return, not between. */
@@ -277,8 +296,7 @@ static void run_work_locked(struct run *run)
     run->working = false;
     run->used_ms = loop_now_ms();
     if (code != ERR_OK) {
-        run->failed = true;
-        run->err = err;
+        run_failed(run, &err);
     } else if (run->answer.wait.context == NULL) {
         run->has_block = true;
         run->last = end;
@@ -310,8 +328,8 @@ static void run_poll_locked(struct run *run)
     run->progress = progress;
     memcpy(run->phase, phase, sizeof(phase));
     run->progress.phase = span_text(run->phase);
-    run->failed = code != ERR_OK;
-    run->err = err;
+    if (code != ERR_OK)
+        run_failed(run, &err);
     run->has_block = code == ERR_OK && ended;
     run->last = last;
 }

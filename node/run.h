@@ -50,6 +50,7 @@ struct run_work {
     bool cancellable; /* changes: run_cancel and run_close end it, if it is not yet done */
     /* How far it is; any thread, while a worker is in the run. NULL: says nothing. */
     void (*progress)(void *context, struct operator_progress *progress);
+    void (*failed)(void *context, enum err_code code); /* once, when it has; NULL: not wanted */
 };
 
 enum err_code runs_new(struct loop *loop, struct runs **ret_runs, struct err *err);

@@ -83,10 +83,12 @@ struct script {
     size_t rows; /* of one BIGINT column, given by a stream of `step` a time */
     size_t step;
     size_t given;
-    int starts;
+    int starts, closes;
     atomic_int frees;    /* also on the loop, whose tick may hold the last reference */
     atomic_bool wait;    /* the answer waits as long as this is set */
     atomic_bool writing; /* script_write is at work */
+    bool has_task;       /* what it waits for is a task, begun task_ms ago */
+    _Atomic uint64_t task_ms;
     enum err_code failure;
 };
 
@@ -106,9 +108,10 @@ static enum err_code script_next(void *context, size_t bytes_max, struct batch *
     return ERR_OK;
 }
 
-static void script_nothing(void *context)
+static void script_close(void *context)
 {
     (void)context;
+    script.closes++;
 }
 
 /* Text that is gone with the wait. */
@@ -128,6 +131,8 @@ static enum err_code script_poll(void *context, struct answer *answer,
     (void)answer;
     (void)err;
     progress->phase = span_text(script_phase);
+    progress->has_task = script.has_task;
+    progress->elapsed_ms = atomic_load(&script.task_ms);
     *ret_ended = !atomic_load(&script.wait);
     return ERR_OK;
 }
@@ -146,7 +151,7 @@ static enum err_code script_start(void *context, struct answer *answer, atomic_b
         script_phase = mem_strdup("waiting");
         answer->wait = (struct answer_wait){script_poll, script_wait_close, context};
     } else {
-        answer->stream = (struct answer_stream){script_next, script_nothing, context};
+        answer->stream = (struct answer_stream){script_next, script_close, context};
     }
     return ERR_OK;
 }
@@ -251,6 +256,7 @@ static void blocks_come_one_after_another(void **state)
         assert_int_equal(row_count(&request), rows[i]);
         assert_int_equal(request.result.cursor, i == 2 ? 0 : i + 1);
         assert_int_equal(request.result.column_count, i == 0 ? 1 : 0);
+        assert_int_equal(script.closes, i == 2); /* nothing is held for a block that was given */
     }
     run_unref(run);
     assert_int_equal(script.starts, 1);
@@ -311,6 +317,32 @@ static void a_long_wait_is_answered_running_and_goes_on(void **state)
     assert_int_equal(second.result.state, OPERATOR_DONE);
     assert_int_equal(row_count(&second), 1);
     assert_int_equal(script.starts, 1);
+    run_unref(run);
+}
+
+/* Its bytes did not come since the statement began: it may have been joined late, or not have begun. */
+static void a_task_that_is_waited_for_has_a_time_of_its_own(void **state)
+{
+    (void)state;
+    static const uint64_t times_ms[] = {UINT64_C(3600000), 0};
+    struct run *run;
+    script.has_task = true;
+    atomic_store(&script.wait, true);
+    assert_int_equal(begin(1, true, &run, NULL), ERR_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(times_ms); i++) {
+        REQUEST_CLEANUP struct request request = {0};
+        const uint64_t begun_ms = loop_now_ms();
+        while (loop_now_ms() == begun_ms) /* the statement has an age */
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        atomic_store(&script.task_ms, times_ms[i]);
+        ask(run, 0, 1, &request);
+        assert_int_equal(request.result.state, OPERATOR_RUNNING);
+        assert_int_equal(request.result.progress.elapsed_ms, times_ms[i]);
+    }
+    atomic_store(&script.wait, false);
+    REQUEST_CLEANUP struct request last = {0};
+    ask(run, 0, 10000, &last);
+    assert_int_equal(last.result.state, OPERATOR_DONE);
     run_unref(run);
 }
 
@@ -570,6 +602,7 @@ int main(void)
         TEST(the_last_block_can_be_asked_for_again_and_an_earlier_one_not),
         TEST(an_id_belongs_to_one_content),
         TEST(a_long_wait_is_answered_running_and_goes_on),
+        TEST(a_task_that_is_waited_for_has_a_time_of_its_own),
         TEST(a_newer_request_displaces_the_one_that_waits),
         TEST(a_failure_is_told_and_can_be_tried_again),
         TEST(closing_answers_whoever_waits),

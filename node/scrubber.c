@@ -10,6 +10,7 @@ struct scrubber {
     struct loop_timer timer;
     atomic_bool stopped;
     atomic_bool stepping;
+    _Atomic uint64_t bytes_per_second;
     _Atomic uint64_t bytes, faults;
     uint64_t round_faults;  /* of the round under way; the step's, as the next */
     uint64_t rest_until_ms; /* loop's clock: between two rounds */
@@ -65,8 +66,7 @@ static struct scrub_watch watch_of(struct scrubbing *scrubbing)
 }
 
 /* Returns how many faults they have. */
-static uint64_t own_files_look(const struct own_files *files, scrubber_on_fault *on_fault,
-                               void *context)
+static uint64_t own_files_look(struct own_files *files, scrubber_on_fault *on_fault, void *context)
 {
     struct err err;
     bool key_whole = own_key_check(files, &err) == ERR_OK;
@@ -91,7 +91,7 @@ enum err_code scrubber_run(struct scrubber *scrubber, struct table_id id, atomic
     else
         TRY(scrub_store(scrubber->options.store, &watch, &counts, err));
     if (id.n == 0)
-        counts.faults += own_files_look(&scrubber->options.own, on_fault, context);
+        counts.faults += own_files_look(scrubber->options.own, on_fault, context);
     atomic_fetch_add(&scrubber->bytes, counts.file_bytes);
     if (id.n == 0)
         atomic_store(&scrubber->faults, counts.faults);
@@ -118,7 +118,7 @@ static void step_told(struct scrubber *scrubber, const struct scrub_counts *coun
     atomic_fetch_add(&scrubber->bytes, counts->file_bytes);
     scrubber->round_faults += counts->faults;
     if (ended) {
-        scrubber->round_faults += own_files_look(&scrubber->options.own, fault_log, NULL);
+        scrubber->round_faults += own_files_look(scrubber->options.own, fault_log, NULL);
         atomic_store(&scrubber->faults, scrubber->round_faults);
         scrubber->round_faults = 0;
         scrubber->rest_until_ms = loop_now_ms() + SCRUB_REST_MS;
@@ -146,7 +146,7 @@ static void step_on_worker(void *argument)
     struct scrub_counts counts = {0};
     struct err err;
     bool ended = false;
-    uint64_t bytes = scrubber->options.bytes_per_second * (SCRUB_STEP_MS / 1000);
+    uint64_t bytes = atomic_load(&scrubber->bytes_per_second) * (SCRUB_STEP_MS / 1000);
     enum err_code code = ERR_OK;
     if (bytes > 0 && loop_now_ms() >= scrubber->rest_until_ms)
         code = scrub_step(scrubber->options.store, bytes, &watch, &counts, &ended, &err);
@@ -186,9 +186,15 @@ struct scrubber *scrubber_new(const struct scrubber_options *options)
 {
     struct scrubber *scrubber = mem_calloc(1, sizeof(*scrubber));
     scrubber->options = *options;
+    scrubber->bytes_per_second = options->bytes_per_second;
     scrubber->timer = (struct loop_timer){.run = on_timer, .argument = scrubber};
     loop_post(options->loop, on_start, scrubber);
     return scrubber;
+}
+
+void scrubber_set_rate(struct scrubber *scrubber, uint64_t bytes_per_second)
+{
+    atomic_store(&scrubber->bytes_per_second, bytes_per_second);
 }
 
 void scrubber_stop(struct scrubber *scrubber)

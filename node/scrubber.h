@@ -29,11 +29,13 @@ struct scrubber_options { /* borrowed until scrubber_free */
     struct tasks *tasks;
     struct loop *loop;
     struct workers *workers;
-    struct own_files own;
+    struct own_files *own;     /* borrowed */
     uint64_t bytes_per_second; /* 0: only when asked */
 };
 
 struct scrubber *scrubber_new(const struct scrubber_options *options);
+void scrubber_set_rate(struct scrubber *scrubber,
+                       uint64_t bytes_per_second); /* from the next step on */
 /* No step begins any more; one under way is told to end. */
 void scrubber_stop(struct scrubber *scrubber);
 void scrubber_free(struct scrubber *scrubber); /* NULL is fine */

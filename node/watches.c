@@ -41,7 +41,7 @@ static struct operator_task task_view(const struct task_status *status)
                 .bytes_total = status->bytes_planned,
                 .files_done = status->counters.files_moved,
                 .files_total = status->files_total,
-                .elapsed_ms = status->elapsed_ms,
+                .elapsed_ms = status->moving_ms,
             },
         .started_ms = status->started_ms,
         .ended_ms = status->ended_ms,

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "node/config_text.h"
+
 enum setting { ADDRESS, NODE_KEY, KEY_FILE, PROJECT, FORMAT, SETTING_COUNT };
 
 static const struct {
@@ -38,6 +40,15 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
     (void)err_set(reading.err, ERR_CONFIG, "%s:%d: %s", cfg->filename, cfg->line, text);
 }
 
+static bool address_valid(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || colon == text || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    long port = strtol(colon + 1, NULL, 10);
+    return strlen(colon + 1) <= 5 && port >= 1 && port <= 65535;
+}
+
 /* Each value, before it is kept: libconfuse silently takes the last of a scalar given twice. */
 static int value_take(cfg_t *cfg, cfg_opt_t *option, const char *value, void *result)
 {
@@ -54,7 +65,7 @@ static int value_take(cfg_t *cfg, cfg_opt_t *option, const char *value, void *re
                   settings[setting].example);
         return -1;
     }
-    if (setting == ADDRESS && strrchr(value, ':') == NULL) {
+    if (setting == ADDRESS && !address_valid(value)) {
         cfg_error(cfg, "address '%s': write host:port, like \"127.0.0.1:7071\"", value);
         return -1;
     }
@@ -132,10 +143,12 @@ enum err_code client_config_read(const char *given, struct client_config *ret_co
     };
     if (path == NULL)
         return err_set(err, ERR_CONFIG, "no configuration: name a file with -c");
-    FILE *file = fopen(path, "re");
+    struct bytes text BYTES_CLEANUP = {0};
+    int reason = config_text_read(path, &text);
+    FILE *file = reason == 0 ? fmemopen(text.data, text.len, "r") : NULL;
     if (file == NULL)
         return err_set(err, ERR_CONFIG, "%s: %s (name a configuration with -c or $STRAIT_CONFIG)",
-                       path, strerror(errno));
+                       path, strerror(reason != 0 ? reason : errno));
     memset(&reading, 0, sizeof reading);
     reading.err = err != NULL ? err : &own;
     cfg_t *cfg = cfg_init(options, CFGF_NONE);

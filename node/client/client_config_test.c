@@ -47,9 +47,16 @@ static void mistakes_are_named_with_their_line(void **state)
 {
     (void)state;
     expect_refused(GOOD "adress = x\n", ":4: no such option 'adress'");
+    expect_refused("# a\n# b\n" GOOD "adress = x # c\n", ":6: no such option 'adress'");
+    expect_refused("# it's\n" GOOD "project = {\n", ":5: ");
     expect_refused(GOOD "project = a\nproject = b\n", ":5: 'project' is given twice");
     expect_refused(GOOD "format = xml\n", ":4: format 'xml': write table, csv or json");
     expect_refused("address = nowhere\n", ":1: address 'nowhere': write host:port");
+    expect_refused("address = \"h:\"\n", ":1: address 'h:': write host:port");
+    expect_refused("address = \"h:70000\"\n", ":1: address 'h:70000': write host:port");
+    expect_refused("address = \":1\"\n", ":1: address ':1': write host:port");
+    expect_refused(GOOD "format = {json}\n", ":4: ");
+    expect_refused(GOOD "project = \"\"\n", ":4: 'project' is empty");
     expect_refused("address = \"a:1\"\n", "'node_key' is missing");
     expect_refused(GOOD "project = {\n", ":4: ");
 }
@@ -73,6 +80,25 @@ static void the_environment_names_the_file_where_none_is_given(void **state)
     assert_ptr_equal(config.format, &format_table);
 }
 
+/* As it stands, and with what it says of the defaults (style.py: it has every setting). */
+static void the_example_shows_the_defaults(void **state)
+{
+    (void)state;
+    struct client_config config CLIENT_CONFIG_CLEANUP = {0};
+    struct err err;
+    assert_int_equal(client_config_read(CONFIG_EXAMPLE, &config, &err), ERR_OK);
+    assert_null(config.project);
+    assert_ptr_equal(config.format, &format_table);
+    char line[512];
+    bool shown = false;
+    FILE *file = fopen(CONFIG_EXAMPLE, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        shown = shown || strncmp(line, "# format = \"table\" ", 19) == 0;
+    fclose(file);
+    assert_true(shown);
+}
+
 static int file_remove(void **state)
 {
     (void)state;
@@ -84,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file_is_read),
         cmocka_unit_test(mistakes_are_named_with_their_line),
+        cmocka_unit_test(the_example_shows_the_defaults),
         cmocka_unit_test(an_absent_file_is_named),
         cmocka_unit_test(the_environment_names_the_file_where_none_is_given),
     };

@@ -18,7 +18,8 @@ struct stage {
     struct client client;
     struct script script;
     char out_path[64];
-    int stdout_kept;
+    int captured; /* standard output or error, */
+    int kept;     /* and where it went before */
 };
 
 static int stage_open(void **state)
@@ -46,20 +47,26 @@ static int stage_close(void **state)
 }
 
 /* What the client prints goes to a file, and comes back as text. */
+static void capture_begin_of(struct stage *stage, int captured)
+{
+    fflush(NULL);
+    int file = open(stage->out_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    stage->captured = captured;
+    stage->kept = dup(captured);
+    dup2(file, captured);
+    close(file);
+}
+
 static void capture_begin(struct stage *stage)
 {
-    fflush(stdout);
-    int file = open(stage->out_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    stage->stdout_kept = dup(STDOUT_FILENO);
-    dup2(file, STDOUT_FILENO);
-    close(file);
+    capture_begin_of(stage, STDOUT_FILENO);
 }
 
 static void capture_end(struct stage *stage, struct bytes *text)
 {
-    fflush(stdout);
-    dup2(stage->stdout_kept, STDOUT_FILENO);
-    close(stage->stdout_kept);
+    fflush(NULL);
+    dup2(stage->kept, stage->captured);
+    close(stage->kept);
     FILE *file = fopen(stage->out_path, "re");
     bytes_reserve(text, KIB(64));
     text->len = fread(text->data, 1, KIB(64) - 1, file);
@@ -222,15 +229,24 @@ static const char *csv_make(struct stage *stage, unsigned rows)
     return path;
 }
 
-static enum exit_code upload(struct stage *stage, const char *path)
+static enum exit_code upload_under(struct stage *stage, const char *path,
+                                   const struct statement_id *id)
 {
     struct tunnel_options options = {.upload = true,
                                      .dialect = csv_dialect_default(),
                                      .times = csv_times_default(),
                                      .mode = UPLOAD_APPEND,
-                                     .path = path};
+                                     .path = path,
+                                     .has_id = id != NULL};
     struct tunnel_target target = {.table = span_text("t")};
+    if (id != NULL)
+        options.id = *id;
     return upload_run(&stage->client, &options, &target);
+}
+
+static enum exit_code upload(struct stage *stage, const char *path)
+{
+    return upload_under(stage, path, NULL);
 }
 
 static void an_upload_brings_every_row_once(void **state)
@@ -312,6 +328,93 @@ static void ctrl_c_ends_a_query_that_is_written(void **state)
     }
 }
 
+/* Whoever gives up while the node is away hears that, not that an answer was lost. */
+static void ctrl_c_ends_a_call_whose_connection_is_lost(void **state)
+{
+    struct stage *stage = *state;
+    interrupt_install();
+    fake_node_drop_every(stage->node, 1);
+    fake_node_interrupt_at(stage->node, OPERATOR_EXECUTE);
+    assert_int_equal(script_run(&stage->script, span_text("OK")), EXIT_INTERRUPTED);
+}
+
+#define UNCHANGED  "the table is unchanged"
+#define IN_DOUBT   "it is not known whether the load was committed"
+#define COMMIT_ASK "the same with --statement-id "
+
+/* Under a made-up id where it is asked for again. */
+static void expect_upload(struct stage *stage, bool again, enum exit_code code, const char *said,
+                          const char *not_said)
+{
+    struct bytes text BYTES_CLEANUP = {0};
+    struct statement_id id = {{7}};
+    const char *path = csv_make(stage, 3);
+    capture_begin_of(stage, STDERR_FILENO);
+    enum exit_code ended = upload_under(stage, path, again ? &id : NULL);
+    capture_end(stage, &text);
+    unlink(path);
+    assert_int_equal(ended, code);
+    assert_non_null(strstr((char *)text.data, said));
+    assert_null(strstr((char *)text.data, not_said));
+    bool tells_how = strstr((char *)text.data, COMMIT_ASK) != NULL;
+    assert_int_equal(tells_how, strcmp(said, IN_DOUBT) == 0);
+}
+
+static void an_upload_that_is_interrupted_before_its_commit_is_given_up(void **state)
+{
+    struct stage *stage = *state;
+    static const enum operator_method methods[] = {OPERATOR_LOAD_BEGIN, OPERATOR_LOAD_CHUNK};
+    interrupt_install();
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        interrupt_clear();
+        fake_node_interrupt_at(stage->node, methods[i]);
+        expect_upload(stage, false, EXIT_INTERRUPTED, UNCHANGED, IN_DOUBT);
+        assert_int_equal(fake_node_seen(stage->node)->commits, 0);
+        assert_int_equal(fake_node_seen(stage->node)->aborts, i + 1);
+    }
+}
+
+/* The commit has left: what is said of the table is what the node says. */
+static void an_upload_that_is_interrupted_in_its_commit_says_how_it_ended(void **state)
+{
+    struct stage *stage = *state;
+    static const struct {
+        enum fake_commit then;
+        enum exit_code code;
+        const char *said, *not_said;
+    } cases[] = {
+        {FAKE_COMMIT_DONE, EXIT_DONE, "had been committed", UNCHANGED},
+        {FAKE_COMMIT_RUNNING, EXIT_INTERRUPTED, IN_DOUBT, UNCHANGED},
+        {FAKE_COMMIT_BUSY, EXIT_FAILED, IN_DOUBT, UNCHANGED},
+        {FAKE_COMMIT_REFUSED, EXIT_FAILED, UNCHANGED, IN_DOUBT},
+        {FAKE_COMMIT_SILENT, EXIT_INTERRUPTED, IN_DOUBT, UNCHANGED},
+    };
+    interrupt_install();
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        interrupt_clear();
+        fake_node_seen(stage->node)->commits = 0;
+        fake_node_commit_as(stage->node, cases[i].then);
+        fake_node_interrupt_at(stage->node, OPERATOR_LOAD_COMMIT);
+        expect_upload(stage, false, cases[i].code, cases[i].said, cases[i].not_said);
+        assert_int_equal(fake_node_seen(stage->node)->commits, 2);
+        assert_int_equal(fake_node_seen(stage->node)->aborts, 0);
+    }
+}
+
+/* An earlier try may have committed it: only the node's answer to the first question says that it did not. */
+static void an_upload_that_is_asked_for_again_in_vain_leaves_the_doubt(void **state)
+{
+    struct stage *stage = *state;
+    interrupt_install();
+    fake_node_interrupt_at(stage->node, OPERATOR_LOAD_BEGIN);
+    expect_upload(stage, true, EXIT_INTERRUPTED, IN_DOUBT, UNCHANGED);
+    assert_int_equal(fake_node_seen(stage->node)->aborts, 0);
+    interrupt_clear();
+    fake_node_interrupt_at(stage->node, OPERATOR_LOAD_CHUNK);
+    expect_upload(stage, true, EXIT_INTERRUPTED, UNCHANGED, IN_DOUBT);
+    assert_int_equal(fake_node_seen(stage->node)->aborts, 1);
+}
+
 static void a_node_that_is_not_there_gives_three(void **state)
 {
     struct stage *stage = *state;
@@ -320,7 +423,12 @@ static void a_node_that_is_not_there_gives_three(void **state)
     client.config.address = mem_strdup("127.0.0.1:1");
     assert_int_equal(remote_open(&client.config, &client.remote, NULL), ERR_OK);
     script_init(&script, &client);
-    assert_int_equal(script_run(&script, span_text("OK")), EXIT_LOST);
+    struct bytes text BYTES_CLEANUP = {0};
+    capture_begin_of(stage, STDERR_FILENO);
+    enum exit_code code = script_run(&script, span_text("OK"));
+    capture_end(stage, &text);
+    assert_int_equal(code, EXIT_LOST);
+    assert_non_null(strstr((char *)text.data, "- node at 127.0.0.1:1: Connection refused\n"));
     script_deinit(&script);
     remote_close(client.remote);
     mem_free(client.config.address);
@@ -345,6 +453,10 @@ int main(void)
         STAGED(a_download_writes_the_columns_asked_for),
         STAGED(ctrl_c_leaves_a_task_running),
         STAGED(ctrl_c_ends_a_query_that_is_written),
+        STAGED(ctrl_c_ends_a_call_whose_connection_is_lost),
+        STAGED(an_upload_that_is_interrupted_before_its_commit_is_given_up),
+        STAGED(an_upload_that_is_interrupted_in_its_commit_says_how_it_ended),
+        STAGED(an_upload_that_is_asked_for_again_in_vain_leaves_the_doubt),
         STAGED(a_node_that_is_not_there_gives_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

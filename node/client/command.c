@@ -54,12 +54,19 @@ enum exit_code client_fail(const struct client *client, const char *context, con
     return EXIT_FAILED;
 }
 
-bool client_format_set(struct client *client, const char *name)
+bool client_format_set(struct client *client, const char *name, bool has_prometheus)
 {
     client->screen.format = format_find(name);
     if (client->screen.format == NULL)
-        complain("--format %s: it is %s", name, format_names());
+        complain("--format %s: it is %s", name,
+                 has_prometheus ? "table, csv, json or prometheus" : format_names());
     return client->screen.format != NULL;
+}
+
+enum exit_code command_misused(const char *form)
+{
+    complain("%s", form);
+    return EXIT_USAGE;
 }
 
 struct statement_id statement_id_random(void)

@@ -34,10 +34,13 @@ enum exit_code client_fail(const struct client *client, const char *context, con
 /* "strait: message" to stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* --format's value. False, and said so, when it is none. */
-bool client_format_set(struct client *client, const char *name);
+/* --format's value. False, and said so, when it is none; has_prometheus: the caller has that too, and did
+ * not find it. */
+bool client_format_set(struct client *client, const char *name, bool has_prometheus);
+/* Prints how the command is written. EXIT_USAGE. */
+enum exit_code command_misused(const char *form);
 
-/* argv[0] is the subcommand's name; getopt is reset. */
+/* argv[0] is "strait NAME", under which getopt tells what is wrong; getopt is reset. */
 typedef enum exit_code command_function(struct client *client, int argc, char **argv);
 
 struct command {
@@ -48,7 +51,7 @@ struct command {
 };
 
 command_function command_sql, command_tunnel, command_tasks, command_cancel, command_status,
-    command_peers, command_scrub, command_keygen, command_pubkey;
+    command_peers, command_scrub, command_backup, command_refill, command_keygen, command_pubkey;
 
 /* Statement ids: 32 hex digits. */
 struct statement_id statement_id_random(void);

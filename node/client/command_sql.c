@@ -41,7 +41,7 @@ static enum exit_code options_read(struct client *client, int argc, char **argv,
         else if (option == 'f')
             ret->path = optarg;
         else if (option == FORMAT)
-            good = client_format_set(client, optarg);
+            good = client_format_set(client, optarg, false);
         else if (option == PROJECT)
             ret->project = optarg;
         else if (option == QUIET)
@@ -52,8 +52,10 @@ static enum exit_code options_read(struct client *client, int argc, char **argv,
             ret->has_id = good = statement_id_parse(optarg, &ret->id);
             if (!good)
                 complain("--statement-id %s: it has 32 hexadecimal digits", optarg);
-        } else
+        } else {
+            fputs(usage, stderr);
             good = false;
+        }
         if (!good)
             return EXIT_USAGE;
     }

@@ -1,6 +1,7 @@
 /* strait status, peers, scrub: the node itself. */
 #include "node/client/listing.h"
 #include "node/client/script.h"
+#include "node/exposition.h"
 
 #include <getopt.h>
 
@@ -10,44 +11,23 @@
 static enum exit_code format_read(struct client *client, int argc, char **argv,
                                   bool *ret_prometheus)
 {
+    char form[128];
     static const struct option options[] = {{"format", required_argument, NULL, 'F'}, {0}};
     int option;
+    snprintf(form, sizeof(form), "%s [--format table|csv|json%s]", argv[0],
+             ret_prometheus != NULL ? "|prometheus" : "");
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?')
-            return EXIT_USAGE;
+            return command_misused(form);
         if (ret_prometheus != NULL && strcmp(optarg, "prometheus") == 0)
             *ret_prometheus = true;
-        else if (!client_format_set(client, optarg))
+        else if (!client_format_set(client, optarg, ret_prometheus != NULL))
             return EXIT_USAGE;
     }
-    if (optind < argc) {
-        complain("strait %s [--format ...] takes nothing else", argv[0]);
-        return EXIT_USAGE;
-    }
-    return client_open(client);
+    return optind < argc ? command_misused(form) : client_open(client);
 }
 
 /* ---- status ---- */
-
-/* The text form of Prometheus: HELP and TYPE once a name, then the samples. */
-static void counters_prometheus(const struct operator_status *status, struct bytes *out)
-{
-    struct span last = {0};
-    for (size_t i = 0; i < status->counter_count; i++) {
-        const struct operator_counter *counter = &status->counters[i];
-        if (!span_equal(counter->name, last)) {
-            bytes_printf(out, "# HELP %.*s %.*s\n", SPAN_PRINTF(counter->name),
-                         SPAN_PRINTF(counter->help));
-            bytes_printf(out, "# TYPE %.*s %s\n", SPAN_PRINTF(counter->name),
-                         counter->kind == COUNTER_GAUGE ? "gauge" : "counter");
-        }
-        last = counter->name;
-        bytes_append_span(out, counter->name);
-        if (counter->labels.len > 0)
-            bytes_printf(out, "{%.*s}", SPAN_PRINTF(counter->labels));
-        bytes_printf(out, " %" PRIu64 "\n", counter->value);
-    }
-}
 
 static void status_row(struct listing *listing, const char *name, struct span value)
 {
@@ -74,11 +54,9 @@ static enum err_code status_print(const struct operator_status *status,
     status_row(&listing, "audit head", status->audit_head);
     for (size_t i = 0; i < status->counter_count; i++) {
         const struct operator_counter *counter = &status->counters[i];
-        bytes_clear(&text);
-        bytes_append_span(&text, counter->name);
-        if (counter->labels.len > 0)
-            bytes_printf(&text, "{%.*s}", SPAN_PRINTF(counter->labels));
-        listing_text(&listing, bytes_span(&text));
+        if (counter->labels.len > 0) /* some are of hundreds: --format prometheus */
+            continue;
+        listing_text(&listing, counter->name);
         bytes_clear(&text);
         bytes_printf(&text, "%" PRIu64, counter->value);
         listing_text(&listing, bytes_span(&text));
@@ -102,7 +80,7 @@ enum exit_code command_status(struct client *client, int argc, char **argv)
         operator_status_decode(bytes_span(&answer.body), &arena, &status, &err) != ERR_OK)
         return client_fail(client, NULL, &err);
     if (prometheus)
-        counters_prometheus(&status, &out);
+        exposition_write(status.counters, status.counter_count, &out);
     enum err_code code = prometheus ? stdout_write(bytes_span(&out), &err)
                                     : status_print(&status, client->screen.format, &err);
     return code == ERR_OK ? EXIT_DONE : client_fail(client, NULL, &err);

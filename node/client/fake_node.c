@@ -2,6 +2,7 @@
 #include "node/client/fake_node.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "proto/vector.h"
 #include "transport/listener.h"
@@ -23,6 +24,8 @@ struct fake_node {
     uint64_t rows_left; /* of the SELECT at hand */
     uint64_t cursor;
     uint64_t next_chunk;
+    enum fake_commit commit_as;
+    uint8_t interrupt_at; /* 0: at none */
 };
 
 static struct column result_columns[] = {
@@ -160,9 +163,14 @@ static enum err_code load_answer(struct fake_node *node, uint8_t method, struct 
     TRY(operator_load_commit_decode(request_header(request), &commit, err));
     if (commit.chunks != node->next_chunk)
         return err_set(err, ERR_BAD_DATA, "a chunk is missing");
+    enum fake_commit as = node->commit_as;
     node->seen.commits++;
-    struct operator_load_outcome outcome = {
-        .state = OPERATOR_DONE, .rows = node->seen.rows, .partitions = 1};
+    if (as == FAKE_COMMIT_REFUSED || as == FAKE_COMMIT_BUSY)
+        return err_set(err, as == FAKE_COMMIT_BUSY ? ERR_BUSY : ERR_NOT_FOUND, "made up");
+    struct operator_load_outcome outcome = {.state = as == FAKE_COMMIT_RUNNING ? OPERATOR_RUNNING
+                                                                               : OPERATOR_DONE,
+                                            .rows = node->seen.rows,
+                                            .partitions = 1};
     operator_load_outcome_encode(&outcome, header);
     return ERR_OK;
 }
@@ -205,6 +213,17 @@ static enum err_code request_answer(struct fake_node *node, struct request *requ
     }
 }
 
+/* Interrupts where that is asked for. True: this request is not answered. */
+static bool is_silent(struct fake_node *node, uint8_t method)
+{
+    if (method == node->interrupt_at) {
+        node->interrupt_at = 0;
+        kill(getpid(), SIGINT);
+        return true;
+    }
+    return method == OPERATOR_LOAD_COMMIT && node->commit_as == FAKE_COMMIT_SILENT;
+}
+
 static void on_request(void *context, struct request *request)
 {
     struct fake_node *node = context;
@@ -214,11 +233,14 @@ static void on_request(void *context, struct request *request)
     enum err_code code = request_answer(node, request, &header, &body, &err);
     node->answers++;
     bool drop = node->drop_every != 0 && node->answers % node->drop_every == 0;
-    if (drop)
+    bool silent = is_silent(node, request_method(request));
+    if (drop || silent)
         bytes_append(&node->held, &request, sizeof(request));
     pthread_mutex_unlock(&node->mutex);
     if (drop)
         listener_drop_key(node->listener, &request_session(request)->key);
+    else if (silent)
+        return;
     else if (code == ERR_OK)
         request_reply_bytes(request, bytes_span(&header), &body);
     else
@@ -287,6 +309,8 @@ void fake_node_stop(struct fake_node *node)
 
 struct fake_seen *fake_node_seen(struct fake_node *node)
 {
+    pthread_mutex_lock(&node->mutex); /* after what it did last, also where nobody was answered */
+    pthread_mutex_unlock(&node->mutex);
     return &node->seen;
 }
 
@@ -294,5 +318,19 @@ void fake_node_drop_every(struct fake_node *node, unsigned n)
 {
     pthread_mutex_lock(&node->mutex);
     node->drop_every = n;
+    pthread_mutex_unlock(&node->mutex);
+}
+
+void fake_node_commit_as(struct fake_node *node, enum fake_commit as)
+{
+    pthread_mutex_lock(&node->mutex);
+    node->commit_as = as;
+    pthread_mutex_unlock(&node->mutex);
+}
+
+void fake_node_interrupt_at(struct fake_node *node, enum operator_method method)
+{
+    pthread_mutex_lock(&node->mutex);
+    node->interrupt_at = (uint8_t)method;
     pthread_mutex_unlock(&node->mutex);
 }

@@ -12,6 +12,14 @@
 
 struct fake_node;
 
+enum fake_commit {
+    FAKE_COMMIT_DONE,
+    FAKE_COMMIT_RUNNING,
+    FAKE_COMMIT_REFUSED, /* an error that says that there is no such load */
+    FAKE_COMMIT_BUSY,    /* an error that says nothing of how the load ends */
+    FAKE_COMMIT_SILENT,  /* done, and no answer while the node runs */
+};
+
 /* What happened; read it when nothing is under way. */
 struct fake_seen {
     unsigned executes;
@@ -31,5 +39,8 @@ void fake_node_stop(struct fake_node *node);
 struct fake_seen *fake_node_seen(struct fake_node *node);
 /* From now on the connection is closed instead of every n-th answer; 0: no longer. */
 void fake_node_drop_every(struct fake_node *node, unsigned n);
+void fake_node_commit_as(struct fake_node *node, enum fake_commit as);
+/* The next request of this method is not answered: the client is sent SIGINT while it waits. */
+void fake_node_interrupt_at(struct fake_node *node, enum operator_method method);
 
 #endif

@@ -10,8 +10,8 @@
  */
 #include "node/client/format.h"
 
+#include "node/client/terminal.h"
 #include "proto/limits.h"
-#include <utf8proc.h>
 
 struct table_format {
     struct format base;
@@ -23,58 +23,10 @@ struct table_format {
     bool started; /* the head is out, widths stand */
 };
 
-/* Control characters would tear the frame or drive the terminal: written as escapes. */
-static void shown_append(struct span text, struct bytes *out)
-{
-    size_t at = 0;
-    while (at < text.len) {
-        utf8proc_int32_t character = -1;
-        utf8proc_ssize_t used =
-            utf8proc_iterate(text.data + at, (utf8proc_ssize_t)(text.len - at), &character);
-        if (used <= 0) {
-            bytes_printf(out, "\\x%02x", text.data[at++]);
-            continue;
-        }
-        if (character == '\n')
-            bytes_append_text(out, "\\n");
-        else if (character == '\r')
-            bytes_append_text(out, "\\r");
-        else if (character == '\t')
-            bytes_append_text(out, "\\t");
-        else if (character < 0x20 || (character >= 0x7f && character < 0xa0))
-            bytes_printf(out, "\\x%02x", (unsigned)character);
-        else
-            bytes_append(out, text.data + at, (size_t)used);
-        at += (size_t)used;
-    }
-}
-
-static size_t text_width(struct span text)
-{
-    size_t width = 0, at = 0;
-    while (at < text.len) {
-        utf8proc_int32_t character = -1;
-        utf8proc_ssize_t used =
-            utf8proc_iterate(text.data + at, (utf8proc_ssize_t)(text.len - at), &character);
-        if (used <= 0)
-            return width + text.len - at;
-        int columns = utf8proc_charwidth(character);
-        width += columns > 0 ? (size_t)columns : 0;
-        at += (size_t)used;
-    }
-    return width;
-}
-
 static bool is_number(struct type type)
 {
     return type.kind == TYPE_BIGINT || type.kind == TYPE_INT || type.kind == TYPE_DOUBLE ||
            type.kind == TYPE_DECIMAL;
-}
-
-static void blanks_append(size_t count, struct bytes *out)
-{
-    for (size_t i = 0; i < count; i++)
-        bytes_append_u8(out, ' ');
 }
 
 static void rule_append(const struct table_format *table, struct bytes *out)

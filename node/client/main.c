@@ -10,7 +10,13 @@ static const struct command commands[] = {
     {"tunnel", command_tunnel, "upload CSV into a table, download a table as CSV",
      "strait tunnel upload ... | strait tunnel download ...     (each with --help: its options)"},
     {"tasks", command_tasks, "list replication tasks; --watch follows them",
-     "strait tasks [--watch] [--format table|csv|json]"},
+     "strait tasks [--watch] [--format table|csv|json]\n"
+     "On a terminal a line a task, cut to its width, and one for its error: what runs, then the "
+     "newest ends. All\n"
+     "columns: --format table, which scripts get without it. --watch: what runs or ends from now "
+     "on, as many as\n"
+     "the terminal has lines, until Ctrl-C; there it waits ten minutes for a node that does not "
+     "answer, and says so."},
     {"cancel", command_cancel, "end a task",
      "strait cancel TASK     (32 hex digits; see strait tasks)"},
     {"status", command_status, "show the node and its counters; --format prometheus",
@@ -19,6 +25,19 @@ static const struct command commands[] = {
      "strait peers [--format table|csv|json]"},
     {"scrub", command_scrub, "check what the node has stored against its digests, and repair it",
      "strait scrub [--format table|csv|json]     (exit status 1: damage is left)"},
+    {"backup", command_backup,
+     "copy the node's whole store into a folder here; --check verifies one",
+     "strait backup DIR [--quiet]     (again: only what is new moves; DIR always has the last "
+     "whole one)\n"
+     "strait backup --check DIR       (offline: every file against its digest; exit status 1: "
+     "damaged)\n"
+     "The node's key is not in it. straitd --restore DIR -c FILE makes a store of it."},
+    {"refill", command_refill,
+     "bring the snapshots of a project that another region has and this has not",
+     "strait -c HERE refill --from THERE [--project P] [--dry-run] [--quiet]\n"
+     "HERE and THERE: configurations for nodes of both regions, of the account that owns the "
+     "project. Begun\n"
+     "again, it goes on; what is held does not move. Exit status 1: some did not come."},
     {"keygen", command_keygen, "make a key file; prints its public string", "strait keygen FILE"},
     {"pubkey", command_pubkey, "print the public string of a key file; --for registers it",
      "strait pubkey [--for REGION NAME] FILE     (--for: what CREATE ACCOUNT | USER and ALTER ... "
@@ -45,6 +64,9 @@ static enum exit_code command_run(struct client *client, int argc, char **argv)
             continue;
         if (commands[i].usage != NULL && argc == 2 && strcmp(argv[1], "--help") == 0)
             return puts(commands[i].usage) < 0 ? EXIT_FAILED : EXIT_DONE;
+        static char name[32];
+        snprintf(name, sizeof(name), "strait %s", commands[i].name);
+        argv[0] = name;
         optind = 0; /* getopt starts again, on the subcommand's own arguments */
         enum exit_code code = commands[i].function(client, argc, argv);
         client_deinit(client);
@@ -69,8 +91,10 @@ int main(int argc, char **argv)
                 usage_print(stdout);
             return EXIT_DONE;
         }
-        if (option != 'c')
+        if (option != 'c') {
+            usage_print(stderr);
             return EXIT_USAGE;
+        }
         client.config_path = optarg;
     }
     if (optind == argc) {

@@ -17,7 +17,7 @@ struct progress {
 };
 
 struct progress progress_begin(bool quiet);
-/* At most some times a second; elapsed_ms 0: since progress_begin. */
+/* At most some times a second. */
 void progress_show(struct progress *progress, const struct operator_progress *state);
 uint64_t progress_elapsed_ms(const struct progress *progress);
 void progress_clear(struct progress *progress); /* before anything else is written */
@@ -26,7 +26,12 @@ void progress_clear(struct progress *progress); /* before anything else is writt
 void bytes_append_amount(struct bytes *out, uint64_t amount_bytes);
 /* "6 s", "2 min 10 s", "3 h 5 min", appended. */
 void bytes_append_duration(struct bytes *out, uint64_t duration_ms);
-/* The line's text without the terminal's control characters, appended; for progress_show. */
+/* The line's text without the terminal's control characters, appended; for progress_show. elapsed_ms: of the
+ * statement. A rate is over state->elapsed_ms, where there is one: a task may be older or younger. */
 void progress_format(const struct operator_progress *state, uint64_t elapsed_ms, struct bytes *out);
+/* A task's, in at most so many columns of a screen: with less in it where not all has room (first the files go, then
+ * amounts become a percentage, then the rate goes), cut where even that is too long. */
+void progress_format_within(const struct operator_progress *state, size_t columns,
+                            struct bytes *out);
 
 #endif

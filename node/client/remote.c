@@ -10,8 +10,7 @@
 #include "node/client/interrupt.h"
 #include "transport/link.h"
 
-#define WORK_MS        60000 /* the node's time for one request beside what it was told to wait */
-#define POLL_MS        100   /* how often a wait looks for Ctrl-C */
+#define POLL_MS        100 /* how often a wait looks for Ctrl-C */
 #define RETRY_PAUSE_MS 200
 
 struct remote {
@@ -22,6 +21,7 @@ struct remote {
     struct link *link;
     pthread_mutex_t mutex; /* guards the calls' state */
     pthread_cond_t arrived;
+    struct remote_patience patience;
     bool met; /* the node has answered before */
     enum remote_failure failure;
 };
@@ -65,8 +65,12 @@ enum err_code remote_open(const struct client_config *config, struct remote **re
         return code;
     }
     struct remote *remote = mem_calloc(1, sizeof *remote);
-    *remote = (struct remote){
-        .config = config, .identity = identity, .node_key = node_key, .pool = pool, .link = link};
+    *remote = (struct remote){.config = config,
+                              .identity = identity,
+                              .node_key = node_key,
+                              .pool = pool,
+                              .link = link,
+                              .patience = {REMOTE_RETRY_MS, REMOTE_WORK_MS}};
     identity = NULL;
     pthread_mutex_init(&remote->mutex, NULL);
     pthread_condattr_t attributes;
@@ -88,6 +92,11 @@ void remote_close(struct remote *remote)
     pthread_cond_destroy(&remote->arrived);
     pthread_mutex_destroy(&remote->mutex);
     mem_free(remote);
+}
+
+void remote_patience_set(struct remote *remote, struct remote_patience patience)
+{
+    remote->patience = patience;
 }
 
 static void call_free(struct remote_call *call)
@@ -138,8 +147,8 @@ struct remote_call *remote_post(struct remote *remote, enum operator_method meth
                                 struct bytes *header, struct bytes *body, uint32_t wait_ms)
 {
     struct remote_call *call = mem_calloc(1, sizeof *call);
-    *call =
-        (struct remote_call){.remote = remote, .method = method, .deadline_ms = WORK_MS + wait_ms};
+    *call = (struct remote_call){
+        .remote = remote, .method = method, .deadline_ms = remote->patience.work_ms + wait_ms};
     if (header != NULL)
         call->header = *header;
     if (body != NULL)
@@ -181,14 +190,14 @@ static void pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-/* May the same bytes go out again? The connection failed under them, or the node is busy (a part of
- * a load that overtook another, too much at once). */
+/* May the same bytes go out again, if nobody presses Ctrl-C? The connection failed under them, or
+ * the node is busy (a part of a load that overtook another, too much at once). */
 static bool may_retry(const struct remote *remote, const struct remote_call *call, uint64_t since)
 {
     bool lost = !call->from_node &&
                 (call->err.code == ERR_LOST || (call->err.code == ERR_UNREACHABLE && remote->met));
     bool busy = call->from_node && call->err.code == ERR_BUSY;
-    return (lost || busy) && pool_now_ms() - since < REMOTE_RETRY_MS && !interrupt_pending();
+    return (lost || busy) && pool_now_ms() - since < remote->patience.retry_ms;
 }
 
 static enum remote_failure failure_of(const struct remote_call *call, bool sent)
@@ -210,6 +219,36 @@ void remote_forget(struct remote *remote, struct remote_call *call)
         call_free(call);
 }
 
+/* What a connection fails with names its address mostly, which is said once. */
+static enum err_code unreachable_set(struct err *err, const char *address, const struct err *why)
+{
+    size_t len = strlen(address);
+    bool named = strncmp(why->message, address, len) == 0 && why->message[len] == ':';
+    return named ? err_set(err, why->code, "node at %s", why->message)
+                 : err_set(err, why->code, "node at %s: %s", address, why->message);
+}
+
+static enum err_code interrupted(struct remote *remote, struct err *err)
+{
+    remote->failure = REMOTE_INTERRUPTED;
+    return err_set(err, ERR_CANCELLED, "interrupted");
+}
+
+enum err_code remote_interrupt_check(struct remote *remote, struct err *err)
+{
+    return interrupt_pending() ? interrupted(remote, err) : ERR_OK;
+}
+
+/* answer may be NULL; what it had is the call's afterwards. */
+static void answer_take(struct remote_call *call, struct remote_answer *answer)
+{
+    if (answer == NULL)
+        return;
+    struct remote_answer old = *answer;
+    *answer = call->answer;
+    call->answer = old;
+}
+
 enum err_code remote_wait(struct remote *remote, struct remote_call *call,
                           struct remote_answer *answer, struct err *err)
 {
@@ -219,32 +258,29 @@ enum err_code remote_wait(struct remote *remote, struct remote_call *call,
         if (call->err.code == ERR_OK) {
             remote->met = true;
             remote->failure = REMOTE_FINE;
-            if (answer != NULL) {
-                struct remote_answer old = *answer;
-                *answer = call->answer;
-                call->answer = old;
-            }
+            answer_take(call, answer);
             call_free(call);
             return ERR_OK;
         }
         lost_since = lost_since == 0 ? pool_now_ms() : lost_since;
         sent = sent || (!call->from_node && call->err.code == ERR_LOST);
         if (may_retry(remote, call, lost_since)) {
+            if (interrupt_pending())
+                break;
             pause_ms(RETRY_PAUSE_MS);
             call_send(call);
             continue;
         }
         remote->met = remote->met || call->from_node;
         remote->failure = failure_of(call, sent);
-        enum err_code code = err_set(err, call->err.code, "%s", call->err.message);
-        if (remote->failure == REMOTE_UNREACHABLE && err != NULL)
-            code = err_wrap(err, "node at %s", remote->config->address);
+        enum err_code code = remote->failure == REMOTE_UNREACHABLE
+                                 ? unreachable_set(err, remote->config->address, &call->err)
+                                 : err_set(err, call->err.code, "%s", call->err.message);
         call_free(call);
         return code;
     }
-    remote->failure = REMOTE_INTERRUPTED;
     remote_forget(remote, call);
-    return err_set(err, ERR_CANCELLED, "interrupted");
+    return interrupted(remote, err);
 }
 
 enum err_code remote_call(struct remote *remote, enum operator_method method, struct bytes *header,
@@ -254,15 +290,42 @@ enum err_code remote_call(struct remote *remote, enum operator_method method, st
     return remote_wait(remote, remote_post(remote, method, header, body, wait_ms), answer, err);
 }
 
-void remote_farewell(struct remote *remote, enum operator_method method, struct bytes *header)
+/* For REMOTE_FAREWELL_MS, whatever is pressed meanwhile. False: it is not answered. */
+static bool farewell_await(struct remote_call *call)
 {
+    struct remote *remote = call->remote;
     uint64_t until = pool_now_ms() + REMOTE_FAREWELL_MS;
-    struct remote_call *call = remote_post(remote, method, header, NULL, 0);
     pthread_mutex_lock(&remote->mutex);
     while (!call->answered && pool_now_ms() < until)
         arrival_poll(remote);
+    bool answered = call->answered;
     pthread_mutex_unlock(&remote->mutex);
+    return answered;
+}
+
+void remote_farewell(struct remote *remote, enum operator_method method, struct bytes *header)
+{
+    struct remote_call *call = remote_post(remote, method, header, NULL, 0);
+    farewell_await(call);
     remote_forget(remote, call);
+}
+
+enum err_code remote_last_call(struct remote *remote, enum operator_method method,
+                               struct bytes *header, struct remote_answer *answer, struct err *err)
+{
+    struct remote_call *call = remote_post(remote, method, header, NULL, 0);
+    enum err_code code = ERR_OK;
+    if (!farewell_await(call)) {
+        code = err_set(err, ERR_TIMEOUT, "no answer");
+    } else if (call->err.code == ERR_OK) {
+        answer_take(call, answer);
+    } else {
+        if (call->from_node)
+            remote->failure = REMOTE_REFUSED;
+        code = err_set(err, call->err.code, "%s", call->err.message);
+    }
+    remote_forget(remote, call);
+    return code;
 }
 
 enum remote_failure remote_failure(const struct remote *remote)

@@ -24,6 +24,7 @@ void script_deinit(struct script *script)
         setting_free(&script->settings[i]);
     mem_free(script->settings);
     bytes_deinit(&script->project);
+    bytes_deinit(&script->region);
 }
 
 static void setting_keep(struct script *script, const struct setting *setting)
@@ -82,14 +83,13 @@ static bool delegation_of(const struct statement *statement, struct delegation *
 }
 
 static enum err_code schedule_sign(struct script *script, const struct statement *statement,
-                                   struct span region, struct delegation_list *tokens,
-                                   struct err *err)
+                                   struct delegation_list *tokens, struct err *err)
 {
     struct remote *remote = script->client->remote;
     const struct schedule_delegation delegation = {
         .create = &statement->create_schedule,
         .project = bytes_span(&script->project),
-        .region = region,
+        .region = bytes_span(&script->region),
         .destination = remote_node_key(remote)->sign,
         .now_s = (uint64_t)time(NULL),
     };
@@ -106,12 +106,12 @@ static enum err_code statement_sign(struct script *script, const struct statemen
     if (!is_schedule && !delegation_of(statement, &delegation))
         return ERR_OK;
     struct remote *remote = script->client->remote;
-    struct bytes region BYTES_CLEANUP = {0};
-    TRY(node_region_find(remote, &region, err));
+    if (script->region.len == 0) /* asked once: what has this key is of this region */
+        TRY(node_region_find(remote, &script->region, err));
     if (is_schedule)
-        return schedule_sign(script, statement, bytes_span(&region), tokens, err);
+        return schedule_sign(script, statement, tokens, err);
     delegation.project = bytes_span(&script->project);
-    delegation.region = bytes_span(&region);
+    delegation.region = bytes_span(&script->region);
     delegation.destination = remote_node_key(remote)->sign;
     delegation.now_s = (uint64_t)time(NULL);
     return delegation_sign(&delegation, remote_identity(remote), token, err);

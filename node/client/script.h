@@ -11,6 +11,7 @@
 struct script {
     struct client *client;
     struct bytes project;           /* current; empty: none */
+    struct bytes region;            /* the node's; empty until a signature needs it */
     struct operator_pair *settings; /* key and value own their memory: see script.c */
     size_t setting_count;
     struct statement_id id; /* of the run: statement n has statement_id_nth(id, n) */

@@ -108,7 +108,7 @@ static const char *const forms[STATEMENT_KIND_COUNT] = {
          "  SHOW GRANTS [FOR x | FOR ROLE r]; SHOW ACL FOR name [ON TYPE TABLE | PROJECT]\n"
          "  SHOW ACCOUNTS | RAM USERS | PUBLIC KEYS [FOR x] |\n"
          "      XCOPY CHANNEL | XCOPY TOKENS\n"
-         "  SHOW SCHEDULES [IN p] [LIKE 'a*']; SHOW SCHEDULE RUNS [FOR s]"),
+         "  SHOW SCHEDULES [IN p] [LIKE 'a*']; SHOW CREATE SCHEDULE s; SHOW SCHEDULE RUNS [FOR s]"),
     [STATEMENT_DESC] = "DESC [EXTENDED] t [PARTITION(...)]",
     [STATEMENT_USE] = "USE p",
     [STATEMENT_SET] = "SET name=value     (until the shell or script ends)",

@@ -222,7 +222,7 @@ static const struct {
     {"dbr", UP, false, take_dbr, "true: bad records are passed over (false)"},
     {"mbr", UP, false, take_mbr, "how many at most (1000)"},
     {"ss", UP, false, take_ss, "false: superfluous fields dropped, missing ones NULL (true)"},
-    {"s", UP, false, take_s, "only: check the file, load nothing (true)"},
+    {"s", UP, false, take_s, "true, false: load the file; only: check it, load nothing (true)"},
     {"dfp", BOTH, false, take_dfp, "format of DATETIME (yyyy-MM-dd HH:mm:ss)"},
     {"tz", BOTH, false, take_tz, "time zone of DATETIME: +08:00, Asia/Hong_Kong (UTC)"},
     {"threads", BOTH, false, take_threads, "blocks in flight (4)"},
@@ -241,12 +241,16 @@ static const struct {
     {"statement-id", BOTH, false, take_id, "ask again under an id that an earlier try printed"},
 };
 
+static const char *form_of(bool upload)
+{
+    return upload ? "strait tunnel upload [OPTION VALUE]... PATH "
+                    "[PROJECT.]TABLE[/p1=\"a\",p2=\"b\"]"
+                  : "strait tunnel download [OPTION VALUE]... [PROJECT.]TABLE[/p1=\"a\",...] PATH";
+}
+
 static void usage_print(bool upload, FILE *out)
 {
-    fputs(upload
-              ? "strait tunnel upload [OPTION VALUE]... PATH [PROJECT.]TABLE[/p1=\"a\",p2=\"b\"]\n"
-              : "strait tunnel download [OPTION VALUE]... [PROJECT.]TABLE[/p1=\"a\",...] PATH\n",
-          out);
+    fprintf(out, "%s\n", form_of(upload));
     fputs("PATH: a file, - for standard input or output; .zst is (de)compressed\n", out);
     for (size_t i = 0; i < ARRAY_COUNT(rules); i++)
         if (rules[i].line != NULL && (rules[i].direction & (upload ? UP : DOWN)) != 0)
@@ -255,10 +259,15 @@ static void usage_print(bool upload, FILE *out)
     fputs("  --quiet         errors only\n", out);
 }
 
+static const char *direction_name(bool upload)
+{
+    return upload ? "upload" : "download";
+}
+
 static enum exit_code operands_take(int argc, char **argv, struct tunnel_options *options)
 {
     if (argc - optind != 2) {
-        complain("tunnel %s takes a path and a table", argv[0]);
+        complain("tunnel %s takes a path and a table", direction_name(options->upload));
         usage_print(options->upload, stderr);
         return EXIT_USAGE;
     }
@@ -282,6 +291,8 @@ enum exit_code tunnel_options_read(struct client *client, int argc, char **argv,
                                      .times = csv_times_default(),
                                      .bad_max = BAD_DEFAULT,
                                      .mode = UPLOAD_APPEND};
+    static char upload_name[] = "strait tunnel upload", download_name[] = "strait tunnel download";
+    argv[0] = options.upload ? upload_name : download_name; /* for getopt's own words */
     for (size_t i = 0; i < ARRAY_COUNT(rules); i++)
         table[i] = (struct option){rules[i].name, rules[i].bare ? no_argument : required_argument,
                                    NULL, (int)i};
@@ -299,10 +310,13 @@ enum exit_code tunnel_options_read(struct client *client, int argc, char **argv,
             client->screen.quiet = true;
             continue;
         }
-        if (option == '?')
+        if (option == '?') {
+            complain("%s   (--help says more)", form_of(options.upload));
             return EXIT_USAGE;
+        }
         if ((rules[option].direction & (options.upload ? UP : DOWN)) == 0) {
-            complain("-%s is no option of tunnel %s", rules[option].name, argv[0]);
+            complain("-%s is no option of tunnel %s", rules[option].name,
+                     direction_name(options.upload));
             return EXIT_USAGE;
         }
         if (rules[option].take(&options, optarg, &err) != ERR_OK) {

@@ -35,7 +35,7 @@ struct tunnel_options {
     const char *target;
 };
 
-/* argv[0] is "upload" or "download". EXIT_USAGE was explained on stderr. *ret_help: it was asked
+/* argv[0] is "upload" or "download", and afterwards the whole name, for getopt. EXIT_USAGE was explained on stderr. *ret_help: it was asked
  * for, and is printed. */
 enum exit_code tunnel_options_read(struct client *client, int argc, char **argv,
                                    struct tunnel_options *ret_options, bool *ret_help);

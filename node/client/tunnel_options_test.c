@@ -22,8 +22,10 @@ static enum exit_code options_of(const char *const *args, struct tunnel_options 
         argv[argc] = mem_strdup(args[argc]);
     argv[argc] = NULL;
     optind = 0;
+    char *direction = argv[0]; /* another is there afterwards */
     enum exit_code code = tunnel_options_read(&client, argc, argv, ret, &help);
-    for (int i = 0; i < argc; i++)
+    mem_free(direction);
+    for (int i = 1; i < argc; i++)
         if (argv[i] != ret->path && argv[i] != ret->target && argv[i] != ret->names)
             mem_free(argv[i]);
     return code;
@@ -145,6 +147,18 @@ static void the_progress_line_says_how_far_how_fast_how_long(void **state)
     bytes_append_u8(&line, 0);
     assert_string_equal(line.data,
                         "pulling files: 12.3 MB of 45.0 MB, 3 of 10 files, 6.2 MB/s, 5 s left");
+    bytes_clear(&line);
+    progress.has_task = true; /* which another began 20 s ago, and which waited 10 s of these */
+    progress.elapsed_ms = 10000;
+    progress_format(&progress, 2000, &line);
+    bytes_append_u8(&line, 0);
+    assert_string_equal(line.data,
+                        "pulling files: 12.3 MB of 45.0 MB, 3 of 10 files, 1.2 MB/s, 27 s left");
+    bytes_clear(&line);
+    progress.elapsed_ms = 0; /* it waits in line, after a restart of its node */
+    progress_format(&progress, 2000, &line);
+    bytes_append_u8(&line, 0);
+    assert_string_equal(line.data, "pulling files: 12.3 MB of 45.0 MB, 3 of 10 files");
     bytes_clear(&line);
     bytes_append_duration(&line, 3725000);
     bytes_append_u8(&line, '|');

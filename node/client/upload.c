@@ -8,6 +8,7 @@
 #define LOAD_WINDOW_MAX   12 /* the node parks so many that overtook others, and some more */
 #define BEGIN_ARENA_BYTES (16 * MIB(1))
 #define COMMIT_WAIT_MS    2000
+#define LAST_WAIT_MS      (REMOTE_FAREWELL_MS - 1000) /* of the commit asked for once more */
 #define BAD_SHOWN_MAX     10
 
 struct upload {
@@ -23,7 +24,8 @@ struct upload {
     size_t window_max;
     uint64_t chunk_count;
     uint64_t bad_shown;
-    bool committed_before; /* asked again under an id whose load is done */
+    bool committed_before; /* asked again under an id whose load is done, or being committed */
+    bool in_doubt;         /* the node may have committed it, for all that has been heard */
     struct progress progress;
     struct operator_load_outcome outcome;
 };
@@ -53,6 +55,7 @@ static enum err_code load_begin(struct upload *upload, const struct tunnel_targe
     TRY(remote_call(upload->client->remote, OPERATOR_LOAD_BEGIN, &header, NULL, 0, &answer, err));
     TRY(operator_load_state_decode(bytes_span(&answer.header), bytes_span(&answer.body),
                                    &upload->arena, &state, err));
+    upload->in_doubt = state.state == OPERATOR_DONE;
     if (state.state == OPERATOR_DONE) {
         upload->committed_before = true;
         upload->chunk_count = state.next_chunk;
@@ -119,29 +122,64 @@ static enum err_code rows_send(struct upload *upload, struct csv_reader *reader,
         if (code == ERR_OK && batch.rows > 0 && !upload->options->scan_only)
             code = chunk_send(upload, &batch, err);
         progress_of(upload, reader);
+        if (code == ERR_OK)
+            code = remote_interrupt_check(upload->client->remote, err);
     }
     batch_deinit(&batch);
     while (code == ERR_OK && upload->in_flight > 0)
         code = oldest_wait(upload, err);
-    return code;
+    /* The last moment at which Ctrl-C leaves no doubt. */
+    return code == ERR_OK ? remote_interrupt_check(upload->client->remote, err) : code;
 }
 
+static void commit_encode(const struct upload *upload, uint32_t wait_ms, struct bytes *header)
+{
+    struct operator_load_commit commit = {
+        .id = upload->id, .chunks = upload->chunk_count, .wait_ms = wait_ms};
+    operator_load_commit_encode(&commit, header);
+}
+
+static enum err_code outcome_take(struct upload *upload, const struct remote_answer *answer,
+                                  struct err *err)
+{
+    TRY(operator_load_outcome_decode(bytes_span(&answer->header), &upload->outcome, err));
+    if (upload->outcome.state == OPERATOR_FAILED)
+        return err_set(err, upload->outcome.error.code, "%s", upload->outcome.error.message);
+    return ERR_OK;
+}
+
+/* Asks until the node has done it or says that it has not. */
 static enum err_code load_commit(struct upload *upload, struct err *err)
 {
     struct remote_answer answer REMOTE_ANSWER_CLEANUP = {0};
+    struct remote *remote = upload->client->remote;
     do {
         struct bytes header BYTES_CLEANUP = {0};
-        struct operator_load_commit commit = {
-            .id = upload->id, .chunks = upload->chunk_count, .wait_ms = COMMIT_WAIT_MS};
-        operator_load_commit_encode(&commit, &header);
-        TRY(remote_call(upload->client->remote, OPERATOR_LOAD_COMMIT, &header, NULL, COMMIT_WAIT_MS,
-                        &answer, err));
-        TRY(operator_load_outcome_decode(bytes_span(&answer.header), &upload->outcome, err));
+        commit_encode(upload, COMMIT_WAIT_MS, &header);
+        enum err_code code =
+            remote_call(remote, OPERATOR_LOAD_COMMIT, &header, NULL, COMMIT_WAIT_MS, &answer, err);
+        upload->in_doubt |= code == ERR_OK || remote_failure(remote) != REMOTE_UNREACHABLE;
+        TRY(code);
+        TRY(outcome_take(upload, &answer, err));
         progress_show(&upload->progress,
                       &(struct operator_progress){.phase = span_text("storing")});
     } while (upload->outcome.state == OPERATOR_RUNNING);
-    if (upload->outcome.state == OPERATOR_FAILED)
-        return err_set(err, upload->outcome.error.code, "%s", upload->outcome.error.message);
+    return ERR_OK;
+}
+
+/* Interrupted when the commit had left. The node goes on with it, and mostly is done: asked once more, it says so.
+ * ERR_CANCELLED: it is still at it, or does not answer. */
+static enum err_code load_settle(struct upload *upload, struct err *err)
+{
+    struct remote_answer answer REMOTE_ANSWER_CLEANUP = {0};
+    struct bytes header BYTES_CLEANUP = {0};
+    commit_encode(upload, LAST_WAIT_MS, &header);
+    TRY(remote_last_call(upload->client->remote, OPERATOR_LOAD_COMMIT, &header, &answer, err));
+    TRY(outcome_take(upload, &answer, err));
+    if (upload->outcome.state == OPERATOR_RUNNING)
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    progress_clear(&upload->progress);
+    complain("interrupted too late: the load had been committed");
     return ERR_OK;
 }
 
@@ -238,17 +276,35 @@ static enum err_code upload_steps(struct upload *upload, const struct tunnel_tar
 {
     struct csv_reader *reader CSV_READER_CLEANUP = NULL;
     enum err_code code = ERR_OK;
+    struct remote *remote = upload->client->remote;
     TRY(path_check(upload->options->path, err));
-    TRY(load_begin(upload, target, err));
+    code = load_begin(upload, target, err);
+    if (code != ERR_OK) {
+        if (remote_failure(remote) == REMOTE_INTERRUPTED && !upload->in_doubt)
+            load_abort(upload);
+        return code;
+    }
     if (!upload->committed_before)
         code = file_send(upload, &reader, err);
-    if (code != ERR_OK || upload->options->scan_only)
+    if (code != ERR_OK || upload->options->scan_only) {
         load_abort(upload);
-    else
+    } else {
         code = load_commit(upload, err);
+        if (code != ERR_OK && remote_failure(remote) == REMOTE_INTERRUPTED)
+            code = load_settle(upload, err);
+    }
     if (code == ERR_OK)
         outcome_print(upload, reader);
     return code;
+}
+
+/* Did the node itself say that this load is not in the table? That it is busy or stops says nothing of what it does. */
+static bool refusal_is_definite(const struct upload *upload, const struct err *err)
+{
+    if (upload->outcome.state == OPERATOR_FAILED)
+        return true;
+    return remote_failure(upload->client->remote) == REMOTE_REFUSED && err->code != ERR_BUSY &&
+           err->code != ERR_TIMEOUT && err->code != ERR_CANCELLED;
 }
 
 static enum exit_code upload_fail(struct upload *upload, const struct err *err)
@@ -256,14 +312,13 @@ static enum exit_code upload_fail(struct upload *upload, const struct err *err)
     char id[STATEMENT_ID_TEXT_BYTES];
     progress_clear(&upload->progress);
     enum exit_code code = client_fail(upload->client, NULL, err);
-    statement_id_format(&upload->id, id);
-    if (code == EXIT_LOST && remote_failure(upload->client->remote) == REMOTE_LOST)
-        complain(
-            "it is not known whether the load was committed; ask again, without loading twice, "
-            "by running the same with --statement-id %s",
-            id);
+    bool interrupted = remote_failure(upload->client->remote) == REMOTE_INTERRUPTED;
+    if (upload->in_doubt && !refusal_is_definite(upload, err))
+        complain("%sit is not known whether the load was committed; ask again, without loading "
+                 "twice, by running the same with --statement-id %s",
+                 interrupted ? "interrupted; " : "", statement_id_format(&upload->id, id));
     else
-        complain("the table is unchanged");
+        complain("%sthe table is unchanged", interrupted ? "interrupted; " : "");
     return code;
 }
 
@@ -278,6 +333,7 @@ enum exit_code upload_run(struct client *client, const struct tunnel_options *op
         .window_max = options->threads < LOAD_WINDOW_MIN   ? LOAD_WINDOW_MIN
                       : options->threads > LOAD_WINDOW_MAX ? LOAD_WINDOW_MAX
                                                            : options->threads,
+        .in_doubt = options->has_id, /* an earlier try may have committed it */
         .progress = progress_begin(client->screen.quiet),
     };
     struct err err = {0};

@@ -9,7 +9,7 @@
 #include "node/task/xcopy_trial.h"
 
 #include "node/schedule/runner.h"
-#include "node/sql/select.h"
+#include "node/limits.h"
 #include "node/statement/statement.h"
 #include "node/schedule/grants.h"
 #include "proto/token.h"
@@ -27,6 +27,9 @@ struct end { /* a region and what runs its schedules */
     const char *project;
 };
 
+static struct limits limits =
+    LIMITS_OF(.load_memory_bytes = 64 * MIB(1),
+              .select = {.time_ms_max = 60000, .memory_bytes_max = 64 * MIB(1)});
 static struct end source = {.region = &there, .project = "src_project"};
 static struct end backup = {.region = &here, .project = "dest_project"};
 static _Atomic int64_t now_s;
@@ -78,8 +81,7 @@ static void end_start(struct end *end)
         .auditor = region->auditor,
         .identity = region->identity,
         .region = region->name,
-        .load_memory_bytes = 64 * MIB(1),
-        .select = {.time_ms_max = 60000, .memory_bytes_max = 64 * MIB(1)},
+        .limits = &limits,
     };
     runner_make(end);
 }

@@ -13,12 +13,15 @@
 
 #include <cmocka.h>
 
+#include "node/limits.h"
 #include "node/statement/trial.h"
-#include "node/sql/select.h"
 
 #define DAY_S  INT64_C(86400)
 #define HOUR_S INT64_C(3600)
 
+static struct limits limits =
+    LIMITS_OF(.load_memory_bytes = MIB(64),
+              .select = {.time_ms_max = 600000, .memory_bytes_max = 64 * MIB(1)});
 static struct trial trial;
 static struct runner *runner;
 static int64_t now_s; /* the runner's clock */
@@ -835,8 +838,7 @@ static int act(const char *folder, int64_t at_s)
         .store = store,
         .principals = principals,
         .region = "cn-hongkong",
-        .load_memory_bytes = MIB(64),
-        .select = {.time_ms_max = 600000, .memory_bytes_max = 64 * MIB(1)},
+        .limits = &limits,
     };
     runner_make();
     for (int i = 0; i < 3; i++)
@@ -865,6 +867,9 @@ static int child_run(const char *armed)
 
 static void test_a_killed_run_goes_on_and_nothing_is_lost_or_doubled(void **state)
 {
+#ifdef __SANITIZE_THREAD__
+    skip(); /* processes that are killed: nothing of threads is seen */
+#endif
     (void)state;
     static const char *const armed[] = {
         "schedule.planned",     "schedule.begun",       "schedule.step_done:1",

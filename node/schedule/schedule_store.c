@@ -41,6 +41,32 @@ static void until_put(struct catalog_change *change, uint64_t schedule, int64_t 
     catalog_put(change, FAMILY_SCHEDULE, bytes_span(&key), bytes_span(&value));
 }
 
+/* ---- all of a kind ---- */
+
+/* id: the number in the record's key. Borrows. */
+typedef enum err_code on_record(void *context, uint64_t id, struct span value, struct err *err);
+
+/* Of one kind of key, and of one id (0: of all), in order; of one moment. */
+static enum err_code scan_each(struct store *store, char kind, uint64_t id, on_record *callback,
+                               void *context, struct err *err)
+{
+    BYTES_CLEANUP struct bytes prefix = {0};
+    DB_ITER_CLEANUP struct db_iter *iter = NULL;
+    id_key(kind, id, &prefix);
+    TRY(catalog_scan(store, NULL, FAMILY_SCHEDULE, bytes_span(&prefix), (struct span){0}, &iter,
+                     err));
+    while (true) {
+        struct span key, value;
+        bool found;
+        TRY(db_iter_next(iter, &key, &value, &found, err));
+        if (!found)
+            return ERR_OK;
+        struct reader reader = reader_of(key);
+        reader_u8(&reader);
+        TRY(callback(context, reader_u64(&reader), value, err));
+    }
+}
+
 /* ---- schedules ---- */
 
 static enum err_code record_find(struct store *store, struct project_id project, struct span name,
@@ -155,33 +181,34 @@ enum err_code schedule_drop(struct store *store, struct project_id project,
     return catalog_commit_noted(store, &change, note, CATALOG_USE_RESERVE, err);
 }
 
+struct schedule_walk {
+    on_schedule *callback;
+    void *context;
+    struct arena arena; /* of one record */
+    size_t damaged;
+};
+
+static enum err_code schedule_take(void *context, uint64_t project, struct span value,
+                                   struct err *err)
+{
+    struct schedule_walk *walk = context;
+    struct schedule schedule;
+    arena_reset(&walk->arena);
+    if (schedule_record_decode(value, &walk->arena, &schedule, err) == ERR_OK)
+        return walk->callback(walk->context, (struct project_id){project}, &schedule, err);
+    walk->damaged++;
+    return ERR_OK;
+}
+
 enum err_code schedule_each(struct store *store, struct project_id project, on_schedule *callback,
                             void *context, size_t *ret_damaged, struct err *err)
 {
-    BYTES_CLEANUP struct bytes prefix = {0};
-    DB_ITER_CLEANUP struct db_iter *iter = NULL;
-    ARENA_CLEANUP struct arena arena;
-    id_key('s', project.n, &prefix);
-    arena_init(&arena, CATALOG_ARENA_BYTES);
-    *ret_damaged = 0;
-    TRY(catalog_scan(store, NULL, FAMILY_SCHEDULE, bytes_span(&prefix), (struct span){0}, &iter,
-                     err));
-    while (true) {
-        struct span key, value;
-        struct schedule schedule;
-        bool found;
-        TRY(db_iter_next(iter, &key, &value, &found, err));
-        if (!found)
-            return ERR_OK;
-        struct reader reader = reader_of(key);
-        reader_u8(&reader);
-        struct project_id of = {reader_u64(&reader)};
-        arena_reset(&arena);
-        if (schedule_record_decode(value, &arena, &schedule, err) != ERR_OK)
-            ++*ret_damaged;
-        else
-            TRY(callback(context, of, &schedule, err));
-    }
+    struct schedule_walk walk = {.callback = callback, .context = context};
+    arena_init(&walk.arena, CATALOG_ARENA_BYTES);
+    enum err_code code = scan_each(store, 's', project.n, schedule_take, &walk, err);
+    arena_deinit(&walk.arena);
+    *ret_damaged = walk.damaged;
+    return code;
 }
 
 /* ---- what is decided ---- */
@@ -369,51 +396,47 @@ enum err_code schedule_run_find(struct store *store, uint64_t schedule, int64_t 
     return *ret_found ? schedule_run_decode(record, ret_run, err) : ERR_OK;
 }
 
+struct run_walk {
+    on_schedule_run *callback;
+    void *context;
+};
+
+static enum err_code run_take(void *context, uint64_t schedule, struct span value, struct err *err)
+{
+    const struct run_walk *walk = context;
+    struct schedule_run run;
+    TRY(schedule_run_decode(value, &run, err));
+    return walk->callback(walk->context, schedule, &run, err);
+}
+
 enum err_code schedule_run_each(struct store *store, uint64_t schedule, bool ended,
                                 on_schedule_run *callback, void *context, struct err *err)
 {
-    BYTES_CLEANUP struct bytes prefix = {0};
-    DB_ITER_CLEANUP struct db_iter *iter = NULL;
-    id_key(ended ? 'h' : 'q', schedule, &prefix);
-    TRY(catalog_scan(store, NULL, FAMILY_SCHEDULE, bytes_span(&prefix), (struct span){0}, &iter,
-                     err));
-    while (true) {
-        struct span key, value;
-        struct schedule_run run;
-        bool found;
-        TRY(db_iter_next(iter, &key, &value, &found, err));
-        if (!found)
-            return ERR_OK;
-        struct reader reader = reader_of(key);
-        reader_u8(&reader);
-        uint64_t of = reader_u64(&reader);
-        TRY(schedule_run_decode(value, &run, err));
-        TRY(callback(context, of, &run, err));
-    }
+    struct run_walk walk = {callback, context};
+    return scan_each(store, ended ? 'h' : 'q', schedule, run_take, &walk, err);
 }
 
 /* ---- what goes ---- */
+
+struct ids_walk {
+    enum err_code (*callback)(void *context, uint64_t schedule, struct err *err);
+    void *context;
+};
+
+static enum err_code id_take(void *context, uint64_t schedule, struct span value, struct err *err)
+{
+    const struct ids_walk *walk = context;
+    (void)value;
+    return walk->callback(walk->context, schedule, err);
+}
 
 enum err_code schedule_ids_each(struct store *store,
                                 enum err_code (*callback)(void *context, uint64_t schedule,
                                                           struct err *err),
                                 void *context, struct err *err)
 {
-    BYTES_CLEANUP struct bytes prefix = {0};
-    DB_ITER_CLEANUP struct db_iter *iter = NULL;
-    id_key('t', 0, &prefix); /* the last of a schedule that goes */
-    TRY(catalog_scan(store, NULL, FAMILY_SCHEDULE, bytes_span(&prefix), (struct span){0}, &iter,
-                     err));
-    while (true) {
-        struct span key, value;
-        bool found;
-        TRY(db_iter_next(iter, &key, &value, &found, err));
-        if (!found)
-            return ERR_OK;
-        struct reader reader = reader_of(key);
-        reader_u8(&reader);
-        TRY(callback(context, reader_u64(&reader), err));
-    }
+    struct ids_walk walk = {callback, context};
+    return scan_each(store, 't', 0, id_take, &walk, err); /* the last of a schedule that goes */
 }
 
 struct sweep {

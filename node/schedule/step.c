@@ -230,7 +230,9 @@ enum err_code step_start(struct step *step, atomic_bool *cancel, bool *ret_waits
 {
     step->call.cancel = cancel;
     *ret_waits = false;
-    TRY(statement_run(&step->call, &step->answer, err));
+    enum err_code code = statement_run(&step->call, &step->answer, err);
+    err_count(step->call.services->errors, code);
+    TRY(code);
     if (step->answer.wait.context != NULL) {
         *ret_waits = true;
         return ERR_OK;

@@ -250,12 +250,18 @@ static enum err_code newest_put(struct trigger *trigger, const struct peer_watch
                  now_ms < trigger->told_ms + TOLD_EVERY_MS && now_ms >= trigger->told_ms;
     if (watched->table.n == 0 || watched->newest_ms == 0 || again)
         return ERR_OK;
-    const struct meter_newest newest = {.table = watched->table,
+    ARENA_CLEANUP struct arena arena;
+    struct project_record project;
+    struct store *store = trigger->triggers->options.store;
+    arena_init(&arena, CATALOG_ARENA_BYTES);
+    TRY(project_get(store, NULL, trigger->project, &arena, &project, err));
+    const struct meter_newest newest = {.account = project.owner,
+                                        .table = watched->table,
                                         .region = bytes_span(&trigger->region),
                                         .made_ms = watched->newest_ms,
                                         .told_ms = now_ms};
     meter_newest_put(&change, &newest);
-    TRY(catalog_commit(trigger->triggers->options.store, &change, CATALOG_USE_RESERVE, err));
+    TRY(catalog_commit(store, &change, CATALOG_USE_RESERVE, err));
     trigger->newest_ms = watched->newest_ms;
     trigger->told_ms = now_ms;
     return ERR_OK;
@@ -289,6 +295,15 @@ static uint32_t wait_ms(const struct trigger *trigger)
     return most_ms != 0 ? most_ms : PEER_WATCH_WAIT_MAX_MS;
 }
 
+/* It goes on by itself, once that program was replaced. */
+static void older_tell(const struct trigger *trigger, struct err *err)
+{
+    struct err said = *err;
+    err_set(err, ERR_VERSION,
+            "the program of region %.*s is older and cannot tell of snapshots: replace it (%s)",
+            SPAN_PRINTF(bytes_span(&trigger->region)), said.message);
+}
+
 static void take_on_worker(void *argument)
 {
     struct trigger *trigger = argument;
@@ -297,6 +312,8 @@ static void take_on_worker(void *argument)
     if (err.code == ERR_OK && answer_take(trigger, &any, &err) == ERR_OK)
         err = (struct err){0};
     bytes_clear(&trigger->body);
+    if (err.code == ERR_VERSION)
+        older_tell(trigger, &err);
     if (err.code != ERR_OK) {
         trigger_failed(trigger, &err);
         return;

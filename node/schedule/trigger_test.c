@@ -7,6 +7,7 @@
 #include "node/sql/parser.h"
 #include "node/statement/schedule_tokens.h"
 #include "node/task/meter.h"
+#include "store/parts.h"
 
 static struct table_id orders;
 static struct triggers *triggers;
@@ -243,23 +244,105 @@ static void test_a_number_is_taken_once_whoever_brings_it(void **state)
         ok(schedule_sweep(here.store, id, 0, true, &more, &err));
     ok(schedule_fired_get(here.store, &schedule, &number, &err));
     assert_int_equal(number, 0);
+    /* what still knew it adds nothing, which nobody would sweep */
+    says(schedule_runs_fire(here.store, &schedule, &run, 1, 0, 9, &err), ERR_CONFLICT,
+         "the schedule was dropped meanwhile");
+    says(schedule_runs_add(here.store, &schedule, &run, 1, NULL, NULL, &err), ERR_CONFLICT,
+         "the schedule was dropped meanwhile");
+    assert_string_equal(runs_of(id), "");
+}
+
+struct late {
+    const struct schedule *schedule;
+    pthread_t thread;
+    enum err_code code;
+};
+
+static void *late_sweep(void *context)
+{
+    struct late *late = context;
+    struct err reason;
+    bool more;
+    late->code = schedule_sweep(here.store, late->schedule->id, 0, true, &more, &reason);
+    return NULL;
+}
+
+static void *late_add(void *context)
+{
+    struct late *late = context;
+    const struct schedule_run run = {
+        .cause = RUN_OF_SNAPSHOT, .planned_s = 50, .snapshot = span_text("x")};
+    struct err reason;
+    late->code = schedule_runs_add(here.store, late->schedule, &run, 1, NULL, NULL, &reason);
+    return NULL;
+}
+
+static void commits_hold(bool holds)
+{
+    struct catalog_line *line = &here.store->catalog_line;
+    pthread_mutex_lock(&line->lock);
+    line->led = holds;
+    pthread_cond_broadcast(&line->moved);
+    pthread_mutex_unlock(&line->lock);
+}
+
+static void commits_wait_for(size_t count)
+{
+    struct catalog_line *line = &here.store->catalog_line;
+    size_t length = 0;
+    for (int i = 0; i < 2000 && length < count; i++) {
+        usleep(10000);
+        length = 0;
+        pthread_mutex_lock(&line->lock);
+        for (const struct catalog_wait *wait = line->first; wait != NULL; wait = wait->next)
+            length++;
+        pthread_mutex_unlock(&line->lock);
+    }
+    assert_int_equal(length, count);
+}
+
+/* Who adds has seen the schedule, and comes to commit behind the sweep. */
+static void test_a_run_that_comes_while_its_schedule_is_swept_is_not_added(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena arena;
+    struct schedule schedule;
+    struct token token = watch_of("other");
+    uint64_t id = schedule_make("late", MISSED_RUNS_ALL, &token);
+    arena_init(&arena, MIB(1));
+    ok(schedule_find(here.store, here.project, span_text("late"), &arena, &schedule, &err));
+    schedule_end("late");
+    struct late sweeps = {.schedule = &schedule}, adds = {.schedule = &schedule};
+    commits_hold(true);
+    assert_int_equal(pthread_create(&sweeps.thread, NULL, late_sweep, &sweeps), 0);
+    commits_wait_for(1);
+    assert_int_equal(pthread_create(&adds.thread, NULL, late_add, &adds), 0);
+    commits_wait_for(2);
+    commits_hold(false);
+    pthread_join(sweeps.thread, NULL);
+    pthread_join(adds.thread, NULL);
+    assert_int_equal(sweeps.code, ERR_OK);
+    assert_int_equal(adds.code, ERR_CONFLICT);
+    assert_string_equal(runs_of(id), "");
 }
 
 static void test_what_the_source_has_is_known_while_it_is_watched(void **state)
 {
     (void)state;
-    struct meter_newest before, newest = {0};
+    struct meter_newest newest = {
+        .account = {ROOT_ACCOUNT_ID}, .table = orders, .region = span_text(there.name)};
     struct token token = watch_of("orders");
-    ok(meter_newest_find(here.store, orders, span_text(there.name), &before, &err));
+    ok(meter_newest_find(here.store, &newest, &err));
+    uint64_t before_ms = newest.made_ms;
     uint64_t id = schedule_make("lag", MISSED_RUNS_SKIP, &token);
     trouble_is(id, "");
     parked_wait(1);
     made("lag_1");
-    for (int i = 0; i < 2000 && newest.made_ms <= before.made_ms; i++) {
+    for (int i = 0; i < 2000 && newest.made_ms <= before_ms; i++) {
         usleep(10000);
-        ok(meter_newest_find(here.store, orders, span_text(there.name), &newest, &err));
+        ok(meter_newest_find(here.store, &newest, &err));
     }
-    assert_true(newest.made_ms > before.made_ms && newest.told_ms + 60000 > now_ms());
+    assert_true(newest.made_ms > before_ms && newest.told_ms + 60000 > now_ms());
     schedule_end("lag");
     made("lag_2");
     parked_wait(0);
@@ -411,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_each_snapshot_begins_one_run_with_its_name),
         cmocka_unit_test(test_what_was_made_meanwhile_is_found_as_the_schedule_says),
         cmocka_unit_test(test_a_number_is_taken_once_whoever_brings_it),
+        cmocka_unit_test(test_a_run_that_comes_while_its_schedule_is_swept_is_not_added),
         cmocka_unit_test(test_what_the_source_has_is_known_while_it_is_watched),
         cmocka_unit_test(test_a_source_that_goes_and_comes_is_watched_on),
         cmocka_unit_test(test_what_the_source_refuses_is_told),

@@ -619,12 +619,13 @@ enum show_kind {
     SHOW_XCOPY_CHANNEL,
     SHOW_SCHEDULES,
     SHOW_SCHEDULE_RUNS,
+    SHOW_CREATE_SCHEDULE,
 };
 
 struct show {
     enum show_kind kind;
-    /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_HISTORY, SHOW_ACL, SHOW_SCHEDULE_RUNS (object empty:
-     * all) */
+    /* SHOW_PARTITIONS, SHOW_CREATE_TABLE, SHOW_CREATE_SCHEDULE, SHOW_HISTORY, SHOW_ACL,
+     * SHOW_SCHEDULE_RUNS (object empty: all) */
     struct name name;
     struct partition_spec partition; /* SHOW_PARTITIONS t PARTITION(..); count 0: all */
     struct span project;             /* SHOW TABLES | SCHEDULES IN p; or empty */

@@ -73,6 +73,7 @@ static const struct production {
     {{K(SHOW), K(PROJECTS)}, STATEMENT_SHOW, SHOW_PROJECTS, parse_show},
     {{K(SHOW), K(TASKS)}, STATEMENT_SHOW, SHOW_TASKS, parse_show},
     {{K(SHOW), K(CREATE), K(TABLE)}, STATEMENT_SHOW, SHOW_CREATE_TABLE, parse_show},
+    {{K(SHOW), K(CREATE), K(SCHEDULE)}, STATEMENT_SHOW, SHOW_CREATE_SCHEDULE, parse_show},
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLE)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(HISTORY), K(FOR), K(TABLES)}, STATEMENT_SHOW, SHOW_HISTORY, parse_show},
     {{K(SHOW), K(CHANNELS)}, STATEMENT_SHOW, SHOW_CHANNELS, parse_show},

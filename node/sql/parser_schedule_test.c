@@ -66,6 +66,9 @@ static void test_what_is_done_with_a_schedule_parses(void **state)
     assert_int_equal(s->show.kind, SHOW_SCHEDULE_RUNS);
     name_is(s->show.name, "p", "daily");
     name_is(parse("SHOW SCHEDULE RUNS")->show.name, "", "");
+    s = parse("SHOW CREATE SCHEDULE p.daily");
+    assert_int_equal(s->show.kind, SHOW_CREATE_SCHEDULE);
+    name_is(s->show.name, "p", "daily");
 }
 
 static void test_a_schedule_that_is_not_one_is_refused_where_it_ends(void **state)

@@ -57,6 +57,9 @@ void parse_show(struct parser *parser, struct statement *statement, int variant)
     case SHOW_HISTORY:
         show->name = parser_name(parser, "the table's name");
         break;
+    case SHOW_CREATE_SCHEDULE:
+        show->name = parser_name(parser, "the schedule's name");
+        break;
     case SHOW_GRANTS:
     case SHOW_PUBLIC_KEYS:
         if (parser_accept(parser, KEYWORD_FOR))

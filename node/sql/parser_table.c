@@ -45,7 +45,8 @@ static struct column_def *parse_columns(struct parser *parser, bool partition, s
     do {
         if (!partition && parser_is(parser, KEYWORD_PRIMARY) &&
             parser_peek(parser).keyword == KEYWORD_KEY) {
-            parser_fail(parser, ERR_SEMANTIC, parser->token.at, "PRIMARY KEY is not supported yet");
+            parser_fail(parser, ERR_SEMANTIC, parser->token.at,
+                        "PRIMARY KEY makes a Delta table, which is not supported yet");
             break;
         }
         if (columns.len >= LIMIT_COLUMNS * sizeof(struct column_def))

@@ -794,6 +794,8 @@ static void test_errors_say_place_found_and_expected(void **state)
 static void test_what_comes_later_is_named(void **state)
 {
     (void)state;
+    error_is("CREATE TABLE t (a BIGINT NOT NULL, PRIMARY KEY (a))", ERR_SEMANTIC,
+             "line 1, column 36: PRIMARY KEY makes a Delta table, which is not supported yet");
     error_is("PURGE TABLE x", ERR_SEMANTIC, "line 1, column 1: PURGE is not supported yet");
     error_is(
         "SELECT a FROM t EXCEPT ALL SELECT 1", ERR_SEMANTIC,

@@ -114,8 +114,8 @@ enum err_code statement_show_channels(const struct statement_call *call, struct 
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     for (size_t i = 0; channels != NULL && i < channels_count(channels); i++) {
         struct channel_status status;
-        channels_status(channels, i, &status);
-        add_channel(call, &status, answer);
+        if (channels_status(channels, i, &status))
+            add_channel(call, &status, answer);
     }
     return ERR_OK;
 }

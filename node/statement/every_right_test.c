@@ -211,6 +211,7 @@ static const struct test_case cases[] = {
     {STATEMENT_DROP_SCHEDULE, "DROP SCHEDULE @.w", {MEMBER}, "there is no schedule w in project"},
     {STATEMENT_RUN_SCHEDULE, "RUN SCHEDULE @.w FOR '2026-01-05'", {MEMBER}, "there is no schedule w in project"},
     {STATEMENT_SHOW, "SHOW SCHEDULES IN @", {MEMBER}, NULL},
+    {STATEMENT_SHOW, "SHOW CREATE SCHEDULE @.w", {MEMBER}, "there is no schedule w in project"},
     {STATEMENT_SHOW, "SHOW SCHEDULE RUNS", {MEMBER}, NULL},
     {STATEMENT_SHOW, "SHOW SCHEDULE RUNS FOR @.w", {MEMBER}, "there is no schedule w in project"},
     {STATEMENT_DESC, "DESC @.t", {ON_TABLE("Describe", "@.t")}, NULL},

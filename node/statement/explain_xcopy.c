@@ -4,16 +4,20 @@
  *     new           |          3 |    12 |  NULL |  9000 |    NULL | not in the newest snapshot of the ...
  *     changed       |          1 |     4 |  NULL |  3000 |    NULL | other content than in the newest ...
  *     held          |         96 |   384 |  NULL | 70000 |    NULL | nothing of it is pulled
+ *     named again   |       NULL |     2 |  NULL |  1000 |    NULL | named before in the snapshot ...
  *     total         |          4 |    16 |     5 | 12000 |    0.01 | estimated at ...
  *     charged bytes |       NULL |  NULL |  NULL | 19000 |    NULL | column files and pages ...
  *
  * new and changed add up to the total, which is what XCOPY's row says afterwards: partitions_moved,
- * files_moved, bytes_moved; held's bytes are its bytes_skipped. The rows are always these.
+ * files_moved, bytes_moved; held's and named again's bytes are its bytes_skipped. The rows are always these.
  */
 #include <math.h>
 
+#include "node/channel_schedule.h"
 #include "node/statement/lookup.h"
 #include "node/task/xcopy_look.h"
+
+#define RATE_STEP 100000 /* bits a second */
 
 struct explain_wait {
     struct xcopy_look *look;
@@ -60,19 +64,39 @@ static void held_add(struct answer *answer, const struct look_counts *counts)
             "held already: nothing of these partitions is pulled; files and bytes also of others");
 }
 
+/* With part of what is held unread, part of these counts as held. */
+static void again_add(struct answer *answer, const struct look_counts *counts)
+{
+    const struct look_tally *again = &counts->of[LOOK_AGAIN];
+    const uint64_t *const numbers[4] = {NULL, counts->files_unknown ? NULL : &again->files, NULL,
+                                        &again->bytes};
+    row_add(answer, "named again", numbers, NULL,
+            "named before in the snapshot: comes, or is held, once");
+}
+
+/* Bits a second, as the channel has them; what was measured to 0.1 Mbit/s. */
+static uint64_t rate_rounded(const struct window_rate *rate)
+{
+    uint64_t bits = 8 * rate->bytes_per_second;
+    return rate->is_measured && bits >= RATE_STEP ? (bits + RATE_STEP / 2) / RATE_STEP * RATE_STEP
+                                                  : bits;
+}
+
 static void rate_say(const struct explain_wait *wait, const struct look_result *result,
                      struct bytes *out)
 {
-    double megabits = (double)result->bytes_per_second * 8 / 1e6;
-    if (result->bytes_per_second == 0)
+    const struct window_rate *rate = &result->rate;
+    if (rate->bytes_per_second == 0) {
         bytes_append_text(out, "no estimate: no bandwidth is known");
-    else if (result->is_measured)
-        bytes_printf(out, "estimated at %.1f Mbit/s, %s from %s", megabits,
-                     result->is_settled ? "as measured" : "the most that came so far",
+    } else {
+        bytes_append_text(out, "estimated at ");
+        bandwidth_format(rate_rounded(rate), out);
+        bytes_printf(out, ", %s from %s",
+                     !rate->is_measured ? "the limit of the channel"
+                     : rate->is_settled ? "as measured"
+                                        : "the most that came so far",
                      wait->region);
-    else
-        bytes_printf(out, "estimated at %.1f Mbit/s, the limit of the channel from %s", megabits,
-                     wait->region);
+    }
     if (result->counts.at_most)
         bytes_append_text(out, "; files and bytes are at most so many: there are too many files to "
                                "know each again");
@@ -97,10 +121,11 @@ static void result_add(const struct explain_wait *wait, const struct look_result
     tally_add(answer, "changed", changed,
               "other content than in the newest snapshot of the table here");
     held_add(answer, counts);
+    again_add(answer, counts);
     rate_say(wait, result, &rate);
     bytes_append_u8(&rate, 0);
-    row_add(answer, "total", total_numbers, result->bytes_per_second > 0 ? &result->seconds : NULL,
-            (const char *)rate.data);
+    row_add(answer, "total", total_numbers,
+            result->rate.bytes_per_second > 0 ? &result->seconds : NULL, (const char *)rate.data);
     row_add(answer, "charged bytes", charged_numbers, NULL,
             "column files and pages; what has to be sent again comes on top");
 }

@@ -2,6 +2,7 @@
  * loads.
  */
 #include "node/ingest.h"
+#include "node/limits.h"
 #include "node/statement/insert_plan.h"
 #include "node/statement/lookup.h"
 #include "node/statement/written_query.h"
@@ -78,7 +79,7 @@ static struct ingest_options options_of(const struct statement_call *call,
         .account = lookup->project.owner,
         .table = lookup->id,
         .mode = call->statement->insert.overwrite ? UPLOAD_OVERWRITE : UPLOAD_APPEND,
-        .memory_bytes = call->services->load_memory_bytes,
+        .memory_bytes = limits_get(call->services->limits).load_memory_bytes,
     };
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "node/ingest.h"
+#include "node/limits.h"
 #include "node/statement/trial.h"
 #include "proto/random_test.h"
 
@@ -240,7 +241,7 @@ static void what_is_written_is_what_the_query_gives(void **state)
     for (int i = 0; i < QUERIES; i++) {
         char query[1024];
         query_make(query);
-        trial.services.load_memory_bytes = below(2) == 0 ? MIB(1) : 256 * MIB(1);
+        trial.services.limits->values.load_memory_bytes = below(2) == 0 ? MIB(1) : 256 * MIB(1);
         if (below(2) == 0)
             written_equals_loaded(query);
         else

@@ -8,6 +8,7 @@
 
 #include "node/ingest.h"
 #include "node/statement/catalog.h"
+#include "node/limits.h"
 #include "node/statement/trial.h"
 #include "node/turn.h"
 
@@ -321,9 +322,9 @@ static void one_that_is_cancelled_or_too_long_changes_nothing(void **state)
         trial_refuses(&trial, changes[i], ERR_CANCELLED, "cancelled");
     atomic_store(&trial.cancel, false);
     gives_all("CREATE TABLE many AS SELECT a.id FROM s a, s b, s c, s d, s e, s f, s g, s h, s i");
-    trial.services.select.time_ms_max = 1;
+    trial.services.limits->values.select.time_ms_max = 1;
     trial_refuses(&trial, "INSERT INTO s (id) SELECT a.id FROM many a", ERR_TIMEOUT, "select_time");
-    trial.services.select.time_ms_max = 600000;
+    trial.services.limits->values.select.time_ms_max = 600000;
     struct version_ref after = trial_version(&trial, "s");
     assert_true(version_ref_equal(&before, &after));
     trial_refuses(&trial, "SELECT * FROM c", ERR_TABLE_NOT_FOUND, "c");
@@ -413,9 +414,9 @@ static void waiting_for_a_turn_ends_with_the_time(void **state)
     assert_int_equal(name_find(trial.store, NULL, project.id, span_text("s"), &target, NULL),
                      ERR_OK);
     table_turn_take(target.id);
-    trial.services.select.time_ms_max = 300;
+    trial.services.limits->values.select.time_ms_max = 300;
     trial_refuses(&trial, "INSERT INTO s (id) SELECT 1", ERR_TIMEOUT, "select_time");
-    trial.services.select.time_ms_max = 600000;
+    trial.services.limits->values.select.time_ms_max = 600000;
     table_turn_give(target.id);
     gives_all("INSERT INTO s (id) SELECT 1");
     trial_gives(&trial, "SELECT count(*) FROM s", "4");
@@ -434,11 +435,11 @@ static void ten_thousand_partitions_spill_and_are_the_same(void **state)
         "d c, d e ORDER BY n;"
         "CREATE TABLE t (v STRING) PARTITIONED BY (p STRING);"
         "CREATE TABLE u LIKE t");
-    trial.services.load_memory_bytes = MIB(1);
+    trial.services.limits->values.load_memory_bytes = MIB(1);
     gives_all(
         "INSERT OVERWRITE TABLE t PARTITION(p) SELECT CONCAT('value ', d.n, REPEAT('x', 100)), "
         "CONCAT('p', n.n) FROM d, n ORDER BY d.n, n.n");
-    trial.services.load_memory_bytes = 256 * MIB(1);
+    trial.services.limits->values.load_memory_bytes = 256 * MIB(1);
     gives_all(
         "INSERT OVERWRITE TABLE u PARTITION(p) SELECT CONCAT('value ', d.n, REPEAT('x', 100)), "
         "CONCAT('p', n.n) FROM d, n ORDER BY d.n, n.n");

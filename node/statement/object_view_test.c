@@ -1,4 +1,4 @@
-/* TABLES, PARTITIONS, COLUMNS, TABLE_PRIVILEGES and USERS: what they say, to whom, and what a condition on a
+/* TABLES, PARTITIONS, COLUMNS, TABLE_PRIVILEGES, USERS, CATALOGS, ROLES and USER_ROLES: what they say, to whom, and what a condition on a
  * name leaves to be read. */
 #include "node/statement/trial.h"
 
@@ -342,6 +342,67 @@ static void users_are_those_that_one_may_know(void **state)
     seen_by(&trial.user, USERS("user_name"), "ALIYUN$root;RAM$root:u");
     trial_root(&trial, "GRANT admin TO RAM$root:u");
     seen_by(&trial.user, USERS("user_name"), "ALIYUN$root;RAM$other:u;RAM$root:u");
+    /* made anew under its name, it is no user of the project */
+    struct principal_spec named = {.name = span_text(trial.stranger.name),
+                                   .account = trial.stranger.account,
+                                   .number = trial.stranger.number + 1000,
+                                   .user = true};
+    principals_remove(trial.principals, named.name);
+    principals_put(trial.principals, &named);
+    seen_by(&trial.user, USERS("user_name"), "ALIYUN$root;RAM$root:u");
+    named.number = trial.stranger.number;
+    principals_remove(trial.principals, named.name);
+    principals_put(trial.principals, &named);
+}
+
+static void catalogs_are_those_of_show_projects(void **state)
+{
+    (void)state;
+    const char *mine = "SELECT region, owner_name, xcopy_enabled, settings FROM " VIEW(
+        "CATALOGS") " WHERE catalog_name = '@'";
+    trial_project(&trial);
+    seen_by(&trial.root, mine, "cn-hongkong,ALIYUN$root,true,NULL");
+    seen_by(&trial.user, mine, "");
+    trial_root(&trial, "ADD USER RAM$root:u");
+    seen_by(&trial.user, mine, "cn-hongkong,ALIYUN$root,true,NULL");
+    seen_by(&trial.other, mine, "");
+}
+
+static void roles_are_all_for_admins_and_else_one_s_own(void **state)
+{
+    (void)state;
+#define ROLES                                                                                      \
+    "SELECT role_name, role_schema, created_by FROM " VIEW(                                        \
+        "ROLES") " WHERE role_catalog = '@' ORDER BY role_name"
+#define USER_ROLES                                                                                 \
+    "SELECT role_name, user_name FROM " VIEW(                                                      \
+        "USER_ROLES") " WHERE user_role_catalog = '@' ORDER BY role_name, user_name"
+    trial_project(&trial);
+    trial_root(&trial, "CREATE ROLE dev");
+    trial_root(&trial, "CREATE ROLE ops");
+    trial_root(&trial, "ADD USER RAM$root:u");
+    trial_root(&trial, "ADD USER RAM$other:u");
+    trial_root(&trial, "GRANT dev TO RAM$root:u");
+    trial_root(&trial, "GRANT dev, ops TO RAM$other:u");
+    seen_by(&trial.root, ROLES,
+            "admin,default,NULL;dev,default,ALIYUN$root;ops,default,ALIYUN$root");
+    seen_by(&trial.root, USER_ROLES, "dev,RAM$other:u;dev,RAM$root:u;ops,RAM$other:u");
+    seen_by(&trial.user, ROLES, "dev,default,ALIYUN$root");
+    seen_by(&trial.user, USER_ROLES, "dev,RAM$root:u");
+    seen_by(&trial.other, ROLES, "");
+    seen_by(&trial.other, USER_ROLES, "");
+    seen_by(&trial.root,
+            "SELECT COUNT(*) FROM " VIEW("USER_ROLES") " r JOIN " VIEW(
+                "USERS") " u ON r.user_id = u.user_id AND r.user_name = u.user_name WHERE "
+                         "user_role_catalog = '@'",
+            "3");
+    trial_root(&trial, "GRANT admin TO RAM$root:u");
+    seen_by(&trial.user, USER_ROLES,
+            "admin,RAM$root:u;dev,RAM$other:u;dev,RAM$root:u;ops,RAM$other:u");
+    trial_root(&trial, "REMOVE USER RAM$root:u");
+    seen_by(&trial.user, ROLES, "");
+    seen_by(&trial.user, USER_ROLES, "");
+    seen_by(&trial.root, USER_ROLES, "dev,RAM$other:u;ops,RAM$other:u");
 }
 
 static int start(void **state)
@@ -373,6 +434,8 @@ int main(void)
         cmocka_unit_test(privileges_are_those_of_show_acl_and_show_grants),
         cmocka_unit_test(a_grant_says_when_it_ends),
         cmocka_unit_test(users_are_those_that_one_may_know),
+        cmocka_unit_test(catalogs_are_those_of_show_projects),
+        cmocka_unit_test(roles_are_all_for_admins_and_else_one_s_own),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

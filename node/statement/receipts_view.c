@@ -5,8 +5,8 @@
  * there then; whether it is there still is asked by VERIFY SNAPSHOT ... AGAINST.
  */
 #include "node/statement/row_view.h"
+#include "node/statement/snapshot_walk.h"
 #include "node/task/receipts.h"
-#include "store/snapshot.h"
 
 static const struct system_view_column columns[] = {
     {"project", TYPE_STRING, true},     {"snapshot", TYPE_STRING, true},
@@ -22,7 +22,6 @@ struct receipts {
     const struct project_record *project;   /* that is looked at */
     const struct snapshot_record *snapshot; /* the same */
     struct row_view *rows;
-    struct arena scratch; /* of one snapshot */
 };
 
 static struct value number_or_null(bool is_known, uint64_t number)
@@ -35,7 +34,7 @@ static enum err_code receipt_put(void *context, const struct receipt_kept *kept,
     const struct receipts *receipts = context;
     const struct receipt *receipt = &kept->receipt;
     const struct peers *peers = receipts->call->services->peers; /* NULL: a node without */
-    const struct peer *peer = peers != NULL ? peers_find_signer(peers, &receipt->signer) : NULL;
+    const struct peer *peer = peers != NULL ? peers_find_maker(peers, &receipt->signer) : NULL;
     char version[DIGEST_HEX_BYTES], signer[DIGEST_HEX_BYTES];
     struct digest key;
     _Static_assert(sizeof(key) == sizeof(receipt->signer), "a key is shown as a digest is");
@@ -57,48 +56,28 @@ static enum err_code receipt_put(void *context, const struct receipt_kept *kept,
     return row_view_add(receipts->rows, values, err);
 }
 
-static enum err_code name_take(void *context, struct name_target target, struct err *err)
+static enum err_code snapshot_take(void *context, const struct project_record *project,
+                                   const struct snapshot_record *snapshot, struct err *err)
 {
     struct receipts *receipts = context;
-    const struct statement_call *call = receipts->call;
-    struct store *store = call->services->store;
-    struct snapshot_record snapshot;
-    if (target.kind != NAME_SNAPSHOT)
-        return ERR_OK;
-    if (call->cancel != NULL && atomic_load(call->cancel))
-        return err_set(err, ERR_CANCELLED, "cancelled");
-    arena_reset(&receipts->scratch);
-    enum err_code code = snapshot_get(store, NULL, target.id, &receipts->scratch, &snapshot, err);
-    if (code == ERR_NOT_FOUND || code == ERR_TABLE_NOT_FOUND) /* dropped meanwhile */
-        return ERR_OK;
-    if (code != ERR_OK ||
-        authorise(call->principal, ACTION_DESCRIBE,
-                  object_snapshot(store, receipts->project, &snapshot), NULL) != ERR_OK)
-        return code;
-    receipts->snapshot = &snapshot;
-    return receipts_each(store, snapshot.project, &snapshot.version.version, receipt_put, receipts,
-                         err);
-}
-
-static enum err_code project_take(void *context, const struct project_record *project,
-                                  struct err *err)
-{
-    struct receipts *receipts = context;
-    struct store *store = receipts->call->services->store;
-    if (authorise(receipts->call->principal, ACTION_ENTER, object_project(store, project), NULL) !=
-        ERR_OK)
-        return ERR_OK;
     receipts->project = project;
-    return name_each(store, NULL, project->id, name_take, receipts, err);
+    receipts->snapshot = snapshot;
+    return receipts_each(receipts->call->services->store, snapshot->project,
+                         &snapshot->version.version, receipt_put, receipts, err);
 }
 
 static enum err_code view_open(const struct system_view *self, const struct statement_call *call,
                                void **ret_state, struct err *err)
 {
     struct receipts receipts = {.call = call, .rows = row_view_new(self)};
-    arena_init(&receipts.scratch, 4 * CATALOG_ARENA_BYTES);
-    enum err_code code = project_each(call->services->store, NULL, project_take, &receipts, err);
-    arena_deinit(&receipts.scratch);
+    const struct snapshot_walk walk = {
+        .store = call->services->store,
+        .principal = call->principal,
+        .cancel = call->cancel,
+        .snapshot = snapshot_take,
+        .context = &receipts,
+    };
+    enum err_code code = snapshot_walk(&walk, err);
     if (code != ERR_OK) {
         row_view_free(receipts.rows);
         return code;

@@ -148,11 +148,17 @@ static bool is_proven(const struct statement_services *services,
     if (!snapshot->is_replica)
         return true; /* made here */
     if (span_equal(region, span_text(services->region)))
-        return identity_key_equal(&snapshot->maker, &identity_public(services->identity)->sign);
+        return services->peers == NULL
+                   ? identity_key_equal(&snapshot->maker,
+                                        &identity_public(services->identity)->sign)
+                   : peers_key_is_own(services->peers, &snapshot->maker);
     const struct peer *peer =
         services->peers == NULL ? NULL : peers_find_region(services->peers, region);
-    return peer != NULL && (identity_key_equal(&snapshot->maker, &peer->keys.sign) ||
-                            peer_key_is_former(peer, &snapshot->maker));
+    if (peer == NULL)
+        return false;
+    const struct public_identity keys = peer_keys(peer);
+    return identity_key_equal(&snapshot->maker, &keys.sign) ||
+           peer_key_is_former(peer, &snapshot->maker);
 }
 
 static enum err_code snapshot_look(void *context, struct name_target target, struct err *err)
@@ -218,9 +224,7 @@ static enum err_code whole_ask(struct recovery *recovery, bool *ret_whole, struc
     if (snapshot_get(store, NULL, recovery->taken->newest.id, &recovery->arena, &snapshot,
                      &reason) != ERR_OK)
         return err_set(err, ERR_CONFLICT, "%s", reason.message); /* dropped meanwhile: again */
-    TRY(damage_below(store, &snapshot.version.page, &damaged, err));
-    if (!damaged)
-        TRY(damage_below(store, &snapshot.version.attribute_root, &damaged, err));
+    TRY(damage_of_version(store, &snapshot.version, &damaged, err));
     *ret_whole = !damaged;
     if (!damaged)
         return ERR_OK;

@@ -1,4 +1,4 @@
-/* CREATE, ALTER, DROP, RUN SCHEDULE, SHOW SCHEDULES, SHOW SCHEDULE RUNS. What runs them: node/schedule.
+/* CREATE, ALTER, DROP, RUN SCHEDULE, SHOW SCHEDULES, SHOW CREATE SCHEDULE, SHOW SCHEDULE RUNS. What runs them: node/schedule.
  *
  * A schedule is its creator's: it and who administers the project see it; to other users of the project
  * it is not there.
@@ -10,6 +10,7 @@
 #include "node/schedule/trigger.h"
 #include "node/sql/lexer.h"
 #include "node/statement/lookup.h"
+#include "node/statement/schedule_text.h"
 #include "node/statement/schedule_tokens.h"
 #include "node/statement/show_like.h"
 
@@ -601,6 +602,24 @@ enum err_code statement_show_schedules(const struct statement_call *call, struct
     answer_columns(answer, columns, ARRAY_COUNT(columns));
     struct listing listing = {call, &project, answer};
     return listing_each(&listing, add_schedule, err);
+}
+
+/* ---- SHOW CREATE SCHEDULE ---- */
+
+enum err_code statement_show_create_schedule(const struct statement_call *call,
+                                             struct answer *answer, struct err *err)
+{
+    static const struct answer_column columns[] = {{"statement", TYPE_STRING, true}};
+    ZONE_CLEANUP struct zone *zone = NULL;
+    BYTES_CLEANUP struct bytes text = {0};
+    struct project_record project;
+    struct schedule schedule;
+    TRY(schedule_lookup(call, &call->statement->show.name, &project, &schedule, err));
+    TRY(zone_open(schedule.timezone, &zone, err));
+    schedule_text_append(project.name, &schedule, zone, &text);
+    answer_columns(answer, columns, ARRAY_COUNT(columns));
+    answer_add_text(answer, bytes_span(&text));
+    return answer_set_display(answer, bytes_span(&text), err);
 }
 
 /* ---- SHOW SCHEDULE RUNS ---- */

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "node/config.h"
+#include "node/limits.h"
 #include "node/statement/catalog.h"
 
 /* ---- settings ---- */
@@ -58,7 +59,7 @@ enum err_code select_limit_set(struct select_limits *limits, struct span key, st
 enum err_code select_settings_apply(const struct statement_call *call,
                                     struct select_options *options, struct err *err)
 {
-    options->limits = call->services->select;
+    options->limits = limits_get(call->services->limits).select;
     for (size_t i = 0; i < call->setting_count; i++) {
         const struct operator_pair *setting = &call->settings[i];
         TRY(select_limit_set(&options->limits, setting->key, setting->value, err));

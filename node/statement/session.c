@@ -1,6 +1,6 @@
 /* USE, SET, WHOAMI. What they choose lives in the client and comes with each request; here it is
  * only checked. */
-#include "node/sql/select.h"
+#include "node/limits.h"
 #include "node/statement/lookup.h"
 
 enum err_code statement_use(const struct statement_call *call, struct answer *answer,
@@ -20,7 +20,7 @@ enum err_code statement_set(const struct statement_call *call, struct answer *an
         return err_set(err, ERR_SEMANTIC, "SET: a setting's name has 1 to %d bytes",
                        LIMIT_NAME_BYTES);
     enum select_mode mode;
-    struct select_limits limits = call->services->select;
+    struct select_limits limits = limits_get(call->services->limits).select;
     TRY(select_mode_set(key, call->statement->set.value, &mode, err));
     return select_limit_set(&limits, key, call->statement->set.value, err);
 }

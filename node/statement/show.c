@@ -317,7 +317,8 @@ static statement_function *const functions[] = {
     [SHOW_PUBLIC_KEYS] = statement_show_public_keys,
     [SHOW_XCOPY_CHANNEL] = statement_show_xcopy_channel,
     [SHOW_SCHEDULES] = statement_show_schedules,
-    [SHOW_SCHEDULE_RUNS] = statement_show_runs, /* the last kind */
+    [SHOW_SCHEDULE_RUNS] = statement_show_runs,
+    [SHOW_CREATE_SCHEDULE] = statement_show_create_schedule, /* the last kind */
 };
 
 enum err_code statement_show(const struct statement_call *call, struct answer *answer,

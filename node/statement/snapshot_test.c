@@ -390,54 +390,6 @@ static void an_unreadable_record_is_passed_over(void **state)
 
 /* ---- replicas ---- */
 
-struct origin {
-    const char *region, *project, *table;
-    uint64_t created_ms; /* as it says */
-    uint64_t here_ms;    /* as this node knows */
-    uint64_t expires_ms;
-    bool forged; /* by another key than this node's */
-};
-
-/* What XCOPY would have made of another region's snapshot, with the rows of s. */
-static void replica_make(const char *name, const struct origin *origin)
-{
-    struct err err;
-    struct project_record project;
-    struct snapshot_record s;
-    struct snapshot_claim claim;
-    struct table_id id;
-    BYTES_CLEANUP struct bytes encoded = {0};
-    ARENA_CLEANUP struct arena arena;
-    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
-    struct span here = span_text(trial.project);
-    assert_int_equal(project_find(trial.store, NULL, here, &arena, &project, &err), ERR_OK);
-    assert_int_equal(snapshot_find(trial.store, NULL, project.id, span_text("s"), &arena, &s, &err),
-                     ERR_OK);
-    assert_int_equal(snapshot_claim_decode(s.claim, &arena, &claim, &err), ERR_OK);
-    claim.region = span_text(origin->region);
-    claim.project = span_text(origin->project);
-    claim.base_table_name = span_text(origin->table);
-    claim.created_ms = origin->created_ms;
-    snapshot_claim_encode(&claim, &encoded);
-    struct signature signature;
-    identity_sign(trial.identity, SNAPSHOT_SIGN_TEXT, bytes_span(&encoded), &signature);
-    struct identity_key maker = s.maker;
-    uint8_t key[crypto_sign_SECRETKEYBYTES];
-    if (origin->forged)
-        crypto_sign_keypair(maker.b, key);
-    const struct snapshot_replica replica = {.project = project.id,
-                                             .name = span_text(name),
-                                             .expires_ms = origin->expires_ms,
-                                             .claim = bytes_span(&encoded),
-                                             .maker = maker,
-                                             .signature = signature.b,
-                                             .version = s.version};
-    const struct change_note note = {.now_ms = origin->here_ms,
-                                     .principal = span_text("ALIYUN$root")};
-    if (snapshot_publish(trial.store, &replica, &note, &id, NULL, &err) != ERR_OK)
-        fail_msg("%s", err.message);
-}
-
 /* What the last recovery into the project said. */
 static void told(const char *words)
 {
@@ -461,11 +413,14 @@ static void of_two_regions_one_has_to_be_said(void **state)
     (void)state;
     uint64_t at = UINT64_C(1767225600000); /* 2026-01-01 */
     static const char two[] = "CREATE OR REPLACE TABLE r CLONE sales.orders TIMESTAMP AS OF";
-    replica_make("a1", &(struct origin){"ap-1", "Sales", "Orders", at, at + 5000, 0, false});
+    trial_replica(&trial, "a1",
+                  &(struct trial_origin){"ap-1", "Sales", "Orders", at, at + 5000, 0, false, {0}});
     trial_root(&trial, "CREATE TABLE r (b BIGINT)");
     recovers(two, "2026-01-01 00:00:00", "a1");
     told(".a1, made in ap-1 at 2026-01-01 00:00:00 (UTC), no time before the time asked for");
-    replica_make("b1", &(struct origin){"eu-1", "sales", "orders", at + DAY, at + DAY, 0, false});
+    trial_replica(
+        &trial, "b1",
+        &(struct trial_origin){"eu-1", "sales", "orders", at + DAY, at + DAY, 0, false, {0}});
     recovery_refuses(two, "2026-01-01 00:00:00", ERR_SEMANTIC,
                      "write IN REGION 'ap-1' or IN REGION 'eu-1' before TIMESTAMP AS OF");
     recovers("CREATE OR REPLACE TABLE r CLONE sales.orders IN REGION 'ap-1' TIMESTAMP AS OF",
@@ -486,17 +441,20 @@ static void a_wrong_clock_and_an_end_are_told(void **state)
     uint64_t at = UINT64_C(1767225600000); /* 2026-01-01 */
     static const char text[] = "CREATE OR REPLACE TABLE r CLONE sales.orders TIMESTAMP AS OF";
     trial_root(&trial, "CREATE TABLE r (b BIGINT)");
-    replica_make("early",
-                 &(struct origin){"ap-1", "sales", "orders", 1000, at, 0, false}); /* 1970 */
-    replica_make("ahead",
-                 &(struct origin){"ap-1", "sales", "orders", at + 400 * DAY, at + DAY, 0, false});
+    trial_replica(
+        &trial, "early",
+        &(struct trial_origin){"ap-1", "sales", "orders", 1000, at, 0, false, {0}}); /* 1970 */
+    trial_replica(
+        &trial, "ahead",
+        &(struct trial_origin){"ap-1", "sales", "orders", at + 400 * DAY, at + DAY, 0, false, {0}});
     recovers(text, "2026-02-01 00:00:00", "early");
     told("made in ap-1 at 1970-01-01 00:00:01 (UTC), 20484 d 23 h before the time asked for; its "
          "maker's key is not the one of region ap-1; ahead was here by 2026-01-02 00:00:00 and is "
          "left "
          "out, because its source dates it 2027-02-05 00:00:00: that clock was ahead");
-    replica_make("ended", &(struct origin){"ap-1", "sales", "orders", at + DAY / 24 * 25, at,
-                                           at + 2 * DAY, false});
+    trial_replica(&trial, "ended",
+                  &(struct trial_origin){
+                      "ap-1", "sales", "orders", at + DAY / 24 * 25, at, at + 2 * DAY, false, {0}});
     recovers(text, "2026-01-03 04:05:06.789", "ended");
     told("made in ap-1 at 2026-01-02 01:00:00 (UTC), 1 d 3 h before the time asked for; it expired "
          "at "
@@ -515,15 +473,19 @@ static void no_other_node_puts_its_own_in_place(void **state)
     uint64_t at = UINT64_C(1767225600000); /* 2026-01-01, before s was made */
     static const char text[] = "CREATE OR REPLACE TABLE r CLONE t TIMESTAMP AS OF";
     trial_root(&trial, "CREATE TABLE r (b BIGINT)");
-    replica_make("forged", &(struct origin){"cn-hongkong", trial.project, "t",
-                                            UINT64_C(4000000000000), at, 0, true});
-    replica_make("old", &(struct origin){"cn-hongkong", trial.project, "t", at, at, 0, true});
+    trial_replica(
+        &trial, "forged",
+        &(struct trial_origin){
+            "cn-hongkong", trial.project, "t", UINT64_C(4000000000000), at, 0, true, {0}});
+    trial_replica(&trial, "old",
+                  &(struct trial_origin){"cn-hongkong", trial.project, "t", at, at, 0, true, {0}});
     recovers(text, LATEST, "s");
     recovers(text, "2099-12-31 00:00:00", "s");
     recovers(text, "2026-01-02 00:00:00", "old");
     told("; its maker's key is not the one of region cn-hongkong");
-    replica_make("back",
-                 &(struct origin){"cn-hongkong", trial.project, "t", at + DAY, at, 0, false});
+    trial_replica(
+        &trial, "back",
+        &(struct trial_origin){"cn-hongkong", trial.project, "t", at + DAY, at, 0, false, {0}});
     recovers(text, "2026-01-02 00:00:00", "back"); /* this node's own, that came back */
     trial_root(&trial, "DROP SNAPSHOT TABLE forged");
     trial_root(&trial, "DROP SNAPSHOT TABLE old"); /* their signatures are nobody's */

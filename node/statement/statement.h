@@ -27,6 +27,7 @@
 struct channels;
 struct cleanup;
 struct runner;
+struct limits;
 struct triggers;
 struct scrubber;
 struct source;
@@ -50,8 +51,8 @@ struct statement_services {
     const struct identity *identity; /* of the node: signs snapshots */
     const char *region;
     bool gates; /* new projects are not on the allow-list, and channels off that nobody switched */
-    size_t load_memory_bytes;
-    struct select_limits select; /* of each query; SET may lower them */
+    struct err_counts *errors; /* of statements; NULL: nobody counts */
+    struct limits *limits;     /* of loads and queries */
 };
 
 /* How far a long statement is: written by its worker, read by any thread. */
@@ -175,6 +176,7 @@ statement_function statement_alter_schedule;
 statement_function statement_drop_schedule;
 statement_function statement_run_schedule;
 statement_function statement_show_schedules;
+statement_function statement_show_create_schedule;
 statement_function statement_show_runs;
 statement_function statement_scrub;
 statement_function statement_add_user;

@@ -2,9 +2,12 @@
 
 #include "node/sql/lexer.h"
 
+#define NAME_SHOWN_BYTES 30 /* the list is to be seen whole */
+
 static const struct system_view *const views[] = {
-    &tables_view, &partitions_view, &columns_view, &privileges_view, &users_view, &audit_view,
-    &lag_view,    &receipts_view,   &tasks_view,   &usage_view,      &runs_view,
+    &catalogs_view, &tables_view, &partitions_view, &columns_view, &privileges_view,
+    &users_view,    &roles_view,  &user_roles_view, &audit_view,   &lag_view,
+    &receipts_view, &tasks_view,  &usage_view,      &runs_view,
 };
 
 /* An opened view: what SELECT holds as its table. */
@@ -50,11 +53,16 @@ void system_view_close(void *table)
 static enum err_code unknown(const struct name *name, struct err *err)
 {
     BYTES_CLEANUP struct bytes list = {0};
+    struct span shown = name->object;
+    if (shown.len > NAME_SHOWN_BYTES) {
+        shown.len = NAME_SHOWN_BYTES;
+        while (shown.len > 0 && (shown.data[shown.len] & 0xC0) == 0x80)
+            shown.len--; /* whole characters */
+    }
     for (size_t i = 0; i < ARRAY_COUNT(views); i++)
         bytes_printf(&list, "%s%s", i > 0 ? ", " : "", views[i]->name);
-    return err_set(err, ERR_TABLE_NOT_FOUND,
-                   "there is no view %.*s in " SYSTEM_VIEW_SCHEMA "; there are: %.*s",
-                   SPAN_PRINTF(name->object), SPAN_PRINTF(bytes_span(&list)));
+    return err_set(err, ERR_TABLE_NOT_FOUND, "no view %.*s; INFORMATION_SCHEMA has %.*s",
+                   SPAN_PRINTF(shown), SPAN_PRINTF(bytes_span(&list)));
 }
 
 enum err_code system_view_find(const struct statement_call *call, const struct name *name,

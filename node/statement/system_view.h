@@ -34,8 +34,9 @@ struct system_view {
     const struct object_functions *object; /* of those of object_view.h */
 };
 
-extern const struct system_view audit_view, columns_view, lag_view, partitions_view,
-    privileges_view, receipts_view, runs_view, tables_view, tasks_view, usage_view, users_view;
+extern const struct system_view audit_view, catalogs_view, columns_view, lag_view, partitions_view,
+    privileges_view, receipts_view, roles_view, runs_view, tables_view, tasks_view, usage_view,
+    user_roles_view, users_view;
 
 struct snapshot_record;
 /* How many receipts are shown for it, and are true. receipts_view.c */

@@ -48,8 +48,8 @@ static enum err_code task_put(const struct task_status *status, struct row_view 
 {
     char id[TASK_ID_TEXT_BYTES], error[ERROR_BYTES], trouble[ERROR_BYTES];
     const struct task_counters *counters = &status->counters;
-    double seconds = (double)status->elapsed_ms / 1000.0;
-    bool idle = status->elapsed_ms == 0;
+    double seconds = (double)status->moving_ms / 1000.0;
+    bool idle = status->moving_ms == 0;
     const struct value values[] = {
         row_text(span_text(task_id_format(&status->id, id))),
         row_text(span_text(task_state_name(status->state))),

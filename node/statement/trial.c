@@ -11,9 +11,14 @@
 
 #include "node/cleanup.h"
 #include "node/expiry.h"
-#include "node/sql/select.h"
+#include "node/limits.h"
 #include "store/roots.h"
+#include "store/snapshot.h"
 #include "store/table.h"
+
+static struct limits limits =
+    LIMITS_OF(.load_memory_bytes = 256 * MIB(1),
+              .select = {.time_ms_max = 600000, .memory_bytes_max = 64 * MIB(1)});
 
 static void store_start(struct trial *trial)
 {
@@ -37,8 +42,7 @@ static void store_start(struct trial *trial)
         .principals = trial->principals,
         .identity = trial->identity,
         .region = "cn-hongkong",
-        .load_memory_bytes = 256 * MIB(1),
-        .select = {.time_ms_max = 600000, .memory_bytes_max = 64 * MIB(1)},
+        .limits = &limits,
     };
 }
 
@@ -108,6 +112,47 @@ void trial_project_of_rows(struct trial *trial)
     trial_root(trial, "CREATE TABLE t (a BIGINT)");
     trial_root(trial, "INSERT INTO t VALUES (1), (2), (3)");
     trial_root(trial, "CREATE SNAPSHOT TABLE s CLONE t");
+}
+
+void trial_replica(struct trial *trial, const char *name, const struct trial_origin *origin)
+{
+    struct err err;
+    struct project_record project;
+    struct snapshot_record s;
+    struct snapshot_claim claim;
+    struct table_id id;
+    BYTES_CLEANUP struct bytes encoded = {0};
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, 4 * CATALOG_ARENA_BYTES);
+    struct span here = span_text(trial->project);
+    assert_int_equal(project_find(trial->store, NULL, here, &arena, &project, &err), ERR_OK);
+    assert_int_equal(
+        snapshot_find(trial->store, NULL, project.id, span_text("s"), &arena, &s, &err), ERR_OK);
+    assert_int_equal(snapshot_claim_decode(s.claim, &arena, &claim, &err), ERR_OK);
+    claim.region = span_text(origin->region);
+    claim.project = span_text(origin->project);
+    claim.base_table_name = span_text(origin->table);
+    claim.created_ms = origin->created_ms;
+    if (origin->table_id.n != 0)
+        claim.base_table = origin->table_id;
+    snapshot_claim_encode(&claim, &encoded);
+    struct signature signature;
+    identity_sign(trial->identity, SNAPSHOT_SIGN_TEXT, bytes_span(&encoded), &signature);
+    struct identity_key maker = s.maker;
+    uint8_t key[crypto_sign_SECRETKEYBYTES];
+    if (origin->forged)
+        crypto_sign_keypair(maker.b, key);
+    const struct snapshot_replica replica = {.project = project.id,
+                                             .name = span_text(name),
+                                             .expires_ms = origin->expires_ms,
+                                             .claim = bytes_span(&encoded),
+                                             .maker = maker,
+                                             .signature = signature.b,
+                                             .version = s.version};
+    const struct change_note note = {.now_ms = origin->here_ms,
+                                     .principal = span_text("ALIYUN$root")};
+    if (snapshot_publish(trial->store, &replica, &note, &id, NULL, &err) != ERR_OK)
+        fail_msg("%s", err.message);
 }
 
 static void fault_print(void *context, const struct digest *digest, const char *what)

@@ -30,6 +30,16 @@ void trial_start(struct trial *trial);
 void trial_project(struct trial *trial);
 /* The same with table t of one column a and three rows, and snapshot s of it. */
 void trial_project_of_rows(struct trial *trial);
+/* A replica in the chosen project: what XCOPY would have made of another region's snapshot, with the rows of s. */
+struct trial_origin {
+    const char *region, *project, *table;
+    uint64_t created_ms; /* as it says */
+    uint64_t here_ms;    /* as this node knows */
+    uint64_t expires_ms;
+    bool forged;              /* by another key than this node's */
+    struct table_id table_id; /* 0: the one that s is of */
+};
+void trial_replica(struct trial *trial, const char *name, const struct trial_origin *origin);
 void trial_stop(struct trial *trial);
 /* fsck, with every byte read, finds nothing. */
 void trial_is_whole(struct trial *trial);

@@ -16,7 +16,7 @@ static struct trial trial;
 #define SELECTED                                                                                   \
     "SELECT usage_date, direction, peer_region, state, tasks, wire_bytes, payload_bytes, "         \
     "page_bytes, resent_bytes, saved_bytes FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_USAGE "    \
-    "WHERE project = '@' ORDER BY usage_date, direction, state"
+    "WHERE project = '@' ORDER BY usage_date, direction, state, peer_region"
 
 static struct project_id chosen(void)
 {
@@ -28,8 +28,8 @@ static struct project_id chosen(void)
     return project.id;
 }
 
-static void carried(uint8_t task, uint32_t day, enum meter_role role, enum task_state state,
-                    struct meter_counts counts)
+static void carried(const char *region, uint8_t task, uint32_t day, enum meter_role role,
+                    enum task_state state, struct meter_counts counts)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
     const struct meter_record record = {.role = role,
@@ -38,7 +38,7 @@ static void carried(uint8_t task, uint32_t day, enum meter_role role, enum task_
                                         .state = state,
                                         .project = chosen(),
                                         .project_name = span_text(trial.project),
-                                        .region = span_text("far"),
+                                        .region = span_text(region),
                                         .updated_ms = task,
                                         .counts = counts};
     meter_put(&change, &record);
@@ -49,14 +49,16 @@ static void carried(uint8_t task, uint32_t day, enum meter_role role, enum task_
 static void some_tasks(void)
 {
     const struct meter_counts moved = {100, 20, 50, 40, 900}, more = {10, 2, 5, 5, 0};
-    carried(1, 20000, METER_IN, TASK_DONE, moved);
-    carried(2, 20000, METER_IN, TASK_DONE, more);
-    carried(3, 20000, METER_IN, TASK_FAILED, moved);
-    carried(4, 20001, METER_IN, TASK_RUNNING, more);
-    carried(5, 20000, METER_OUT, TASK_CANCELLED, more);
+    carried("far", 1, 20000, METER_IN, TASK_DONE, moved);
+    carried("far", 2, 20000, METER_IN, TASK_DONE, more);
+    carried("far", 3, 20000, METER_IN, TASK_FAILED, moved);
+    carried("far", 4, 20001, METER_IN, TASK_RUNNING, more);
+    carried("far", 5, 20000, METER_OUT, TASK_CANCELLED, more);
+    carried("near", 6, 20000, METER_IN, TASK_DONE, more); /* a channel of its own */
 }
 
 static const char some_rows[] = "2024-10-04,IN,far,DONE,2,110,45,22,10,900;"
+                                "2024-10-04,IN,near,DONE,1,10,5,2,0,0;"
                                 "2024-10-04,IN,far,FAILED,1,100,40,20,10,900;"
                                 "2024-10-04,OUT,far,CANCELLED,1,10,5,2,0,0;"
                                 "2024-10-05,IN,far,RUNNING,1,10,5,2,0,0";
@@ -77,7 +79,7 @@ static void tasks_of_a_day_are_one_row_also_when_they_are_forgotten(void **state
     trial_gives(&trial, SELECTED, some_rows);
     trial_gives(&trial,
                 "SELECT SUM(wire_bytes) FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_USAGE WHERE "
-                "project = '@' AND state = 'DONE'",
+                "project = '@' AND state = 'DONE' AND peer_region = 'far'",
                 "110");
 }
 

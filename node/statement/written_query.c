@@ -1,5 +1,6 @@
 #include "node/statement/written_query.h"
 
+#include "node/limits.h"
 #include "node/loop.h"
 #include "node/statement/assign.h"
 #include "node/statement/catalog.h"
@@ -42,7 +43,7 @@ enum err_code written_query_open(struct written_query *query, const struct state
     query->options.limits.rows_max = 0;
     query->options.limits.result_bytes_max = 0;
     time_begin(query);
-    query->memory_bytes = memory_take(call->services->load_memory_bytes);
+    query->memory_bytes = memory_take(limits_get(call->services->limits).load_memory_bytes);
     return select_open(select, call->statement->text, &query->options, &query->cursor, err);
 }
 

@@ -69,6 +69,7 @@ static enum err_code task_poll(void *context, struct answer *answer,
         .bytes_total = status.bytes_planned,
         .files_done = status.counters.files_moved,
         .files_total = status.files_total,
+        .elapsed_ms = status.moving_ms,
     };
     *ret_ended = status.state != TASK_QUEUED && status.state != TASK_RUNNING;
     return *ret_ended ? ended_answer(&status, answer, err) : ERR_OK;

@@ -170,9 +170,9 @@ static enum err_code row_group_count(struct look *look, const struct look_item *
             TRY(look->store.has_file(look->store.context, &file->digest, &is_held, err));
         if (!is_held)
             TRY(partition_moves(look, partition, err));
-        if (!file_is_first(look, &file->digest))
-            continue;
-        struct look_tally *tally = &look->counts.of[is_held ? LOOK_HELD : look->fate];
+        enum look_fate fate = is_held ? LOOK_HELD : look->fate;
+        struct look_tally *tally =
+            &look->counts.of[file_is_first(look, &file->digest) ? fate : LOOK_AGAIN];
         tally->files++;
         tally->bytes += file->bytes;
     }
@@ -257,7 +257,8 @@ struct look_counts look_counts_get(const struct look *look)
     struct look_counts counts = look->counts;
     const struct page_totals *totals = &look->totals;
     uint64_t partitions = counts.of[LOOK_NEW].partitions + counts.of[LOOK_CHANGED].partitions;
-    uint64_t bytes = counts.of[LOOK_NEW].bytes + counts.of[LOOK_CHANGED].bytes;
+    uint64_t bytes =
+        counts.of[LOOK_NEW].bytes + counts.of[LOOK_CHANGED].bytes + counts.of[LOOK_AGAIN].bytes;
     struct look_tally *held = &counts.of[LOOK_HELD];
     held->partitions = totals->partitions > partitions ? totals->partitions - partitions : 0;
     held->bytes = totals->bytes > bytes ? totals->bytes - bytes : 0;

@@ -11,7 +11,8 @@
  *
  *     moves    a partition that names a file which is not held: new, or changed where the base has its
  *              key; each file once, for the first partition that names it
- *     held     all else
+ *     again    of a file that the snapshot names more than once, each time but the first
+ *     held     all else: of what is not read, all its names
  *
  * Invariants: 1. items are in order of tree and key. 2. What waits is at most items_max and the children
  * of LOOK_BATCH_INNER + LIMIT_TREE_DEPTH inner pages. 3. Files are remembered by 63 bits under a seed that nobody else knows, and at
@@ -65,6 +66,7 @@ enum look_fate {
     LOOK_NEW,
     LOOK_CHANGED,
     LOOK_HELD,
+    LOOK_AGAIN, /* files alone */
     LOOK_FATE_COUNT,
 };
 

@@ -1,5 +1,7 @@
 #include "node/task/meter.h"
 
+#include "node/task/record_sweep.h"
+
 #define RECORD_FORM 1
 #define KEY_BYTES   (1 + 1 + DIGEST_BYTES)
 #define DAY_BYTES   (1 + 4 + 1 + 1 + 8) /* before the region */
@@ -306,13 +308,15 @@ enum err_code meter_fold(struct store *store, uint64_t before_ms, bool *ret_more
 
 /* ---- how far behind a region is ---- */
 
-#define NEWEST_BYTES (8 + 8)
+#define NEWEST_BYTES     (8 + 8)
+#define NEWEST_KEY_BYTES (1 + 8 + 8) /* before the region */
 
-static struct span newest_key(struct table_id table, struct span region, struct bytes *out)
+static struct span newest_key(const struct meter_newest *newest, struct bytes *out)
 {
     bytes_append_u8(out, 'n');
-    bytes_append_u64(out, table.n);
-    bytes_append_span(out, region);
+    bytes_append_u64(out, newest->account.n);
+    bytes_append_u64(out, newest->table.n);
+    bytes_append_span(out, newest->region);
     return bytes_span(out);
 }
 
@@ -322,26 +326,61 @@ void meter_newest_put(struct catalog_change *change, const struct meter_newest *
     uint8_t value[NEWEST_BYTES];
     store_u64(value, newest->made_ms);
     store_u64(value + 8, newest->told_ms);
-    catalog_put(change, FAMILY_METER, newest_key(newest->table, newest->region, &key),
-                span_of(value, sizeof(value)));
+    catalog_put(change, FAMILY_METER, newest_key(newest, &key), span_of(value, sizeof(value)));
 }
 
-enum err_code meter_newest_find(struct store *store, struct table_id table, struct span region,
-                                struct meter_newest *ret_newest, struct err *err)
+static enum err_code newest_times(struct span value, struct meter_newest *newest, struct err *err)
+{
+    if (value.len != NEWEST_BYTES)
+        return err_set(err, ERR_CORRUPT, "a record of a source's newest snapshot is damaged");
+    newest->made_ms = load_u64(value.data);
+    newest->told_ms = load_u64(value.data + 8);
+    return ERR_OK;
+}
+
+enum err_code meter_newest_find(struct store *store, struct meter_newest *newest, struct err *err)
 {
     BYTES_CLEANUP struct bytes key = {0};
     BYTES_CLEANUP struct bytes value = {0};
     bool found;
-    TRY(catalog_find(store, NULL, FAMILY_METER, newest_key(table, region, &key), &value, &found,
-                     err));
-    *ret_newest = (struct meter_newest){.table = table, .region = region};
-    if (!found)
-        return ERR_OK;
-    if (value.len != NEWEST_BYTES)
-        return err_set(err, ERR_CORRUPT, "a record of a source's newest snapshot is damaged");
-    ret_newest->made_ms = load_u64(value.data);
-    ret_newest->told_ms = load_u64(value.data + 8);
-    return ERR_OK;
+    TRY(catalog_find(store, NULL, FAMILY_METER, newest_key(newest, &key), &value, &found, err));
+    newest->made_ms = newest->told_ms = 0;
+    return found ? newest_times(bytes_span(&value), newest, err) : ERR_OK;
+}
+
+/* False: of the first form, 'n' table u64 | region. Its ninth byte begins a region's name; here it is the first
+ * of a table's number, which does not reach so far. */
+static bool newest_decode(struct span key, struct meter_newest *ret_newest)
+{
+    struct reader keys = reader_of(key);
+    (void)reader_u8(&keys);
+    ret_newest->account.n = reader_u64(&keys);
+    ret_newest->table.n = reader_u64(&keys);
+    ret_newest->region = reader_span(&keys, keys.left.len);
+    return key.len > NEWEST_KEY_BYTES && key.data[1 + 8] == 0;
+}
+
+struct newest_sweep {
+    uint64_t before_ms;
+    meter_newest_shown *shown;
+    void *context;
+};
+
+static bool newest_goes(void *context, struct span key, struct span value)
+{
+    const struct newest_sweep *sweep = context;
+    struct meter_newest newest = {0};
+    if (!newest_decode(key, &newest))
+        return true;
+    return newest_times(value, &newest, NULL) == ERR_OK && newest.told_ms < sweep->before_ms &&
+           !sweep->shown(sweep->context, &newest);
+}
+
+enum err_code meter_newest_sweep(struct store *store, uint64_t before_ms, meter_newest_shown *shown,
+                                 void *context, struct err *err)
+{
+    struct newest_sweep sweep = {before_ms, shown, context};
+    return record_sweep(store, FAMILY_METER, span_text("n"), newest_goes, &sweep, err);
 }
 
 /* ---- as told ---- */

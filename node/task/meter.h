@@ -3,7 +3,7 @@
  *     a task's record, at each end  --8 days after its end-->  the sums of its day
  *
  *     meter    'm' role u8 | lease 32                                      -> a task's record
- *              'n' table u64 | region                                         -> made ms u64 | told ms u64
+ *              'n' account u64 | table u64 | region                           -> made ms u64 | told ms u64
  *              'd' day u32 | role u8 | state u8 | project u64 | region     -> tasks u64 | counts | project's name
  *
  * A task is one record at each end, under the id of its lease, which both know. It counts on the day on
@@ -91,16 +91,23 @@ enum err_code meter_fold(struct store *store, uint64_t before_ms, bool *ret_more
 
 /* ---- how far behind a region is ---- */
 
-/* When the source made its newest snapshot of its table, as it said at that moment. */
+/* When the source made its newest snapshot of its table, as it told a copy or trigger of the account's at that
+ * moment. What one account was told is no other's to see. */
 struct meter_newest {
-    struct table_id table; /* the source's */
-    struct span region;    /* of the source */
+    struct account_id account; /* that owns the project which the replicas are in */
+    struct table_id table;     /* the source's */
+    struct span region;        /* of the source */
     uint64_t made_ms, told_ms;
 };
 void meter_newest_put(struct catalog_change *change, const struct meter_newest *newest);
-/* *ret_newest: zero times when it never said. */
-enum err_code meter_newest_find(struct store *store, struct table_id table, struct span region,
-                                struct meter_newest *ret_newest, struct err *err) MUST_USE;
+/* Sets the times of what account, table and region say; zero when the source never said. */
+enum err_code meter_newest_find(struct store *store, struct meter_newest *newest,
+                                struct err *err) MUST_USE;
+/* Drops those told before before_ms for which `shown` is false, and those of the first form, which had no
+ * account; a commit at a time. One that is told again meanwhile stays. */
+typedef bool meter_newest_shown(void *context, const struct meter_newest *newest);
+enum err_code meter_newest_sweep(struct store *store, uint64_t before_ms, meter_newest_shown *shown,
+                                 void *context, struct err *err) MUST_USE;
 
 /* ---- as told ---- */
 

@@ -57,6 +57,32 @@ static void test_a_destination_that_lies_is_believed_little(void **state)
     meters_free(meters);
 }
 
+/* The ends begin it at either side of midnight: the destination's day is both ends', and no other. */
+static void test_a_day_is_agreed_on_while_clocks_are_less_than_a_day_apart(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t told, becomes;
+    } days[] = {{100, 100}, {99, 99}, {101, 101},       {98, 100},
+                {102, 100}, {0, 100}, {UINT32_MAX, 100}};
+    for (size_t i = 0; i < ARRAY_COUNT(days); i++) {
+        struct meters *meters = meters_new();
+        const struct meter_record record = {.role = METER_OUT,
+                                            .lease = {{{0xF2}}},
+                                            .day = 100,
+                                            .project = {1},
+                                            .project_name = span_text("p"),
+                                            .region = span_text("far")};
+        const struct peer_settle settle = {
+            .lease = record.lease, .day = days[i].told, .state = TASK_RUNNING};
+        struct peer_settle both;
+        ok(meters_begin(meters, here.store, &record, &err));
+        assert_true(meters_settle(meters, &settle, &both));
+        assert_int_equal(both.day, days[i].becomes);
+        meters_free(meters);
+    }
+}
+
 /* ---- both ends ---- */
 
 static bool record_at(struct region *region, enum meter_role role, const struct task_id *task,
@@ -185,6 +211,19 @@ static void test_wrong_bytes_are_counted_as_sent_and_not_as_kept(void **state)
     assert_int_equal(counts.saved_bytes, 0);
 }
 
+static void test_a_done_task_s_resent_bytes_are_those_of_the_reply_that_was_wrong(void **state)
+{
+    (void)state;
+    counted_table("resent", "resent_1");
+    there.tamper = TAMPER_FILES_ONCE;
+    struct task_status status = xcopy("resent_1", "resent_1");
+    assert_int_equal(there.tamper, TAMPER_NONE);
+    done(&status);
+    struct meter_counts counts = both_count(&status.id, TASK_DONE);
+    assert_int_equal(counts.kept_bytes, status.counters.bytes_moved);
+    assert_int_equal(counts.file_bytes, counts.kept_bytes + TAMPERED_BYTES);
+}
+
 static void test_a_cancelled_task_is_counted_apart(void **state)
 {
     (void)state;
@@ -236,6 +275,7 @@ static void test_a_restart_of_either_end_loses_and_doubles_nothing(void **state)
 /* ---- days ---- */
 
 struct sum {
+    const char *region;
     uint64_t tasks, wire_bytes;
     size_t lines;
 };
@@ -244,7 +284,7 @@ static enum err_code sum_line(void *context, const struct meter_line *line, stru
 {
     (void)ignored;
     struct sum *sum = context;
-    if (!span_equal(line->region, span_text("far")))
+    if (!span_equal(line->region, span_text(sum->region)))
         return ERR_OK;
     sum->tasks += line->tasks;
     sum->wire_bytes += line->counts.wire_bytes;
@@ -252,22 +292,20 @@ static enum err_code sum_line(void *context, const struct meter_line *line, stru
     return ERR_OK;
 }
 
-static uint64_t sum_all(struct store *store, uint64_t *ret_tasks, size_t *ret_lines)
+static void sum_is(const char *region, uint64_t tasks, uint64_t wire_bytes, size_t lines)
 {
-    struct sum sum = {0};
-    ok(meter_each(store, sum_line, &sum, &err));
-    *ret_tasks = sum.tasks;
-    *ret_lines = sum.lines;
-    return sum.wire_bytes;
+    struct sum sum = {.region = region};
+    ok(meter_each(here.store, sum_line, &sum, &err));
+    assert_int_equal(sum.wire_bytes, wire_bytes);
+    assert_int_equal(sum.tasks, tasks);
+    assert_int_equal(sum.lines, lines);
 }
 
-static void days_are(size_t lines)
+/* Of each region. */
+static void days_are(size_t lines, size_t near_lines)
 {
-    uint64_t tasks;
-    size_t got;
-    assert_int_equal(sum_all(here.store, &tasks, &got), 10 * 1000 + 45);
-    assert_int_equal(tasks, 10);
-    assert_int_equal(got, lines);
+    sum_is("far", 10, 10 * 1000 + 45, lines);
+    sum_is("near", 2, 5, near_lines);
 }
 
 static void fold_until_none(uint64_t before_ms)
@@ -277,21 +315,21 @@ static void fold_until_none(uint64_t before_ms)
         ok(meter_fold(here.store, before_ms, &more, &err));
 }
 
-/* Ten tasks of two days; the last still runs. */
-static void ten_tasks(void)
+/* Ten of two days, the last still runs; two of the first day to another region. */
+static void twelve_tasks(void)
 {
     CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
-    for (uint8_t i = 0; i < 10; i++) {
+    for (uint8_t i = 0; i < 12; i++) {
         const struct meter_record record = {
             .role = METER_OUT,
             .lease = {{{0xF0, i}}},
-            .day = 100 + i / 5u,
+            .day = i < 10 ? 100 + i / 5u : 100,
             .state = i == 9 ? TASK_RUNNING : TASK_DONE,
             .project = {77},
             .project_name = span_text("p"),
-            .region = span_text("far"),
+            .region = span_text(i < 10 ? "far" : "near"),
             .updated_ms = 1000 + i,
-            .counts = {.wire_bytes = UINT64_C(1000) + i},
+            .counts = {.wire_bytes = i < 10 ? UINT64_C(1000) + i : i - UINT64_C(8)},
         };
         meter_put(&change, &record);
     }
@@ -302,16 +340,16 @@ static void ten_tasks(void)
 static void test_what_has_ended_is_counted_into_its_day_once(void **state)
 {
     (void)state;
-    ten_tasks();
-    days_are(10);
+    twelve_tasks();
+    days_are(10, 2);
     fold_until_none(1004); /* of the first day four */
-    days_are(7);
+    days_are(7, 2);
     fold_until_none(UINT64_MAX);
-    days_are(3); /* a day, a day, and the one that runs */
+    days_are(3, 1); /* a day, a day, and the one that runs */
     fold_until_none(UINT64_MAX);
-    days_are(3);
+    days_are(3, 1);
     region_restart(&here, &there);
-    days_are(3);
+    days_are(3, 1);
 }
 
 int main(void)
@@ -321,9 +359,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_claim_is_believed_as_far_as_something_was_lost),
         cmocka_unit_test(test_a_destination_that_lies_is_believed_little),
+        cmocka_unit_test(test_a_day_is_agreed_on_while_clocks_are_less_than_a_day_apart),
         cmocka_unit_test(test_what_is_told_on_the_way_is_durable_and_only_under_a_lease),
         cmocka_unit_test(test_both_ends_count_the_same),
         cmocka_unit_test(test_wrong_bytes_are_counted_as_sent_and_not_as_kept),
+        cmocka_unit_test(test_a_done_task_s_resent_bytes_are_those_of_the_reply_that_was_wrong),
         cmocka_unit_test(test_a_cancelled_task_is_counted_apart),
         cmocka_unit_test(test_a_restart_of_either_end_loses_and_doubles_nothing),
         cmocka_unit_test(test_what_has_ended_is_counted_into_its_day_once),

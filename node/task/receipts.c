@@ -1,5 +1,6 @@
 #include "node/task/receipts.h"
 
+#include "node/task/record_sweep.h"
 #include "node/task/repair_grant.h"
 
 #define KEPT_KEY_BYTES    (1 + 8 + DIGEST_BYTES + sizeof(struct identity_key))
@@ -99,4 +100,34 @@ enum err_code receipts_each(struct store *store, struct project_id project,
                              .context = context};
     TRY(kept_each(&walk, err));
     return repair_taken_each(store, version, grant_tell, &walk, err);
+}
+
+/* ---- those that nobody is shown any more ---- */
+
+struct kept_sweep {
+    uint64_t before_ms;
+    receipt_version_held *held;
+    void *context;
+};
+
+static bool kept_goes(void *context, struct span key, struct span value)
+{
+    const struct kept_sweep *sweep = context;
+    struct reader keys = reader_of(key);
+    struct digest version;
+    struct receipt receipt;
+    (void)reader_u8(&keys);
+    struct project_id project = {reader_u64(&keys)};
+    reader_copy(&keys, version.b, DIGEST_BYTES);
+    if (key.len != KEPT_KEY_BYTES || sweep->held(sweep->context, project, &version))
+        return false;
+    return receipt_decode(value, &receipt, NULL) != ERR_OK ||
+           receipt.published_ms < sweep->before_ms;
+}
+
+enum err_code receipts_sweep(struct store *store, uint64_t before_ms, receipt_version_held *held,
+                             void *context, struct err *err)
+{
+    struct kept_sweep sweep = {before_ms, held, context};
+    return record_sweep(store, FAMILY_LEASES, span_text("y"), kept_goes, &sweep, err);
 }

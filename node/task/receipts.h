@@ -31,4 +31,11 @@ enum err_code receipts_each(struct store *store, struct project_id project,
                             const struct digest *version, receipt_on_kept *on_kept, void *context,
                             struct err *err) MUST_USE;
 
+/* Drops those that were published (by the signer's clock) before before_ms, for whose project and version `held`
+ * is false, and those that cannot be read and are held by none. The grants of repairs stay. */
+typedef bool receipt_version_held(void *context, struct project_id project,
+                                  const struct digest *version);
+enum err_code receipts_sweep(struct store *store, uint64_t before_ms, receipt_version_held *held,
+                             void *context, struct err *err) MUST_USE;
+
 #endif

@@ -24,7 +24,7 @@ static enum err_code peer_look(void *context, const struct identity_key *key,
                                const struct repair_grant *grant, struct err *err)
 {
     struct repairs *repairs = context;
-    struct peer *peer = peers_find_signer(repairs->options->peers, key);
+    struct peer *peer = peers_find_maker(repairs->options->peers, key);
     struct link_status status = {0};
     (void)err;
     if (peer == NULL || peer->link == NULL)

@@ -39,6 +39,7 @@ struct task_settings task_settings_default(const char *peer)
     struct task_settings settings = {
         .walk = walk_limits_default(),
         .renew_ms = LEASE_RENEW_MS,
+        .commit_after_ms = TASK_COMMIT_AFTER_MS,
         .retry_pause_min_ms = TASK_RETRY_PAUSE_MIN_MS,
         .retry_pause_max_ms = TASK_RETRY_PAUSE_MAX_MS,
         .retry_total_ms = TASK_RETRY_TOTAL_MS,
@@ -522,7 +523,19 @@ static void renew_next(struct task *task, uint64_t now_ms, struct task_actions *
     action_add(actions, TASK_DO_RENEW, task->renewal);
 }
 
-static void pull_next(struct task *task, bool paused, struct task_actions *actions)
+/* Since when something has arrived that no commit has taken: on a slow line the bytes that are due for one take long, and
+ * a restart would pull them again. No timer: what makes it overdue is the next thing that arrives. */
+static bool commit_overdue(struct task *task, uint64_t now_ms)
+{
+    if (!walk_holds(&task->walk))
+        task->holds_since_ms = 0;
+    else if (task->holds_since_ms == 0)
+        task->holds_since_ms = now_ms;
+    return task->holds_since_ms != 0 &&
+           now_ms - task->holds_since_ms >= task->settings.commit_after_ms;
+}
+
+static void pull_next(struct task *task, uint64_t now_ms, bool paused, struct task_actions *actions)
 {
     struct walk *walk = &task->walk;
     if (!walk->begun && !paused)
@@ -535,7 +548,9 @@ static void pull_next(struct task *task, bool paused, struct task_actions *actio
         action_add(actions, want->kind == WALK_PAGE ? TASK_DO_GET_PAGES : TASK_DO_GET_FILES,
                    ++task->request_last)
             ->want = want;
-    if (task->commit == 0 && walk_commit_next(walk, paused)) {
+    bool overdue = commit_overdue(task, now_ms);
+    if (task->commit == 0 && walk_commit_next(walk, paused, overdue)) {
+        task->holds_since_ms = 0;
         task->commit = ++task->request_last;
         action_add(actions, TASK_DO_COMMIT, task->commit)->commit = &walk->committing;
     }
@@ -556,7 +571,7 @@ static void task_next(struct task *task, uint64_t now_ms, struct task_actions *a
     if (task->phase == TASK_PHASE_PULL && !task->leased)
         phase_set(task, TASK_PHASE_DESCRIBE);
     if (task->phase == TASK_PHASE_PULL)
-        pull_next(task, paused, actions);
+        pull_next(task, now_ms, paused, actions);
     if (paused)
         return;
     task->retry_at_ms = 0;

@@ -161,6 +161,7 @@ struct task_event {
 struct task_settings {
     struct walk_limits walk;
     uint64_t renew_ms;
+    uint64_t commit_after_ms; /* what has arrived is committed when more arrives so much later */
     uint64_t retry_pause_min_ms, retry_pause_max_ms, retry_total_ms;
     char peer[LIMIT_REGION_BYTES + 1]; /* for messages */
 };
@@ -183,8 +184,9 @@ struct task {
     struct digest version;
     struct task_counters counters;
     struct task_trouble peer, store;
-    uint64_t retry_at_ms; /* no request goes out before; 0: none waits */
-    uint64_t renew_at_ms; /* valid while leased */
+    uint64_t retry_at_ms;    /* no request goes out before; 0: none waits */
+    uint64_t renew_at_ms;    /* valid while leased */
+    uint64_t holds_since_ms; /* something has arrived that no commit has taken; 0: nothing has */
     uint64_t request_last;
     uint64_t control; /* the one CHECK, DESCRIBE, PUBLISH, RECEIPT, FINISH that is out; 0 none */
     uint64_t renewal; /* the RENEW that is out; 0 none */

@@ -2,6 +2,7 @@
 #include "node/task/xcopy_trial.h"
 
 #include "node/task/token_use.h"
+#include "proto/key.h"
 #include "proto/version.h"
 #include "store/pages.h"
 
@@ -249,6 +250,21 @@ static void leases_end(void)
     assert_int_equal(source_leases(there.source), 0);
 }
 
+static enum err_code items_ask(const struct lease_id *under, enum peer_method method,
+                               const struct peer_item *items, size_t count)
+{
+    BYTES_CLEANUP struct bytes header = {0};
+    BYTES_CLEANUP struct bytes body = {0};
+    struct ask ask = {0};
+    const struct peer_lease lease = {.lease = *under, .reply_bytes = 65536};
+    peer_lease_encode(&lease, &header);
+    peer_items_encode(items, count, &body);
+    ask_post(&ask, method, bytes_span(&header), bytes_span(&body));
+    enum err_code code = ask_wait(&ask);
+    bytes_deinit(&ask.body);
+    return code;
+}
+
 static void test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else(void **state)
 {
     (void)state;
@@ -281,20 +297,63 @@ static void test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else(
                      &err));
     ok(page_read(there.store, &wanted.version.page, &page, &err));
     ok(version_decode(bytes_span(&page), &arena, &version, &err));
-    const struct peer_lease lease = {.lease = described.lease, .reply_bytes = 65536};
     const struct digest digests[] = {version.root, wanted.version.page,
                                      wanted.version.attribute_root};
     for (size_t i = 0; i < ARRAY_COUNT(digests); i++) {
         const struct peer_item item = {.tree = TREE_MANIFEST, .digest = digests[i]};
-        BYTES_CLEANUP struct bytes header = {0};
-        BYTES_CLEANUP struct bytes body = {0};
-        struct ask outside = {0};
-        peer_lease_encode(&lease, &header);
-        peer_items_encode(&item, 1, &body);
-        ask_post(&outside, PEER_GET_PAGES, bytes_span(&header), bytes_span(&body));
-        assert_int_equal(ask_wait(&outside), ERR_NOT_IN_LEASE);
-        bytes_deinit(&outside.body);
+        assert_int_equal(items_ask(&described.lease, PEER_GET_PAGES, &item, 1), ERR_NOT_IN_LEASE);
     }
+    assert_int_equal(lease_ask(&given, PEER_END), ERR_OK);
+    leases_end();
+    bytes_deinit(&given.body);
+}
+
+/* Of a snapshot of snapshot_of_rows(tag): where its partition's file stands, in key, and which it is. */
+static struct peer_item file_item(const char *tag, int64_t partition, struct bytes *key)
+{
+    char text[256];
+    int len = snprintf(text, sizeof(text), "%s %" PRIi64 " %0100d", tag, partition, 7);
+    BYTES_CLEANUP struct bytes prefix = {0};
+    key_append_i64(&prefix, partition);
+    row_group_key(bytes_span(&prefix), (struct row_group_place){.column_id = 1}, key);
+    return (struct peer_item){.key = bytes_span(key),
+                              .column_id = 1,
+                              .digest = digest_of(DOMAIN_FILE, span_of(text, (size_t)len))};
+}
+
+/* The source holds all of them. */
+static void test_a_file_is_served_where_the_leases_snapshot_has_it_and_nowhere_else(void **state)
+{
+    (void)state;
+    BYTES_CLEANUP struct bytes bytes = {0};
+    BYTES_CLEANUP struct bytes first_key = {0};
+    BYTES_CLEANUP struct bytes second_key = {0};
+    BYTES_CLEANUP struct bytes other_key = {0};
+    BYTES_CLEANUP struct bytes beyond_key = {0};
+    overwrite(table_make("beyond"), 9, 9, "beyond");
+    const struct peer_item first = file_item("given", 1, &first_key);
+    const struct peer_item second = file_item("given", 2, &second_key);
+    const struct peer_item other = file_item("wanted", 2, &other_key);
+    struct peer_item wrong[] = {file_item("beyond", 9, &beyond_key), second, second, second};
+    wrong[1].digest = other.digest;        /* another table's, at a key that is here */
+    wrong[2].column_id = 2;                /* a column that the file is not of */
+    wrong[3].key = bytes_span(&first_key); /* where another file stands */
+    struct token token = token_base("given_1");
+    token_sign(&token, user, &bytes);
+    struct ask given = {0};
+    describe_post(&given, 12, bytes_span(&bytes));
+    assert_int_equal(ask_wait(&given), ERR_OK);
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(8));
+    struct peer_described described;
+    ok(peer_described_decode(bytes_span(&given.body), &arena, &described, &err));
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) { /* alone, and behind one that is right */
+        const struct peer_item two[] = {first, wrong[i]};
+        assert_int_equal(items_ask(&described.lease, PEER_GET_FILES, &two[1], 1), ERR_NOT_IN_LEASE);
+        assert_int_equal(items_ask(&described.lease, PEER_GET_FILES, two, 2), ERR_NOT_IN_LEASE);
+    }
+    const struct peer_item right[] = {first, second};
+    assert_int_equal(items_ask(&described.lease, PEER_GET_FILES, right, 2), ERR_OK);
     assert_int_equal(lease_ask(&given, PEER_END), ERR_OK);
     leases_end();
     bytes_deinit(&given.body);
@@ -673,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_an_account_of_the_same_name_with_another_key_is_nobody),
         cmocka_unit_test(test_the_destination_takes_a_token_only_from_its_signers_session),
         cmocka_unit_test(test_a_stolen_destination_pulls_what_was_asked_for_and_nothing_else),
+        cmocka_unit_test(test_a_file_is_served_where_the_leases_snapshot_has_it_and_nowhere_else),
         cmocka_unit_test(test_a_replayed_token_is_its_first_tasks),
         cmocka_unit_test(test_a_revoked_token_ends_its_lease_and_comes_no_more),
         cmocka_unit_test(test_a_token_revoked_while_its_lease_is_granted_has_none),

@@ -2,6 +2,7 @@
 
 #include "node/task/lease.h"
 #include "store/catalog_keys.h"
+#include "store/restored.h"
 
 #define KEY_USE    'u'
 #define KEY_RUN    'v'
@@ -136,6 +137,19 @@ static enum err_code use_find(struct store *store, const struct token_id *id, st
 
 /* ---- using ---- */
 
+/* Whether it was used after the backup that this node was restored from is not known here. */
+static enum err_code not_before_restore(struct store *store, const struct token *token,
+                                        struct err *err)
+{
+    struct restored restored;
+    TRY(restored_get(store, &restored, err));
+    if (token->issued_s >= restored.restored_ms / 1000)
+        return ERR_OK;
+    return err_set(err, ERR_DENIED,
+                   "the token was signed before this region was restored from a backup, and may "
+                   "have been used since that was cut: start the XCOPY again");
+}
+
 static bool task_equal(const struct task_id *a, const struct task_id *b)
 {
     return memcmp(a->b, b->b, sizeof(a->b)) == 0;
@@ -185,6 +199,8 @@ enum err_code token_use_check(struct store *store, const struct token_use *use,
         TRY(run_check(store, use, &record, change, err));
     else if (found && !task_equal(&record.task, &use->task))
         return err_set(err, ERR_DENIED, "the token was used by another task");
+    else if (!found)
+        TRY(not_before_restore(store, &use->token, err));
     if (change == NULL)
         return ERR_OK;
     if (found)

@@ -439,6 +439,8 @@ const struct walk_request *walk_request_next(struct walk *walk, uint64_t id)
     size_t in_flight = walk->request_count[WALK_PAGE] + walk->request_count[WALK_FILE];
     if (walk->pending_count[kind] == 0 || in_flight >= limits->requests)
         return NULL;
+    if (kind == WALK_PAGE && in_flight == 0 && walk->planning_count > 0)
+        return NULL; /* what that plan finds goes along: a small table's two roots are one request */
     size_t reply_bytes;
     size_t count = batch_size(walk, kind, &reply_bytes);
     if (in_flight > 0 && walk->reserved_bytes + reply_bytes > limits->window_bytes)
@@ -540,12 +542,17 @@ unsigned walk_answered(struct walk *walk, uint64_t id, const enum walk_result *r
 
 /* ---- upwards: commits ---- */
 
-static bool commit_due(const struct walk *walk, bool stalled)
+bool walk_holds(const struct walk *walk)
+{
+    return walk->complete_count > 0 || walk->arrived_count > 0;
+}
+
+static bool commit_due(const struct walk *walk, bool stalled, bool overdue)
 {
     const struct walk_limits *limits = &walk->limits;
-    if (walk->complete_count == 0 && walk->arrived_count == 0)
+    if (!walk_holds(walk))
         return false;
-    if (walk->arrived_bytes >= limits->commit_bytes ||
+    if (overdue || walk->arrived_bytes >= limits->commit_bytes ||
         walk->arrived_count >= limits->commit_files || walk->complete_count >= limits->commit_pages)
         return true;
     bool pending = walk->pending_count[WALK_PAGE] > 0 || walk->pending_count[WALK_FILE] > 0;
@@ -559,9 +566,9 @@ static bool commit_due(const struct walk *walk, bool stalled)
     return true;
 }
 
-bool walk_commit_next(struct walk *walk, bool stalled)
+bool walk_commit_next(struct walk *walk, bool stalled, bool overdue)
 {
-    if (walk->commit_runs || !commit_due(walk, stalled))
+    if (walk->commit_runs || !commit_due(walk, stalled, overdue))
         return false;
     struct walk_item *item;
     while ((item = TAILQ_FIRST(&walk->arrived)) != NULL) {

@@ -16,7 +16,7 @@
  * 3. One commit at a time, so that "arrived before" means "durable before".
  * 4. A file that two pages name is on its way once.
  * 5. Files asked for or arrived and not yet durable are at most commit_bytes + window_bytes, or one
- *    request: what a crash of either node makes to be pulled again.
+ *    request: what a crash of either node makes to be pulled again (and no older than the task lets it grow).
  * 6. What is elsewhere holds back no commit: so two tasks that wait for each other's files both
  *    commit what they have, and release it.
  *
@@ -183,10 +183,12 @@ unsigned walk_answered(struct walk *walk, uint64_t id, const enum walk_result *r
 /* Another task may have brought, or given up, what was elsewhere: it is asked for again. */
 void walk_released(struct walk *walk);
 
-/* Moves what is complete into a commit if there is reason for one: enough is there, or nothing else
- * goes on (`stalled`: nothing is asked for at the moment). True: list walk->committing, commit its
- * files, then its pages in that order, and say walk_committed. */
-bool walk_commit_next(struct walk *walk, bool stalled);
+/* Something is complete that no commit has taken. */
+bool walk_holds(const struct walk *walk);
+/* Moves what is complete into a commit if there is reason for one: enough is there, it is there for long
+ * (`overdue`), or nothing else goes on (`stalled`: nothing is asked for at the moment). True: list
+ * walk->committing, commit its files, then its pages in that order, and say walk_committed. */
+bool walk_commit_next(struct walk *walk, bool stalled, bool overdue);
 void walk_committed(struct walk *walk);
 
 /* All that the top needs is committed. */

@@ -55,7 +55,7 @@ static void test_snapshot_that_is_all_held_asks_for_nothing(void **state)
     assert_null(top->parent);
     assert_true(plan(&walk, 1, NULL, 0));
     assert_null(walk_request_next(&walk, 2));
-    assert_true(walk_commit_next(&walk, false));
+    assert_true(walk_commit_next(&walk, false, false));
     walk_committed(&walk);
     assert_true(walk_done(&walk));
     walk_deinit(&walk);
@@ -69,12 +69,12 @@ static void test_children_are_committed_before_parents_and_files_before_both(voi
     walk_at_leaf(&walk, &limits);
     struct walk_need file = file_need(10, 5);
     assert_true(plan(&walk, 2, &file, 1));
-    assert_false(walk_commit_next(&walk, false));
+    assert_false(walk_commit_next(&walk, false, false));
     const struct walk_request *request = walk_request_next(&walk, 3);
     assert_int_equal(request->kind, WALK_FILE);
     assert_int_equal(request->reply_bytes, 5);
     assert_int_equal(walk_answered(&walk, 3, NULL, WALK_STORED), 0);
-    assert_true(walk_commit_next(&walk, false));
+    assert_true(walk_commit_next(&walk, false, false));
     const struct walk_item *item = TAILQ_FIRST(&walk.committing);
     assert_int_equal(item->kind, WALK_FILE);
     item = TAILQ_NEXT(item, link);
@@ -218,9 +218,9 @@ static void test_file_named_twice_is_asked_for_once(void **state)
     assert_true(plan(&walk, 3, &file, 1));
     assert_int_equal(walk_request_next(&walk, 4)->item_count, 1);
     assert_null(walk_request_next(&walk, 5));
-    assert_false(walk_commit_next(&walk, false));
+    assert_false(walk_commit_next(&walk, false, false));
     walk_answered(&walk, 4, NULL, WALK_STORED);
-    assert_true(walk_commit_next(&walk, false));
+    assert_true(walk_commit_next(&walk, false, false));
     walk_committed(&walk);
     assert_true(walk_done(&walk));
     assert_int_equal(walk.counters.files_moved, 1);
@@ -296,7 +296,7 @@ static void test_memory_follows_the_window_and_not_the_table(void **state)
         const struct walk_request *request = walk_request_next(&walk, id);
         if (request != NULL)
             walk_answered(&walk, id++, NULL, WALK_STORED);
-        if (walk_commit_next(&walk, false))
+        if (walk_commit_next(&walk, false, false))
             walk_committed(&walk);
         pages_most = walk.page_count > pages_most ? walk.page_count : pages_most;
         files_most = walk.file_count > files_most ? walk.file_count : files_most;
@@ -304,6 +304,38 @@ static void test_memory_follows_the_window_and_not_the_table(void **state)
     assert_true(walk.counters.files_moved > 20000);
     assert_true(pages_most <= 500); /* a path's pages and children */
     assert_true(files_most <= limits.commit_files + 1000 / 10 + 300); /* arrived, window, a leaf */
+    walk_deinit(&walk);
+}
+
+/* The version's page came with what describes it, and names the second root. */
+static void test_the_first_pages_are_asked_for_together(void **state)
+{
+    (void)state;
+    struct walk_limits limits = walk_limits_default();
+    struct walk walk;
+    walk_init(&walk, &limits);
+    walk_begin(&walk);
+    assert_non_null(walk_plan_next(&walk, 1));
+    const struct walk_need tops[] = {page_need(1, LIMIT_TREE_DEPTH, true), page_need(2, 0, false)};
+    assert_true(plan(&walk, 1, tops, ARRAY_COUNT(tops)));
+    assert_non_null(walk_plan_next(&walk, 2));
+    assert_null(walk_request_next(&walk, 3)); /* the plan of page 1 runs */
+    struct walk_need root = page_need(3, 1, false);
+    assert_true(plan(&walk, 2, &root, 1));
+    const struct walk_request *request = walk_request_next(&walk, 3);
+    assert_non_null(request);
+    assert_int_equal(request->item_count, 2);
+    assert_null(walk_request_next(&walk, 4));
+
+    assert_int_equal(walk_answered(&walk, 3, NULL, WALK_STORED), 0);
+    assert_non_null(walk_plan_next(&walk, 4));
+    assert_non_null(walk_plan_next(&walk, 5));
+    const struct walk_need children[] = {page_need(4, 0, false), page_need(5, 0, false)};
+    assert_true(
+        plan(&walk, 5, children, ARRAY_COUNT(children))); /* page 3: to_plan goes deepest first */
+    assert_null(walk_request_next(&walk, 6));
+    assert_true(plan(&walk, 4, NULL, 0));
+    assert_non_null(walk_request_next(&walk, 6));
     walk_deinit(&walk);
 }
 
@@ -324,7 +356,7 @@ static void test_what_a_crash_would_lose_is_bounded_while_a_commit_runs(void **s
         assert_non_null(walk_request_next(&walk, id));
         assert_int_equal(walk_answered(&walk, id, NULL, WALK_STORED), 0);
     }
-    assert_true(walk_commit_next(&walk, false)); /* 20 bytes, not durable yet */
+    assert_true(walk_commit_next(&walk, false, false)); /* 20 bytes, not durable yet */
     assert_non_null(walk_request_next(&walk, 6));
     assert_int_equal(walk_answered(&walk, 6, NULL, WALK_STORED), 0);
     assert_null(walk_request_next(&walk, 7)); /* 20 and 10 would be lost already */
@@ -347,17 +379,17 @@ static void test_what_is_elsewhere_holds_back_no_commit(void **state)
     const enum walk_result results[2] = {WALK_STORED, WALK_TAKEN};
     assert_int_equal(walk_answered(&walk, 3, results, WALK_LEFT), 0);
     assert_null(walk_request_next(&walk, 4));
-    assert_true(walk_commit_next(&walk, false));
+    assert_true(walk_commit_next(&walk, false, false));
     assert_int_equal(walk.counters.files_moved, 1);
     walk_committed(&walk);
-    assert_false(walk_commit_next(&walk, false));
+    assert_false(walk_commit_next(&walk, false, false));
     walk_released(&walk);
     const struct walk_request *again = walk_request_next(&walk, 5);
     assert_int_equal(again->item_count, 1);
     assert_true(digest_equal(&again->items[0]->digest, &files[1].digest));
     assert_int_equal(walk_answered(&walk, 5, NULL, WALK_HELD), 0);
     assert_int_equal(walk.counters.files_moved, 1);
-    assert_true(walk_commit_next(&walk, false));
+    assert_true(walk_commit_next(&walk, false, false));
     walk_committed(&walk);
     assert_true(walk_done(&walk));
     walk_deinit(&walk);
@@ -386,7 +418,7 @@ static void test_a_window_full_of_what_is_elsewhere_lets_a_commit_go(void **stat
     assert_int_equal(walk_answered(&walk, 4, NULL, WALK_TAKEN), 0);
     assert_null(walk_plan_next(&walk, 5));
     assert_null(walk_request_next(&walk, 5));
-    assert_true(walk_commit_next(&walk, false));
+    assert_true(walk_commit_next(&walk, false, false));
     walk_deinit(&walk);
 }
 
@@ -395,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_that_is_all_held_asks_for_nothing),
         cmocka_unit_test(test_children_are_committed_before_parents_and_files_before_both),
+        cmocka_unit_test(test_the_first_pages_are_asked_for_together),
         cmocka_unit_test(test_what_a_crash_would_lose_is_bounded_while_a_commit_runs),
         cmocka_unit_test(test_what_is_elsewhere_holds_back_no_commit),
         cmocka_unit_test(test_a_window_full_of_what_is_elsewhere_lets_a_commit_go),

@@ -18,7 +18,9 @@
 #define GREW_PERCENT         110 /* of the bandwidth a round ago: it is still being found */
 #define LIMITED_PERCENT      85  /* of the channel's limit: it is that */
 #define STARVED_DIVISOR      4
-#define TRIAL_PERCENT        125 /* of the rate before, to be worth it */
+#define TRIAL_PERCENT        125                /* of the rate before, to be worth it */
+#define TELLING_BYTES        WINDOW_BYTES_START /* at once: beyond slow starts */
+#define TELLING_ROW_BYTES    WINDOW_BYTES_MIN   /* in a row of a second and more */
 
 struct window_limits window_limits_default(void)
 {
@@ -159,8 +161,11 @@ static void interval_step(struct window *window, const struct window_event *even
         return;
     }
     const struct window_mark *first = mark_at(window, window->mark_count);
-    uint64_t rate = rate_of(event->received_bytes - first->bytes, event->now_us - first->at_us);
-    sample_add(window, rate, window->interval_limited);
+    uint64_t bytes = event->received_bytes - first->bytes;
+    bool row_is_whole = window->mark_count == WINDOW_ROW;
+    window->telling =
+        window->telling || bytes >= (row_is_whole ? TELLING_ROW_BYTES : TELLING_BYTES);
+    sample_add(window, rate_of(bytes, event->now_us - first->at_us), window->interval_limited);
     mark_add(window, event);
 }
 
@@ -285,4 +290,13 @@ uint32_t window_deadline_ms(const struct window *window)
 {
     uint64_t rate = most(window->bandwidth / 4, WINDOW_BYTES_PER_SECOND_MIN);
     return (uint32_t)(WINDOW_DEADLINE_MS_MIN + (uint64_t)window->bytes * 1000 / rate);
+}
+
+struct window_rate window_rate(const struct window *window, uint64_t limit)
+{
+    bool is_known = window->bandwidth > 0 && (window->settled || window->telling);
+    bool is_measured = is_known && (limit == 0 || window->bandwidth < limit);
+    return (struct window_rate){.bytes_per_second = is_measured ? window->bandwidth : limit,
+                                .is_measured = is_measured,
+                                .is_settled = is_measured && window->settled};
 }

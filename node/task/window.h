@@ -80,6 +80,7 @@ struct window {
     /* how */
     bool begun;
     bool settled; /* the bandwidth was measured with more to ask for all along, and did not grow */
+    bool telling; /* enough came in a row for the bandwidth to be a line's, not a small copy's */
     struct window_mark { /* where intervals ended, a ring */
         uint64_t at_us, bytes;
     } marks[WINDOW_ROW];
@@ -104,5 +105,15 @@ void window_step(struct window *window, const struct window_event *event);
 /* Of a request: all that is asked for may come before it, at a quarter of the bandwidth, and while
  * that is not known at WINDOW_BYTES_PER_SECOND_MIN. A peer that is gone is noticed without it. */
 uint32_t window_deadline_ms(const struct window *window);
+
+struct window_rate {
+    uint64_t bytes_per_second; /* 0: nothing is known */
+    bool is_measured;          /* by what came; else it is the limit */
+    bool is_settled;           /* measured over long enough to know that no more comes */
+};
+
+/* What may be expected of the peer: the bandwidth, where enough came to tell it, never above the limit (bytes a
+ * second; 0: not known). The rate of a small copy is that of its round trips and commits, and counts for nothing. */
+struct window_rate window_rate(const struct window *window, uint64_t limit);
 
 #endif

@@ -283,6 +283,53 @@ static void test_a_channels_limit_is_no_reason_for_more_connections(void **state
     assert_true(model.window.connections <= WINDOW_CONNECTIONS_START);
 }
 
+/* What EXPLAIN XCOPY reckons with: never more than the channel's limit, and nothing by what was too little. */
+static void test_what_is_expected_goes_by_what_says_something_of_the_line(void **state)
+{
+    (void)state;
+    struct model model = model_of(6250000, 20000);
+    assert_int_equal(window_rate(&model.window, 0).bytes_per_second, 0);
+    assert_int_equal(window_rate(&model.window, 12500000).bytes_per_second, 12500000);
+
+    model.want = 700; /* small copies, one after the other: their rate is not the line's */
+    model_run(&model, 600);
+    assert_true(model.window.bandwidth > 0);
+    assert_int_equal(window_rate(&model.window, 0).bytes_per_second, 0);
+    struct window_rate rate = window_rate(&model.window, 12500000);
+    assert_true(!rate.is_measured && !rate.is_settled);
+    assert_int_equal(rate.bytes_per_second, 12500000);
+
+    model.want = 0; /* a row of a second */
+    model_run(&model, 1.5);
+    rate = window_rate(&model.window, 12500000);
+    assert_true(rate.is_measured && !rate.is_settled);
+    assert_in_range(rate.bytes_per_second, 6000000, 6300000);
+
+    model_run(&model, 10);
+    rate = window_rate(&model.window, 12500000);
+    assert_true(rate.is_measured && rate.is_settled);
+    rate = window_rate(&model.window, 125000); /* it was set since */
+    assert_true(!rate.is_measured && !rate.is_settled);
+    assert_int_equal(rate.bytes_per_second, 125000);
+}
+
+/* Less than a row: a burst of a small copy says nothing, 64 MiB do. */
+static void test_what_came_at_once_says_something_when_it_was_much(void **state)
+{
+    (void)state;
+    static const double bytes[] = {20e6, 100e6};
+    for (size_t i = 0; i < ARRAY_COUNT(bytes); i++) {
+        struct model model = model_of(1250000000, 1000);
+        model_run(&model, 0.02);
+        struct window_event event = {.now_us = model.now_us + 200000,
+                                     .received_bytes = (uint64_t)(model.received + bytes[i]),
+                                     .round_trip_us = 1000};
+        window_step(&model.window, &event);
+        assert_true(window_rate(&model.window, 0).is_measured == (i == 1));
+        assert_int_equal(window_rate(&model.window, 1000).bytes_per_second, 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_a_channels_limit_is_followed_at_once),
         cmocka_unit_test(test_a_channels_limit_is_no_reason_for_more_connections),
         cmocka_unit_test(test_what_is_asked_for_comes_before_its_deadline_on_slow_links),
+        cmocka_unit_test(test_what_is_expected_goes_by_what_says_something_of_the_line),
+        cmocka_unit_test(test_what_came_at_once_says_something_when_it_was_much),
         cmocka_unit_test(test_the_limits_hold_for_any_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

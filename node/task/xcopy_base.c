@@ -1,6 +1,5 @@
 /* What of a snapshot that comes is known here already: a snapshot whose trees were proven, the newest of the
- * same table. Only looked
- * up here, on a worker; what it proves is said by store/tree_verify.c. */
+ * same table. Only looked up here, on a worker; what it proves is said by store/tree_verify.c. */
 #include "node/task/xcopy_pull.h"
 
 #include "store/snapshot.h"
@@ -63,6 +62,17 @@ static void base_newest(struct base *base, struct project_id project)
         base_consider_snapshot(base, &snapshot);
 }
 
+/* Whether looking at all of the project's may find what base_newest has not: an older one's neighbour, this region's own
+ * snapshots (of what comes back), and equal ones of other tables, whose version is here then. */
+static bool base_may_be_elsewhere(const struct base *base, struct span own_region)
+{
+    BYTES_CLEANUP struct bytes version = {0};
+    if (base->is_found)
+        return !base->is_wanted && base->found_ms > base->created_ms;
+    return span_equal(base->region, own_region) ||
+           page_read(base->store, &base->wanted->page, &version, NULL) == ERR_OK;
+}
+
 static enum err_code base_manifest(struct base *base, struct digest *ret_manifest, struct err *err)
 {
     BYTES_CLEANUP struct bytes encoded = {0};
@@ -74,7 +84,8 @@ static enum err_code base_manifest(struct base *base, struct digest *ret_manifes
     return ERR_OK;
 }
 
-void xcopy_base_find(struct store *store, struct project_id project, struct described *described)
+void xcopy_base_find(struct store *store, struct span own_region, struct project_id project,
+                     struct described *described)
 {
     struct snapshot_claim claim;
     struct base base = {.store = store, .wanted = &described->version};
@@ -87,8 +98,7 @@ void xcopy_base_find(struct store *store, struct project_id project, struct desc
         base.table = claim.base_table.n;
         base.created_ms = claim.created_ms;
         base_newest(&base, project);
-        bool goes_back = !base.is_wanted && base.found_ms > base.created_ms;
-        if (!base.is_found || goes_back)
+        if (base_may_be_elsewhere(&base, own_region))
             (void)!name_each(base.store, NULL, project, base_consider, &base, NULL);
     }
     if (base.is_found && base_manifest(&base, &described->base.manifest, NULL) == ERR_OK) {

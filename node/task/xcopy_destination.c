@@ -4,6 +4,7 @@
 
 #include "node/task/repair.h"
 #include "node/log.h"
+#include "node/task/xcopy_figures.h"
 #include "node/task/xcopy_list.h"
 #include "node/task/xcopy_compare.h"
 #include "node/task/xcopy_look.h"
@@ -17,6 +18,7 @@
 
 struct tasks {
     struct tasks_options options;
+    struct figures *figures;
     struct pull_list list;
     bool stopped;                            /* the loop's */
     struct claims claims;                    /* the loop's */
@@ -58,6 +60,24 @@ struct tasks_traffic tasks_traffic_get(struct tasks *tasks)
         .page_bytes = atomic_load_explicit(&tasks->page_bytes, memory_order_relaxed),
         .file_bytes = atomic_load_explicit(&tasks->file_bytes, memory_order_relaxed),
     };
+}
+
+/* ---- figures ---- */
+
+void tasks_pull_ended(struct tasks *tasks, const struct pull *pull,
+                      const struct task_status *status)
+{
+    figures_ended(tasks->figures, pull, status);
+}
+
+void tasks_by_peer(struct tasks *tasks, struct tasks_of_peer ret_list[TASKS_PEERS_MAX + 1])
+{
+    figures_by_peer(tasks->figures, &tasks->list, ret_list);
+}
+
+const struct err_counts *tasks_errors(const struct tasks *tasks)
+{
+    return figures_errors(tasks->figures);
 }
 
 /* ---- old ones go ---- */
@@ -410,6 +430,7 @@ enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret
     tasks->options = *options;
     pull_list_init(&tasks->list, options->per_project);
     tasks->looks = looks_new(&tasks->options);
+    tasks->figures = figures_new();
     standing_init(&tasks->standing, &tasks->options, &tasks->list);
     struct err reason = {0};
     if (records_load(tasks, &reason) != ERR_OK) {
@@ -420,6 +441,12 @@ enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret
     standing_request(&tasks->standing); /* the node may have ended before it was asked */
     *ret_tasks = tasks;
     return ERR_OK;
+}
+
+void tasks_set_per_project(struct tasks *tasks, size_t per_project)
+{
+    pull_list_set_places(&tasks->list, per_project);
+    loop_post(tasks->options.loop, begin_waiting, tasks);
 }
 
 void tasks_stop(struct tasks *tasks)
@@ -438,6 +465,7 @@ void tasks_free(struct tasks *tasks)
     pull_list_deinit(&tasks->list);
     claims_deinit(&tasks->claims);
     looks_free(tasks->looks);
+    figures_free(tasks->figures);
     mem_free(tasks);
 }
 
@@ -842,14 +870,8 @@ static enum err_code status_get(struct pull *pull, struct arena *arena,
 {
     pthread_mutex_lock(&pull->lock);
     struct task_status status = pull->status;
-    uint64_t start_ms = pull->start_ms;
-    uint64_t end_ms = pull->end_ms;
-    uint64_t before_ms = pull->before_ms;
     pthread_mutex_unlock(&pull->lock);
-    if (start_ms != 0)
-        status.elapsed_ms = before_ms + (end_ms != 0 ? end_ms : loop_now_ms()) - start_ms;
-    else if (status.ended_ms > status.started_ms)
-        status.elapsed_ms = status.ended_ms - status.started_ms;
+    pull_times(pull, &status.elapsed_ms, &status.moving_ms);
     size_t in_line = atomic_load(&pull->in_line);
     if (in_line > 0 && status.state == TASK_QUEUED)
         snprintf(status.phase, sizeof(status.phase), "queued, number %zu in line of its project",

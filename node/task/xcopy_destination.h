@@ -47,6 +47,8 @@ struct tasks_options { /* all borrowed until tasks_free */
 
 enum err_code tasks_open(const struct tasks_options *options, struct tasks **ret_tasks,
                          struct err *err);
+/* Tasks of one destination project that run or wait: from now on. Who has a place keeps it. */
+void tasks_set_per_project(struct tasks *tasks, size_t per_project);
 /* No further actions; jobs and requests under way come to their end by themselves. */
 void tasks_stop(struct tasks *tasks);
 /* After links, workers and loop are gone. NULL is fine. */
@@ -93,6 +95,8 @@ struct task_status {
     uint64_t files_total, bytes_planned;       /* found missing so far */
     uint64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
     uint64_t elapsed_ms;                       /* from start to end or now */
+    uint64_t
+        moving_ms; /* of these, without waits for its peer or store since this node's start: for rates */
     struct account_id account;
     struct err error;                       /* FAILED */
     struct err trouble;                     /* the latest that was tried again */
@@ -115,6 +119,19 @@ struct tasks_traffic {
     uint64_t page_bytes, file_bytes;
 };
 struct tasks_traffic tasks_traffic_get(struct tasks *tasks);
+/* Copies and repairs from one peer. */
+#define TASK_STATES (TASK_CANCELLED + 1)
+struct tasks_of_peer {
+    uint64_t now[TASK_STATES];   /* that are listed, the ended ones of late too */
+    uint64_t ended[TASK_STATES]; /* DONE, FAILED, CANCELLED: since the start */
+    uint64_t done_ms; /* since 1970: when a copy was DONE last, as far as is listed; 0: unknown */
+};
+/* By place (peers_at), then those of all other regions: of places beyond, and of none. A look at each task;
+ * does not wait. */
+#define TASKS_PEERS_MAX 100
+void tasks_by_peer(struct tasks *tasks, struct tasks_of_peer ret_list[TASKS_PEERS_MAX + 1]);
+/* FAILED ones since the start, by their error. */
+const struct err_counts *tasks_errors(const struct tasks *tasks);
 
 /* 32 hex digits. */
 #define TASK_ID_TEXT_BYTES 33

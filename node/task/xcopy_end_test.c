@@ -5,6 +5,9 @@
 #include "node/task/xcopy_list.h"
 #include "node/task/xcopy_pull.h"
 #include "store/project.h"
+#include "store/rights.h"
+
+#define COPIER "RAM$root:copier"
 
 /* ---- cancel ---- */
 
@@ -145,6 +148,33 @@ static void test_a_publish_that_has_not_begun_is_cancelled_at_once(void **state)
                      ERR_TABLE_NOT_FOUND);
 }
 
+/* Its files are here and wait for a worker: they are not taken in, or the next copy would find them. */
+static void test_what_came_for_a_cancelled_task_and_waits_is_let_fall(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("vain");
+    overwrite(table, 1, 3, "vain");
+    snapshot_make(table, "vain_1");
+    atomic_store(&there.files_asked, 0);
+    atomic_store(&there.holds_all, true);
+    struct task_id id;
+    ok(xcopy_start("vain_1", "vain_1", &id));
+    for (int i = 0; i < 2000 && atomic_load(&there.files_asked) < 1; i++)
+        usleep(10000);
+    assert_int_equal(atomic_load(&there.files_asked), 1);
+    block_workers(&here);
+    requests_let_go(&there);
+    until_in_flight(0, 0);
+    loop_pass(&here);
+    ok(tasks_cancel(here.tasks, root_principal(), &id, &err));
+    loop_pass(&here);
+    atomic_store(&workers_blocked, false);
+    assert_int_equal(wait_for(&id, is_tidy).state, TASK_CANCELLED);
+    struct task_status again = xcopy("vain_1", "vain_1");
+    done(&again);
+    assert_int_equal(again.counters.files_moved, 3);
+}
+
 static void
 test_a_cancelled_task_is_cancelled_after_a_restart_though_others_wait_before_it(void **state)
 {
@@ -168,8 +198,11 @@ test_a_cancelled_task_is_cancelled_after_a_restart_though_others_wait_before_it(
     uint8_t key[XCOPY_KEY_BYTES];
     catalog_put(&change, FAMILY_TASKS, xcopy_key('c', &second, key), span_of(NULL, 0));
     ok(catalog_commit(here.store, &change, CATALOG_KEEP_RESERVE, &err));
+    atomic_store(&here.holds_loop, true);
     region_restart(&here, &there);
-    assert_int_equal(status_of(&second).state, TASK_CANCELLED); /* from the first moment on */
+    enum task_state state_first = status_of(&second).state;
+    atomic_store(&here.holds_loop, false);
+    assert_int_equal(state_first, TASK_CANCELLED); /* from the first moment on */
     wait_for(&second, is_tidy);
     ok(tasks_cancel(here.tasks, root_principal(), &first, &err));
     wait_for(&first, is_tidy);
@@ -267,15 +300,102 @@ static void test_a_right_that_goes_ends_its_tasks_though_their_peer_is_away(void
     listen_at(&there, address);
 }
 
+/* Of the snapshot here that COPIER has not made. */
+static void drop_right_set(const char *snapshot, bool given)
+{
+    struct name_target target;
+    struct change_note made = note();
+    uint64_t missing;
+    ok(name_find(here.store, NULL, here.project, span_text(snapshot), &target, &err));
+    const struct grant_change change = {.project = here.project,
+                                        .object = target.id,
+                                        .grantee = {.name = span_text(COPIER)},
+                                        .actions = UINT64_C(1) << action_number(ACTION_DROP)};
+    ok(given ? grants_give(here.store, &change, &made, &err)
+             : grants_take(here.store, &change, &made, &missing, &err));
+}
+
+/* At the destination, from now on; at the source the key is root's. */
+static void copier_signs(void)
+{
+    struct user_id copier;
+    struct change_note made = note();
+    ok(user_create(here.store,
+                   &(struct user_record){.account = {ROOT_ACCOUNT_ID}, .name = span_text(COPIER)},
+                   &made, &copier, &err));
+    const struct member_record member = {
+        .project = here.project, .name = span_text(COPIER), .principal = copier.n};
+    const struct grant_change create = {.project = here.project,
+                                        .grantee = {.name = span_text(COPIER)},
+                                        .actions = UINT64_C(1)
+                                                   << action_number(ACTION_CREATE_TABLE)};
+    made = note();
+    ok(member_add(here.store, &member, &made, &err));
+    made = note();
+    ok(grants_give(here.store, &create, &made, &err));
+    principals_remove(here.principals, span_text(ROOT_ACCOUNT_NAME));
+    principals_put(here.principals, &(struct principal_spec){.name = span_text(COPIER),
+                                                             .account = {ROOT_ACCOUNT_ID},
+                                                             .number = copier.n,
+                                                             .user = true,
+                                                             .keys = identity_public(user),
+                                                             .key_count = 1});
+}
+
+/* At once, by what a REVOKE does; and where nobody looked, before the publish. */
+static void test_a_snapshot_stands_whose_overwriter_loses_drop_in_mid_pull(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("over");
+    overwrite(table, 1, 3, "first");
+    snapshot_make(table, "over_1");
+    struct task_status status = xcopy("over_1", "over");
+    done(&status);
+    copier_signs();
+    const char *words = COPIER " has no Drop on demo.over";
+    struct task_id id;
+    says(xcopy_start("over_1", "over", &id), ERR_DENIED, words);
+    const char *snapshots[] = {"over_2", "over_3"};
+    for (size_t i = 0; i < ARRAY_COUNT(snapshots); i++) {
+        overwrite(table, 1, 3, snapshots[i]);
+        snapshot_make(table, snapshots[i]);
+        drop_right_set("over", true);
+        atomic_store(&there.holds_files, true);
+        ok(xcopy_start(snapshots[i], "over", &id));
+        for (int polls = 0; polls < 2000 && atomic_load(&held) == NULL; polls++)
+            usleep(10000);
+        assert_non_null(atomic_load(&held));
+        drop_right_set("over", false);
+        if (i == 0) {
+            tasks_recheck(here.tasks);
+            wait_for(&id, has_ended);
+        }
+        request_let_go(&there);
+        status = wait_for(&id, is_tidy);
+        assert_int_equal(status.state, TASK_FAILED);
+        assert_int_equal(status.error.code, ERR_DENIED);
+        assert_non_null(strstr(status.error.message, words));
+        equal("over_1", "over");
+    }
+    drop_right_set("over", true);
+    status = xcopy("over_3", "over"); /* it was the right that was missing */
+    done(&status);
+    equal("over_3", "over");
+    principals_remove(here.principals, span_text(COPIER));
+    root_put(&here);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_cancelled_task_ends_in_its_peers_silence_and_asks_for_nothing_more),
         cmocka_unit_test(test_a_publish_that_has_not_begun_is_cancelled_at_once),
+        cmocka_unit_test(test_what_came_for_a_cancelled_task_and_waits_is_let_fall),
         cmocka_unit_test(
             test_a_cancelled_task_is_cancelled_after_a_restart_though_others_wait_before_it),
         cmocka_unit_test(test_a_dropped_project_ends_its_tasks_though_their_peer_is_away),
         cmocka_unit_test(test_a_right_that_goes_ends_its_tasks_though_their_peer_is_away),
+        cmocka_unit_test(test_a_snapshot_stands_whose_overwriter_loses_drop_in_mid_pull),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

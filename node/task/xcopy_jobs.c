@@ -8,22 +8,33 @@
 
 /* ---- receipts ---- */
 
+/* An older source cannot read the totals, and would have no receipt. */
+static bool peer_knows_totals(const struct pull *pull)
+{
+    struct link_status status = {0};
+    if (pull->peer != NULL && pull->peer->link != NULL)
+        link_status(pull->peer->link, &status);
+    return status.version >= PROTOCOL_VERSION_TOTALS;
+}
+
 void receipt_make(const struct pull *pull, const struct described *described,
                   const struct task_counters *counters, struct bytes *out)
 {
     struct audit_head audit = audit_head_get(pull->options->store);
-    const struct receipt receipt = {.lease = described->lease,
-                                    .version = described->version.version,
-                                    .root = described->manifest_root,
-                                    .signer = pull->rights.node,
-                                    .published_ms = xcopy_now_ms(),
-                                    .has_audit = true,
-                                    .audit_count = audit.count,
-                                    .audit_head = audit.head,
-                                    .has_totals = true,
-                                    .rows = counters->rows_total,
-                                    .bytes = counters->bytes_total,
-                                    .partitions = counters->partitions_total};
+    struct receipt receipt = {.lease = described->lease,
+                              .version = described->version.version,
+                              .root = described->manifest_root,
+                              .signer = pull->rights.node,
+                              .published_ms = xcopy_now_ms(),
+                              .has_audit = true,
+                              .audit_count = audit.count,
+                              .audit_head = audit.head};
+    if (peer_knows_totals(pull)) {
+        receipt.has_totals = true;
+        receipt.rows = counters->rows_total;
+        receipt.bytes = counters->bytes_total;
+        receipt.partitions = counters->partitions_total;
+    }
     struct signature signature;
     receipt_encode(&receipt, out);
     identity_sign(pull->options->identity, RECEIPT_DOMAIN, bytes_span(out), &signature);
@@ -142,11 +153,11 @@ void job_check(struct job *job)
 
 /* ---- describe ---- */
 
-/* The snapshot's maker: the source itself, another node that we know, or this one. */
+/* The snapshot's maker: the source itself, another node that we know, or this one; by keys of before, too. */
 static bool maker_known(const struct tasks_options *options, const struct identity_key *maker)
 {
-    return identity_key_equal(maker, &identity_public(options->identity)->sign) ||
-           peers_find_signer(options->peers, maker) != NULL;
+    return peers_key_is_own(options->peers, maker) ||
+           peers_find_maker(options->peers, maker) != NULL;
 }
 
 enum err_code described_verify(const struct tasks_options *options,
@@ -208,7 +219,8 @@ static enum err_code described_take(struct job *job, struct err *err)
     TRY(described_verify(job->pull->options, &described, &job->arena, &job->described, err));
     TRY(repair_verify(job, err));
     if (!job->pull->repair.is_one)
-        xcopy_base_find(job->pull->options->store, job->pull->project, &job->described);
+        xcopy_base_find(job->pull->options->store, span_text(job->pull->rights.region),
+                        job->pull->project, &job->described);
     const struct staged_page page = {.digest = job->described.version.page,
                                      .page = described.version};
     TRY(staged_put(job->pull->options->store, &job->pull->record.id, &page, 1, err));

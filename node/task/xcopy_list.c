@@ -16,6 +16,13 @@ void pull_list_init(struct pull_list *list, size_t per_project)
     pthread_cond_init(&list->settled, NULL);
 }
 
+void pull_list_set_places(struct pull_list *list, size_t per_project)
+{
+    pthread_mutex_lock(&list->lock);
+    list->per_project = per_project;
+    pthread_mutex_unlock(&list->lock);
+}
+
 void pull_list_deinit(struct pull_list *list)
 {
     for (size_t i = 0; i < list->count; i++)

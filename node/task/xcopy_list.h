@@ -28,6 +28,8 @@ struct pull_list {
 
 /* per_project 0: TASKS_PER_PROJECT. */
 void pull_list_init(struct pull_list *list, size_t per_project);
+/* Whoever has a place keeps it. */
+void pull_list_set_places(struct pull_list *list, size_t per_project);
 void pull_list_deinit(struct pull_list *list); /* gives up its references */
 
 /* Takes the pull; whether it has a place is said by pull_list_sort. */

@@ -269,26 +269,22 @@ static void work_end(struct xcopy_look *look, enum err_code code, const struct e
 
 struct rate_question {
     const struct peer *peer;
-    uint64_t bandwidth;
-    bool is_settled;
+    struct window_rate rate;
 };
 
+/* No more than the channel is allowed now. Not its bucket's rate: at that this side reads, and a source that keeps the
+ * limit is read faster (../channel_keeping.h). */
 static void on_rate_question(void *argument)
 {
     struct rate_question *question = argument;
-    question->bandwidth = question->peer->window.bandwidth;
-    question->is_settled = question->peer->window.settled;
+    question->rate = window_rate(&question->peer->window, question->peer->limit);
 }
 
-/* What was measured lately, but no more than the channel is allowed now. */
-static void rate_find(const struct xcopy_look *look, struct look_result *result)
+static struct window_rate rate_find(const struct xcopy_look *look)
 {
     struct rate_question question = {.peer = look->peer};
-    uint64_t limit = look->peer->bucket == NULL ? 0 : bucket_rate(look->peer->bucket) / 8;
     loop_call(look->looks->options->loop, on_rate_question, &question);
-    result->is_measured = question.bandwidth > 0 && (limit == 0 || question.bandwidth < limit);
-    result->is_settled = question.is_settled;
-    result->bytes_per_second = result->is_measured ? question.bandwidth : limit;
+    return question.rate;
 }
 
 static enum err_code explain_check(void *context, struct err *err)
@@ -304,14 +300,14 @@ static enum err_code explain_conclude(void *context, const struct look *walked,
                                       const atomic_bool *closed, struct err *err)
 {
     struct xcopy_look *look = context;
-    struct look_result result = {.counts = look_counts_get(walked), .has_base = look->base != NULL};
+    struct look_result result = {
+        .counts = look_counts_get(walked), .has_base = look->base != NULL, .rate = rate_find(look)};
     (void)closed;
     (void)err;
-    rate_find(look, &result);
     uint64_t bytes = result.counts.of[LOOK_NEW].bytes + result.counts.of[LOOK_CHANGED].bytes +
                      result.counts.page_bytes;
-    if (result.bytes_per_second > 0)
-        result.seconds = (double)bytes / (double)result.bytes_per_second;
+    if (result.rate.bytes_per_second > 0)
+        result.seconds = (double)bytes / (double)result.rate.bytes_per_second;
     pthread_mutex_lock(&look->lock);
     look->result = result;
     pthread_mutex_unlock(&look->lock);
@@ -362,7 +358,7 @@ static enum err_code explain_begin(void *context, struct described *described, s
     (void)ret_enough;
     tree_cursor_free(look->base);
     look->base = NULL;
-    xcopy_base_find(store, look->target.project, described);
+    xcopy_base_find(store, span_text(look->rights.region), look->target.project, described);
     if (!base->is_known)
         return ERR_OK;
     if (look->content == NULL)

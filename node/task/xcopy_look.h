@@ -56,11 +56,9 @@ struct look_work {
 
 struct look_result {
     struct look_counts counts;
-    bool has_base;             /* a snapshot of the same table is in the project */
-    uint64_t bytes_per_second; /* 0: unknown */
-    bool is_measured;          /* by what came from the peer; else the channel's limit */
-    bool is_settled;           /* measured over long enough to know that no more comes */
-    double seconds;            /* for what moves and its pages, at that rate */
+    bool has_base;           /* a snapshot of the same table is in the project */
+    struct window_rate rate; /* of the channel */
+    double seconds;          /* for what moves and its pages, at that rate */
 };
 
 /* xcopy_destination.c: checks the order as XCOPY's is checked; the token need not grant files.

@@ -512,6 +512,39 @@ static void test_a_record_that_cannot_be_read_is_set_aside(void **state)
     done(&status);
 }
 
+/* ---- tasks that have ended are shown for a day ---- */
+
+static void test_an_ended_task_is_forgotten_after_a_day(void **state)
+{
+    (void)state;
+    static const struct task_id ids[] = {{{0xED, 1}}, {{0xED, 2}}};
+    const uint64_t now_ms = xcopy_now_ms(), hour_ms = 3600 * 1000;
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        BYTES_CLEANUP struct bytes token = {0};
+        BYTES_CLEANUP struct bytes encoded = {0};
+        token_make("day_1", "day_1", &token);
+        const struct xcopy_record record = {.id = ids[i],
+                                            .state = TASK_CANCELLED,
+                                            .account = {ROOT_ACCOUNT_ID},
+                                            .created_ms = 1,
+                                            .ended_ms = now_ms - (i == 0 ? 25 : 23) * hour_ms,
+                                            .principal = span_text(ROOT_ACCOUNT_NAME),
+                                            .statement = span_text("XCOPY ..."),
+                                            .token = bytes_span(&token)};
+        xcopy_record_encode(&record, &encoded);
+        record_put(&here, FAMILY_TASKS, "t", span_of(ids[i].b, sizeof(ids[i].b)),
+                   bytes_span(&encoded));
+    }
+    region_restart(&here, &there);
+    ARENA_CLEANUP struct arena arena;
+    struct task_status status;
+    arena_init(&arena, MIB(1));
+    assert_int_equal(tasks_status(here.tasks, &ids[0], &arena, &status, &err), ERR_NOT_FOUND);
+    assert_false(record_there(&here, FAMILY_TASKS, "t", span_of(ids[0].b, sizeof(ids[0].b))));
+    assert_int_equal(status_of(&ids[1]).state, TASK_CANCELLED);
+    assert_true(record_there(&here, FAMILY_TASKS, "t", span_of(ids[1].b, sizeof(ids[1].b))));
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -528,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_a_source_that_is_away_keeps_back_no_other),
         cmocka_unit_test(test_a_long_statement_is_listed_in_part),
         cmocka_unit_test(test_a_record_that_cannot_be_read_is_set_aside),
+        cmocka_unit_test(test_an_ended_task_is_forgotten_after_a_day),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -1,7 +1,7 @@
 /* The way into the store: commits while a task pulls, the publish, its last record. */
 #include "node/task/xcopy_audit.h"
-#include "node/log.h"
 #include "node/task/repair_grant.h"
+#include "node/task/xcopy_log.h"
 #include "node/task/xcopy_pull.h"
 
 #include "store/crash.h"
@@ -279,8 +279,8 @@ static void grant_give(const struct job *job, const struct xcopy_target *target,
                                        .project = target->project,
                                        .page = job->described.version.page,
                                        .attribute_root = job->described.version.attribute_root};
-    repair_grant_put(change, REPAIR_GAVE, &pull->peer->keys.sign, &job->described.version.version,
-                     &grant);
+    const struct public_identity keys = peer_keys(pull->peer);
+    repair_grant_put(change, REPAIR_GAVE, &keys.sign, &job->described.version.version, &grant);
 }
 
 static void entry_of(struct job *job, const struct xcopy_record *record,
@@ -425,24 +425,10 @@ static enum err_code finish(struct job *job, struct err *err)
     return tally_end(store, &job->pull->record.id, err);
 }
 
-/* Whoever reads the log learns of every copy and repair once, when it is over. */
-static void finish_log(const struct job *job)
-{
-    char id[TASK_ID_TEXT_BYTES];
-    bool failed = job->outcome == TASK_FAILED;
-    log_event(failed ? LOG_WARN : LOG_INFO, "task ended",
-              LOG_TEXT("task", task_id_format(&job->pull->record.id, id)),
-              LOG_SPAN("statement", job->pull->record.statement),
-              LOG_TEXT("state", task_state_name(job->outcome)),
-              LOG_NUMBER("files", job->counters.files_moved),
-              LOG_NUMBER("bytes", job->counters.bytes_moved),
-              LOG_TEXT("error", failed ? job->outcome_err.message : ""));
-}
-
 void job_finish(struct job *job)
 {
     enum err_code code = finish(job, &job->err);
     if (code == ERR_OK)
-        finish_log(job);
+        log_task_ended(job);
     job_end(job, code);
 }

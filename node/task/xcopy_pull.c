@@ -1,14 +1,15 @@
 #include "node/task/xcopy_pull.h"
 
-#define DEADLINE_CONTROL_MS 15000
-#define PHASE_REFRESH_MS    1000 /* of "waiting ... since 7 s" */
+#include "node/task/xcopy_log.h"
+
+#define PHASE_REFRESH_MS 1000 /* of "waiting ... since 7 s" */
 
 /* ---- jobs ---- */
 
 static void pull_step(struct pull *pull, struct task_event *event);
 
-static struct job *job_new(struct pull *pull, void (*work)(struct job *job),
-                           enum task_event_kind answers, uint64_t request)
+struct job *job_new(struct pull *pull, void (*work)(struct job *job), enum task_event_kind answers,
+                    uint64_t request)
 {
     struct job *job = mem_calloc(1, sizeof(*job));
     job->pull = pull;
@@ -42,8 +43,6 @@ static void job_free(struct job *job)
 
 static void job_on_worker(void *argument);
 
-static void job_post(struct job *job);
-
 /* ---- epochs ---- */
 
 static void epoch_close(struct epoch *epoch)
@@ -54,7 +53,7 @@ static void epoch_close(struct epoch *epoch)
     mem_free(epoch);
 }
 
-static void epoch_enter(struct job *job)
+void epoch_enter(struct job *job)
 {
     struct pull *pull = job->pull;
     if (pull->epoch == NULL)
@@ -63,7 +62,7 @@ static void epoch_enter(struct job *job)
     job->epoch->users++;
 }
 
-static void epoch_leave(struct job *job)
+void epoch_leave(struct job *job)
 {
     struct epoch *epoch = job->epoch;
     job->epoch = NULL;
@@ -186,33 +185,6 @@ static void walk_claims_check(struct pull *pull)
     claims_give_up(pull, claims_release_all(tasks_claims(pull->tasks), pull));
 }
 
-/* Claims what it can of a request for files; results: LEFT where it could, else TAKEN. */
-static bool job_claim(struct job *job)
-{
-    struct pull *pull = job->pull;
-    bool all = true;
-    results_begin(job);
-    for (size_t i = 0; i < job->item_count; i++) {
-        if (claims_take(tasks_claims(pull->tasks), pull->account, &job->items[i].digest, pull))
-            continue;
-        job->results[i] = WALK_TAKEN;
-        all = false;
-    }
-    return all;
-}
-
-/* Data connections for what describe offers come up while it, and pages, are on their way: each is
- * three round trips away. At most one for so much as it carries in a round trip. */
-static void dial_early(struct pull *pull, uint64_t bytes)
-{
-    struct peer *peer = pull->peer;
-    if (peer == NULL || peer->link == NULL || pull->options->walk.window_bytes > 0)
-        return;
-    uint64_t most = WINDOW_CONNECTIONS_EARLY + bytes / WINDOW_CONNECTION_BYTES;
-    uint32_t early = peer->window.connections_early;
-    link_dial_early(peer->link, early < most ? early : (uint32_t)most);
-}
-
 static void finish_begin(struct pull *pull);
 
 static void pull_checked(struct pull *pull, const struct job *job)
@@ -233,7 +205,7 @@ static void meter_write(struct pull *pull)
 }
 
 /* On the loop. */
-static void job_done(void *argument)
+void job_done(void *argument)
 {
     struct job *job = argument;
     struct pull *pull = job->pull;
@@ -258,7 +230,7 @@ static void job_done(void *argument)
         pull_step(pull, &event);
     meter_write(pull);
     if (job->answers == TASK_ON_DESCRIBED && pull->machine.phase == TASK_PHASE_PULL)
-        dial_early(pull, pull->described.version.totals.bytes);
+        pull_dial_early(pull, pull->described.version.totals.bytes);
     job_free(job);
     if (pull->finish_request != 0 && pull->jobs == 0 && !tasks_stopped(pull->tasks))
         finish_begin(pull);
@@ -294,7 +266,7 @@ static struct workers *job_workers(const struct job *job)
     return works || alone ? options->workers : options->commits;
 }
 
-static void job_post(struct job *job)
+void job_post(struct job *job)
 {
     job->counted = true;
     job->meter = job->pull->meter;
@@ -308,7 +280,7 @@ static void job_post(struct job *job)
         loop_post(job->pull->options->loop, job->after != NULL ? job->after : job_done, job);
 }
 
-static void job_copy_item(struct job *job, size_t at, const struct walk_item *item)
+void job_copy_item(struct job *job, size_t at, const struct walk_item *item)
 {
     job->items[at] = (struct job_item){
         .kind = item->kind,
@@ -319,309 +291,11 @@ static void job_copy_item(struct job *job, size_t at, const struct walk_item *it
         .place = arena_copy(&job->arena, span_of(item->place, item->place_bytes))};
 }
 
-static void job_items(struct job *job, size_t count)
+void job_items(struct job *job, size_t count)
 {
     job->items = arena_alloc(&job->arena, count + 1, sizeof(*job->items));
     ASSERT(job->items != NULL); /* at most a window's items, each place bounded */
     job->item_count = count;
-}
-
-/* ---- requests ---- */
-
-/* The operator compares: what is configured here, and what `strait pubkey` says there. */
-static void key_name(const struct peer *peer, struct err *err)
-{
-    char key[PUBLIC_IDENTITY_TEXT_BYTES];
-    (void)!err_wrap(err, "expected key %s", public_identity_format(&peer->keys, key));
-}
-
-void request_error(const struct peer *peer, const struct link_reply *reply, struct err *ret_err)
-{
-    enum err_class class = err_class(reply->err.code);
-    bool own_trouble = class == CLASS_FATAL || class == CLASS_CORRUPT || class == CLASS_LIMIT ||
-                       class == CLASS_CANCELLED || reply->err.code == ERR_NO_SPACE ||
-                       reply->err.code == ERR_NO_DESCRIPTORS;
-    if (reply->from_peer && own_trouble)
-        err_set(ret_err, ERR_BUSY, "it says: %s", reply->err.message);
-    else if (reply->err.code == ERR_CANCELLED)
-        err_set(ret_err, ERR_LOST, "%s", reply->err.message);
-    else
-        *ret_err = reply->err;
-    if (ret_err->code == ERR_PEER_KEY)
-        key_name(peer, ret_err);
-}
-
-static void reply_error(struct job *job, const struct link_reply *reply)
-{
-    bool damaged = err_class(reply->err.code) == CLASS_CORRUPT;
-    if (reply->from_peer && damaged && job->item_count > 0)
-        job->damaged = reply->err; /* its first item's: the others are asked for again */
-    else
-        request_error(job->pull->peer, reply, &job->err);
-}
-
-/* On the loop: the reply is here. */
-static void job_replied(void *argument)
-{
-    struct job *job = argument;
-    struct pull *pull = job->pull;
-    bool late = pull->machine.phase == TASK_PHASE_FINISH || task_ended(&pull->machine);
-    if (job->err.code != ERR_OK || job->work == NULL || late || tasks_stopped(pull->tasks)) {
-        job_done(job);
-        return;
-    }
-    if (job->answers == TASK_ON_GOT)
-        epoch_enter(job);
-    job_post(job);
-}
-
-/* On a link worker. */
-static void on_reply(void *context, const struct link_reply *reply)
-{
-    struct job *job = context;
-    job->wire_bytes = reply->wire_bytes;
-    if (reply->err.code != ERR_OK) {
-        reply_error(job, reply);
-    } else {
-        bytes_append_span(&job->reply_header, reply->header);
-        job->reply_bytes = reply->body.len;
-        job->reply_memory = *reply->kept_body; /* there: no request here reserves memory */
-        job->reply_body = reply->body.data;
-        *reply->kept_body = NULL;
-    }
-    loop_post(job->pull->options->loop, job_replied, job);
-}
-
-struct outgoing {
-    enum peer_method method;
-    struct bytes header, body;
-};
-
-static void outgoing_deinit(struct outgoing *outgoing)
-{
-    bytes_deinit(&outgoing->header);
-    bytes_deinit(&outgoing->body);
-}
-
-static uint64_t pull_flow(const struct pull *pull)
-{
-    return load_u64(pull->record.id.b);
-}
-
-static void request_post(struct job *job, const struct outgoing *outgoing)
-{
-    struct pull *pull = job->pull;
-    if (pull->peer == NULL || pull->peer->link == NULL) {
-        err_set(&job->err, ERR_UNREACHABLE, "region %.*s is not configured as a peer",
-                SPAN_PRINTF(pull->token.source.region));
-        loop_post(pull->options->loop, job_replied, job);
-        return;
-    }
-    bool bulk = outgoing->method == PEER_GET_PAGES || outgoing->method == PEER_GET_FILES;
-    struct span body = arena_copy(&job->arena, bytes_span(&outgoing->body));
-    const struct link_request request = {
-        .method = (uint8_t)outgoing->method,
-        .bulk = bulk,
-        .flow = pull_flow(pull),
-        .header = bytes_span(&outgoing->header),
-        .body = span_of(body.data, outgoing->body.len),
-        .reply_body_bytes = job->reply_capacity > 0 ? (uint32_t)job->reply_capacity
-                                                    : (uint32_t)LIMIT_PEER_DESCRIBED_BYTES,
-        .deadline_ms = bulk ? window_deadline_ms(&pull->peer->window) : DEADLINE_CONTROL_MS,
-        .on_reply = on_reply,
-        .context = job,
-    };
-    link_post(pull->peer->link, &request);
-}
-
-static void lease_header(const struct pull *pull, uint32_t reply_bytes, struct span receipt,
-                         struct bytes *out)
-{
-    const struct peer_lease lease = {
-        .lease = pull->described.lease, .reply_bytes = reply_bytes, .receipt = receipt};
-    peer_lease_encode(&lease, out);
-}
-
-static void do_describe(struct pull *pull, const struct task_action *action)
-{
-    struct job *job = job_new(pull, job_take_described, TASK_ON_DESCRIBED, action->request);
-    const struct pull_repair *repair = &pull->repair;
-    struct outgoing outgoing = {.method = repair->is_one ? PEER_REPAIR : PEER_DESCRIBE};
-    const struct peer_describe describe = {
-        .task = pull->record.id,
-        .token =
-            repair->is_one ? span_of(repair->receipt, repair->receipt_bytes) : pull->record.token,
-        .snapshot = pull->record.source_snapshot};
-    peer_describe_encode(&describe, &outgoing.header);
-    request_post(job, &outgoing);
-    outgoing_deinit(&outgoing);
-    dial_early(pull, 0);
-}
-
-static void do_lease(struct pull *pull, const struct task_action *action, enum peer_method method,
-                     enum task_event_kind answers)
-{
-    struct job *job = job_new(pull, NULL, answers, action->request);
-    struct outgoing outgoing = {.method = method};
-    lease_header(pull, 0, span_of(NULL, 0), &outgoing.header);
-    request_post(job, &outgoing);
-    outgoing_deinit(&outgoing);
-}
-
-/* Before what ends the lease, on the same connection. An older source does not know it, and says so. */
-static void settle_post(struct pull *pull)
-{
-    if (pull->repair.is_one)
-        return;
-    struct job *job = job_new(pull, NULL, TASK_ON_TICK, 0);
-    job->settles = true;
-    struct outgoing outgoing = {.method = PEER_SETTLE};
-    settle_encode(pull, &outgoing.header);
-    request_post(job, &outgoing);
-    outgoing_deinit(&outgoing);
-}
-
-static void do_renew(struct pull *pull, const struct task_action *action)
-{
-    do_lease(pull, action, PEER_RENEW, TASK_ON_RENEWED);
-    settle_post(pull);
-}
-
-static void do_end_lease(struct pull *pull, const struct task_action *action)
-{
-    if (pull->machine.outcome != TASK_DONE) { /* else before its receipt */
-        settle_end(pull);
-        settle_post(pull);
-    }
-    do_lease(pull, action, PEER_END, TASK_ON_TICK);
-}
-
-static void do_receipt(struct pull *pull, const struct task_action *action)
-{
-    struct job *job = job_new(pull, NULL, TASK_ON_RECEIPTED, action->request);
-    if (pull->repair.is_one) { /* the peer has one already */
-        loop_post(pull->options->loop, job_replied, job);
-        return;
-    }
-    settle_end(pull);
-    settle_post(pull);
-    BYTES_CLEANUP struct bytes encoded = {0};
-    receipt_make(pull, &pull->described, &pull->machine.counters, &encoded);
-    struct outgoing outgoing = {.method = PEER_RECEIPT};
-    lease_header(pull, 0, bytes_span(&encoded), &outgoing.header);
-    request_post(job, &outgoing);
-    outgoing_deinit(&outgoing);
-}
-
-static enum err_code item_ask(const struct job_item *item, struct peer_item *ret_item,
-                              struct err *err)
-{
-    struct peer_item ask = {.digest = item->digest};
-    if (item->kind == WALK_FILE) {
-        TRY(place_decode_file(item->place, &ask.key, &ask.column_id, err));
-    } else {
-        struct page_place place;
-        TRY(place_decode_page(item->place, &place, err));
-        ask.tree = place.tree;
-        ask.level = place.level;
-        ask.key = place.last; /* empty for a root: any key is in its range */
-    }
-    *ret_item = ask;
-    return ERR_OK;
-}
-
-static void get_post(struct job *job)
-{
-    bool pages = job->items[0].kind == WALK_PAGE;
-    struct outgoing outgoing = {.method = pages ? PEER_GET_PAGES : PEER_GET_FILES};
-    struct peer_item *asks = mem_calloc(job->item_count, sizeof(*asks));
-    for (size_t i = 0; i < job->item_count; i++) {
-        enum err_code code = item_ask(&job->items[i], &asks[i], &job->err);
-        ASSERT(code == ERR_OK); /* our own encoding */
-    }
-    lease_header(job->pull, (uint32_t)job->reply_capacity, span_of(NULL, 0), &outgoing.header);
-    peer_items_encode(asks, job->item_count, &outgoing.body);
-    job->work = pages ? job_take_pages : job_take_files;
-    job->after = NULL;
-    job->results = NULL;
-    settle_asked(job->pull, job);
-    request_post(job, &outgoing);
-    outgoing_deinit(&outgoing);
-    mem_free(asks);
-}
-
-static void files_begin(struct job *job);
-
-static bool results_all_left(const struct job *job)
-{
-    for (size_t i = 0; i < job->item_count; i++)
-        if (job->results[i] != WALK_LEFT)
-            return false;
-    return true;
-}
-
-/* On the loop: what others have brought is known. Only when all is still missing and ours does the
- * request go out; else the machine asks for the rest anew. */
-static void files_sifted(void *argument)
-{
-    struct job *job = argument;
-    struct pull *pull = job->pull;
-    bool late = pull->machine.phase == TASK_PHASE_FINISH || task_ended(&pull->machine);
-    if (job->err.code != ERR_OK || late || tasks_stopped(pull->tasks)) {
-        job->results = NULL;
-        job_done(job);
-        return;
-    }
-    bool refused = false, freed = false;
-    for (size_t i = 0; i < job->item_count; i++) {
-        if (job->results[i] != WALK_TAKEN)
-            continue;
-        if (claims_take(tasks_claims(pull->tasks), pull->account, &job->items[i].digest, pull)) {
-            job->results[i] = WALK_LEFT; /* given up meanwhile */
-            freed = true;
-        } else {
-            refused = true;
-        }
-    }
-    pull->waits_elsewhere = pull->waits_elsewhere || refused;
-    if (!results_all_left(job)) {
-        job_done(job);
-        return;
-    }
-    pull->jobs -= job->counted;
-    job->counted = false;
-    epoch_leave(job);
-    if (freed)
-        files_begin(job);
-    else
-        get_post(job);
-}
-
-/* A request for files: those that another task is pulling, or has brought, are not asked for. */
-static void files_begin(struct job *job)
-{
-    if (job_claim(job) && !job->pull->shared) {
-        get_post(job);
-        return;
-    }
-    job->work = job_sift;
-    job->after = files_sifted;
-    epoch_enter(job);
-    job_post(job);
-}
-
-static void do_get(struct pull *pull, const struct task_action *action)
-{
-    const struct walk_request *want = action->want;
-    struct job *job = job_new(pull, NULL, TASK_ON_GOT, action->request);
-    job_items(job, want->item_count);
-    job->reply_capacity = want->reply_bytes;
-    for (size_t i = 0; i < want->item_count; i++)
-        job_copy_item(job, i, want->items[i]);
-    if (want->kind == WALK_PAGE)
-        get_post(job);
-    else
-        files_begin(job);
 }
 
 /* ---- work of this node ---- */
@@ -705,14 +379,12 @@ static void do_finish(struct pull *pull, const struct task_action *action)
 
 /* ---- the machine ---- */
 
-typedef void action_function(struct pull *pull, const struct task_action *action);
-
 static action_function *const action_functions[TASK_ACTION_COUNT] = {
-    [TASK_DO_CHECK] = do_check,     [TASK_DO_DESCRIBE] = do_describe,
-    [TASK_DO_RENEW] = do_renew,     [TASK_DO_PLAN] = do_plan,
-    [TASK_DO_GET_PAGES] = do_get,   [TASK_DO_GET_FILES] = do_get,
-    [TASK_DO_COMMIT] = do_commit,   [TASK_DO_PUBLISH] = do_publish,
-    [TASK_DO_RECEIPT] = do_receipt, [TASK_DO_END_LEASE] = do_end_lease,
+    [TASK_DO_CHECK] = do_check,          [TASK_DO_DESCRIBE] = request_describe,
+    [TASK_DO_RENEW] = request_renew,     [TASK_DO_PLAN] = do_plan,
+    [TASK_DO_GET_PAGES] = request_get,   [TASK_DO_GET_FILES] = request_get,
+    [TASK_DO_COMMIT] = do_commit,        [TASK_DO_PUBLISH] = do_publish,
+    [TASK_DO_RECEIPT] = request_receipt, [TASK_DO_END_LEASE] = request_end_lease,
     [TASK_DO_FINISH] = do_finish,
 };
 
@@ -737,6 +409,19 @@ static void status_trouble(struct pull *pull, const struct task_trouble *trouble
     *tries_seen = trouble->tries;
 }
 
+/* How long it waits does not count into its rate. pull->lock is held. */
+static void status_waits_locked(struct pull *pull)
+{
+    uint64_t now_ms = loop_now_ms();
+    bool waits = task_waits(&pull->machine) && pull->end_ms == 0;
+    if (waits && pull->waits_since_ms == 0) {
+        pull->waits_since_ms = now_ms;
+    } else if (!waits && pull->waits_since_ms != 0) {
+        pull->waited_ms += now_ms - pull->waits_since_ms;
+        pull->waits_since_ms = 0;
+    }
+}
+
 static void status_update(struct pull *pull)
 {
     const struct task *machine = &pull->machine;
@@ -756,7 +441,9 @@ static void status_update(struct pull *pull)
     if (news) {
         pull->end_ms = loop_now_ms();
         status->ended_ms = xcopy_now_ms();
+        tasks_pull_ended(pull->tasks, pull, status);
     }
+    status_waits_locked(pull);
     pthread_mutex_unlock(&pull->lock);
     if (done)
         atomic_store(&pull->ended, true);
@@ -795,11 +482,13 @@ static void pull_step(struct pull *pull, struct task_event *event)
     randombytes_buf(&event->random, sizeof(event->random));
     task_actions_clear(&pull->actions);
     bool waited = task_waits(&pull->machine);
-    bool was_over = pull->machine.phase >= TASK_PHASE_FINISH;
+    enum task_phase phase = pull->machine.phase;
+    bool was_over = phase >= TASK_PHASE_FINISH;
     task_step(&pull->machine, event, &pull->actions);
     if (!was_over && pull->machine.phase >= TASK_PHASE_FINISH)
         pull_over(pull);
     walk_claims_check(pull);
+    log_task_step(pull, phase, waited);
     if (!waited && task_waits(&pull->machine))
         tasks_pull_gave_way(pull->tasks);
     for (size_t i = 0; i < pull->actions.count; i++) {
@@ -949,11 +638,30 @@ void pull_start(struct pull *pull, bool cancel)
         pull->before_ms = now_ms - pull->status.started_ms;
     pthread_mutex_unlock(&pull->lock);
     pull_count(pull, true);
+    log_task_begun(pull);
     struct task_event event = {.kind = TASK_ON_START,
                                .start = {.published = pull->record.published,
                                          .cancel = cancel,
                                          .counters = pull->record.counters}};
     pull_step(pull, &event);
+}
+
+void pull_times(struct pull *pull, uint64_t *ret_elapsed_ms, uint64_t *ret_moving_ms)
+{
+    uint64_t elapsed_ms = 0;
+    pthread_mutex_lock(&pull->lock);
+    const uint64_t now_ms = loop_now_ms();
+    const struct task_status *status = &pull->status;
+    uint64_t waited_ms = pull->waited_ms;
+    if (pull->waits_since_ms != 0)
+        waited_ms += now_ms - pull->waits_since_ms;
+    if (pull->start_ms != 0)
+        elapsed_ms = pull->before_ms + (pull->end_ms != 0 ? pull->end_ms : now_ms) - pull->start_ms;
+    else if (status->ended_ms > status->started_ms)
+        elapsed_ms = status->ended_ms - status->started_ms;
+    pthread_mutex_unlock(&pull->lock);
+    *ret_elapsed_ms = elapsed_ms;
+    *ret_moving_ms = elapsed_ms > waited_ms ? elapsed_ms - waited_ms : 0;
 }
 
 void pull_cancel(struct pull *pull)

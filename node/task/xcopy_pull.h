@@ -125,6 +125,8 @@ struct pull {
     struct task_status status; /* spans unused */
     uint64_t end_ms;           /* loop's clock; 0: not yet */
     uint64_t before_ms;        /* from the first start to this one, of an earlier life */
+    uint64_t waits_since_ms;   /* loop's clock; 0: it does not wait for its peer or store */
+    uint64_t waited_ms;        /* before that, since start_ms */
 };
 
 struct job_item { /* a copy of a walk_item */
@@ -204,7 +206,9 @@ void job_take_files(struct job *job);
 /* xcopy_plan.c */
 void job_plan(struct job *job);
 /* xcopy_base.c: of the project. */
-void xcopy_base_find(struct store *store, struct project_id project, struct described *described);
+/* own_region: this node's. */
+void xcopy_base_find(struct store *store, struct span own_region, struct project_id project,
+                     struct described *described);
 /* xcopy_publish.c */
 void job_commit(struct job *job);
 void job_publish(struct job *job);
@@ -235,7 +239,13 @@ enum err_code described_verify(const struct tasks_options *options,
 enum err_code page_arrived(struct span bytes, const struct digest *digest,
                            const struct page_place *place, struct arena *arena,
                            struct page *ret_page, struct err *err) MUST_USE;
-/* xcopy_pull.c: why a request failed. What a peer says of its own troubles is a reason to ask again. */
+/* What is done for an action of the machine, on the loop. */
+typedef void action_function(struct pull *pull, const struct task_action *action);
+/* xcopy_request.c */
+action_function request_describe, request_renew, request_get, request_receipt, request_end_lease;
+/* The requests of a task take turns with others' under it (transport/turns.h). */
+uint64_t pull_flow(const struct pull *pull);
+/* Why a request failed. What a peer says of its own troubles is a reason to ask again. */
 void request_error(const struct peer *peer, const struct link_reply *reply, struct err *ret_err);
 
 /* xcopy_jobs.c, for the others. The content of the job's epoch, opened by its first user. */
@@ -258,6 +268,19 @@ enum err_code place_decode_file(struct span encoded, struct span *ret_key, uint3
 /* xcopy_window.c: on the loop. Its peer's window, as of now; it runs, or does not, and has a share. */
 void pull_window_update(struct pull *pull);
 void pull_count(struct pull *pull, bool runs);
+/* Data connections for what describe offers come up while it, and pages, are on their way: each is three
+ * round trips away. At most one for so much as it carries in a round trip. */
+void pull_dial_early(struct pull *pull, uint64_t bytes);
+
+/* xcopy_pull.c, for xcopy_request.c: on the loop. A job is posted once, to the workers or the peer, and done once. */
+struct job *job_new(struct pull *pull, void (*work)(struct job *job), enum task_event_kind answers,
+                    uint64_t request);
+void job_items(struct job *job, size_t count);
+void job_copy_item(struct job *job, size_t at, const struct walk_item *item);
+void job_post(struct job *job);
+void job_done(void *job); /* frees it */
+void epoch_enter(struct job *job);
+void epoch_leave(struct job *job); /* of none: nothing */
 
 /* xcopy_pull.c: on the loop. */
 struct pull *pull_new(struct tasks *tasks, const struct tasks_options *options,
@@ -279,8 +302,14 @@ void pull_withdraw(struct pull *pull, const struct err *reason);
 /* What it waits for elsewhere is looked at again. */
 void pull_released(struct pull *pull);
 bool pull_runs(const struct pull *pull); /* begun and not ended */
+/* From its first start, in an earlier life too, to its end or now, 0: not begun; and of that what it did not
+ * spend waiting for its peer or store. Any thread. */
+void pull_times(struct pull *pull, uint64_t *ret_elapsed_ms, uint64_t *ret_moving_ms);
 
 /* xcopy_destination.c */
+/* Under the pull's lock: DONE, FAILED or CANCELLED from now on. */
+void tasks_pull_ended(struct tasks *tasks, const struct pull *pull,
+                      const struct task_status *status);
 void tasks_pull_gave_way(struct tasks *tasks); /* on the loop: another may begin */
 /* For status: the body of one reply, pages or files, right or wrong. */
 void tasks_received(struct tasks *tasks, enum walk_kind kind, size_t reply_bytes);

@@ -60,8 +60,11 @@ static bool lease_has_ended(const struct recheck *recheck, struct span subject_b
     struct err reason;
     if (lease_subject_decode(subject_bytes, &subject, NULL) != ERR_OK)
         return true;
+    const struct xcopy_rights *rights = recheck->options.rights;
     enum err_code code =
-        lease_rights(recheck->options.rights, &subject, peer, arena, NULL, &reason);
+        rights->peers != NULL && peers_find_signer(rights->peers, peer) == NULL
+            ? err_set(&reason, ERR_DENIED, "its region is not configured as a peer any more")
+            : lease_rights(rights, &subject, peer, arena, NULL, &reason);
     if (code == ERR_OK || (err_class(code) != CLASS_DENIED && code != ERR_NOT_FOUND))
         return false;
     refusal_tell(recheck, &subject, peer, arena, &reason);

@@ -127,7 +127,8 @@ void settle_put_newest(struct job *job, struct catalog_change *change)
     if (job->newest_ms == 0 || snapshot_claim_decode(bytes_span(&job->described.claim), &job->arena,
                                                      &claim, NULL) != ERR_OK)
         return;
-    const struct meter_newest newest = {.table = claim.base_table,
+    const struct meter_newest newest = {.account = pull->account,
+                                        .table = claim.base_table,
                                         .region = pull->token.source.region,
                                         .made_ms = job->newest_ms,
                                         .told_ms = job->newest_told_ms};

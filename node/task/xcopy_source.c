@@ -2,6 +2,7 @@
 
 #include "node/log.h"
 #include "node/task/xcopy_channel.h"
+#include "node/task/xcopy_log.h"
 #include "node/task/xcopy_serving.h"
 #include "store/crash.h"
 
@@ -60,15 +61,24 @@ static void serving_on_worker(struct serving *serving, workers_function next)
 struct drop {
     struct source *source;
     struct lease_id id;
+    struct identity_key peer;
+    struct bytes subject; /* owned */
+    const char *why;
     struct err err;
 };
 
 static void on_dropped(void *argument);
 
+static void drop_free(struct drop *drop)
+{
+    bytes_deinit(&drop->subject);
+    mem_free(drop);
+}
+
 static void drop_answer(struct drop *drop)
 {
     if (!loop_post(drop->source->options.loop, on_dropped, drop))
-        mem_free(drop);
+        drop_free(drop);
 }
 
 static void drop_on_worker(void *argument)
@@ -86,10 +96,17 @@ static void drop_on_worker(void *argument)
     drop_answer(drop);
 }
 
-static void drop_post(struct source *source, const struct lease_id *id)
+static void drop_post(struct source *source, const struct lease_id *id, const char *why)
 {
     struct drop *drop = mem_calloc(1, sizeof(*drop));
-    *drop = (struct drop){.source = source, .id = *id};
+    *drop = (struct drop){.source = source, .id = *id, .why = why};
+    for (size_t i = 0; i < source->table.count; i++) { /* lease_find does not find it any more */
+        const struct lease *lease = &source->table.leases[i];
+        if (!digest_equal(&lease->id.digest, &id->digest))
+            continue;
+        drop->peer = lease->peer;
+        bytes_append_span(&drop->subject, bytes_span(&lease->subject));
+    }
     if (workers_post(commits_of(source), drop_on_worker, drop, &drop->err) != ERR_OK)
         drop_answer(drop);
 }
@@ -213,26 +230,49 @@ static void subject_copy(struct serving *serving)
         bytes_append_span(&serving->subject, bytes_span(&lease->subject));
 }
 
+static void lease_tell(struct source *source, const struct lease_id *id,
+                       void (*tell)(const struct lease_log *lease))
+{
+    const struct lease *lease = lease_find(&source->table, id);
+    if (lease != NULL && lease->state == LEASE_ALIVE)
+        tell(&(struct lease_log){source->options.peers, &lease->peer, bytes_span(&lease->subject)});
+}
+
 static void action_reply(struct serving *serving, const struct lease_action *action)
 {
+    bool asks = serving->method == PEER_DESCRIBE || serving->method == PEER_REPAIR;
     if (action->err.code != ERR_OK) {
+        if (asks)
+            log_lease_refused(request_session(serving->request)->name, &serving->describe.task,
+                              &action->err);
         serving_reply_error(serving, &action->err);
-    } else if (serving->method == PEER_DESCRIBE || serving->method == PEER_REPAIR) {
+    } else if (asks) {
         subject_copy(serving);
         serving_on_worker(serving, describe_reply_on_worker);
     } else {
         struct bytes none = {0};
-        if (serving->method == PEER_RENEW)
+        if (serving->method == PEER_RENEW) {
             serving_count(serving, 0, 0);
+            lease_tell(serving->source, &serving->lease, log_lease_renewed);
+        }
         request_reply_bytes(serving->request, span_of(NULL, 0), &none);
         serving_free(serving);
     }
 }
 
-static void action_do(struct source *source, const struct lease_action *action)
+/* Why a lease ends, by the event in whose step it does. */
+static const char *ending_of(enum lease_event_kind kind)
+{
+    if (kind == LEASE_ON_END)
+        return "its task ended";
+    return kind == LEASE_ON_TICK ? "it was not renewed" : "it is not allowed any more";
+}
+
+static void action_do(struct source *source, const struct lease_action *action,
+                      enum lease_event_kind kind)
 {
     if (action->kind == LEASE_DO_DROP) {
-        drop_post(source, &action->id);
+        drop_post(source, &action->id, ending_of(kind));
         return;
     }
     struct serving *serving = waiting_take(source, action->request);
@@ -258,7 +298,7 @@ static void source_step(struct source *source, struct lease_event *event)
     lease_actions_clear(&source->actions);
     lease_step(&source->table, event, &source->actions);
     for (size_t i = 0; i < source->actions.count; i++)
-        action_do(source, &source->actions.list[i]);
+        action_do(source, &source->actions.list[i], event->kind);
     atomic_store(&source->alive, lease_count(&source->table));
     uint64_t wake_ms = lease_wake_ms(&source->table);
     uint64_t now_ms = loop_now_ms();
@@ -317,7 +357,9 @@ static void on_granted(void *argument)
     struct source *source = serving->source;
     source->servings = serving; /* under its number again */
     bool missed = serving->rechecks != recheck_begun(&source->recheck);
+    const struct lease_id id = serving->lease; /* the serving may be gone after the step */
     serving_step(serving, LEASE_ON_GRANTED);
+    lease_tell(source, &id, log_lease_granted);
     if (missed) /* that looked at the leases before this was one */
         source_recheck(source);
 }
@@ -336,14 +378,22 @@ static void on_rights_gone(void *argument)
     serving_step(serving, LEASE_ON_SERVE); /* with the verdict: the lease ends */
 }
 
+static void drop_told(const struct drop *drop)
+{
+    meters_end(drop->source->meters, &drop->id);
+    log_lease_ended(
+        &(struct lease_log){drop->source->options.peers, &drop->peer, bytes_span(&drop->subject)},
+        drop->why);
+}
+
 static void on_dropped(void *argument)
 {
     struct drop *drop = argument;
     if (drop->err.code == ERR_OK)
-        meters_end(drop->source->meters, &drop->id);
+        drop_told(drop);
     struct lease_event event = {.kind = LEASE_ON_DROPPED, .id = drop->id, .verdict = &drop->err};
     source_step(drop->source, &event);
-    mem_free(drop);
+    drop_free(drop);
 }
 
 static void on_timer(void *argument)
@@ -425,8 +475,10 @@ void source_on_request(void *context, struct request *request)
     bool known = (serving->method >= PEER_GET_PAGES && serving->method <= PEER_RECEIPT) ||
                  serving->method == PEER_SETTLE;
     if (!known)
-        err_set(&serving->err, ERR_VERSION, "%s is not known to this node",
-                peer_method_name(serving->method));
+        err_set(&serving->err, ERR_VERSION,
+                "request %u is not known to this node: its program is older than "
+                "the one that asks",
+                request_method(request));
     if (!known || leased_decode(serving, &serving->err) != ERR_OK)
         serving_reply_error(serving, &serving->err);
     else
@@ -439,8 +491,11 @@ bool source_find(void *context, const struct noise_key *key, struct session *ses
     const struct peer *peer = peers_find_noise(source->options.peers, key);
     if (peer == NULL)
         return false;
-    session->identity = peer->keys.sign;
-    session->entry = 1 + (uint64_t)(peer - peers_at(source->options.peers, 0));
+    const struct public_identity keys = peer_keys(peer);
+    if (!noise_key_equal(&keys.noise, key)) /* it was given another key meanwhile */
+        return false;
+    session->identity = keys.sign;
+    session->entry = 1 + peer->place;
     snprintf(session->name, sizeof(session->name), "%s", peer->region);
     session->bucket = bucket_ref(peer->send_bucket);
     return true;

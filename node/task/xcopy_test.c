@@ -1,4 +1,5 @@
 /* XCOPY between two regions: what it copies, and what it refuses. */
+#include "node/task/xcopy_pull.h"
 #include "node/task/xcopy_trial.h"
 
 #include "proto/peer.h"
@@ -205,6 +206,48 @@ static void test_a_tables_name_is_refused(void **state)
     assert_int_equal(xcopy_start("name_1", "taken", &id), ERR_EXISTS);
 }
 
+static struct snapshot_record original(const char *name, struct arena *arena)
+{
+    struct snapshot_record snapshot;
+    ok(snapshot_find(there.store, NULL, there.project, span_text(name), arena, &snapshot, &err));
+    return snapshot;
+}
+
+/* What `region` would compare with, were a snapshot of the table of `name` described to it, of the version of
+ * `same` (as of a clone); NULL: of one that is nowhere. */
+static bool base_is_known(const struct region *region, const char *own_region, const char *name,
+                          const char *same)
+{
+    ARENA_CLEANUP struct arena arena;
+    arena_init(&arena, MIB(1));
+    struct described described = {0};
+    bytes_append_span(&described.claim, original(name, &arena).claim);
+    if (same != NULL)
+        described.version = original(same, &arena).version;
+    xcopy_base_find(region->store, span_text(own_region), region->project, &described);
+    bytes_deinit(&described.claim);
+    return described.base.is_known;
+}
+
+static void test_what_is_compared_with_is_looked_for_where_it_may_be(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("based"), other = table_make("other");
+    overwrite(table, 0, 1, "based");
+    overwrite(other, 0, 1, "other");
+    snapshot_make(table, "based_1");
+    snapshot_make(table, "based_2");
+    snapshot_make(other, "other_1");
+    struct task_status status = xcopy("based_1", "based_1");
+    done(&status);
+    assert_true(base_is_known(&here, here.name, "based_2", NULL)); /* its table's newest replica */
+    assert_true(
+        base_is_known(&here, here.name, "other_1", "based_1")); /* a replica of that version */
+    assert_false(base_is_known(&here, here.name, "other_1", "other_1"));
+    assert_true(base_is_known(&there, there.name, "other_1", NULL)); /* back to where it was made */
+    assert_false(base_is_known(&there, here.name, "other_1", NULL));
+}
+
 static struct snapshot_record replica(const char *name, struct arena *arena)
 {
     struct snapshot_record snapshot;
@@ -346,6 +389,21 @@ static void test_a_partition_that_lies_across_leaves_is_not_published(void **sta
     assert_int_equal(status.counters.partitions_moved, 0); /* the liar brought its file */
 }
 
+static uint64_t waited_until_ms;
+static bool waited_long(const struct task_status *status)
+{
+    return status->elapsed_ms >= waited_until_ms;
+}
+
+/* No bytes come meanwhile: it is not the time that they are divided by. */
+static void waiting_does_not_count(const struct task_id *id)
+{
+    struct task_status before = wait_for(id, waits_for_peer);
+    waited_until_ms = before.elapsed_ms + 100;
+    struct task_status later = wait_for(id, waited_long);
+    assert_int_equal(later.moving_ms, before.moving_ms);
+}
+
 static void test_waits_for_its_peer_and_goes_on_after_a_restart_of_either(void **state)
 {
     (void)state;
@@ -356,12 +414,13 @@ static void test_waits_for_its_peer_and_goes_on_after_a_restart_of_either(void *
     there.listener = NULL;
     struct task_id id;
     ok(xcopy_start("restart_1", "restart_1", &id));
-    wait_for(&id, waits_for_peer);
+    waiting_does_not_count(&id);
     region_restart(&here, &there); /* nobody has to start the task again */
     wait_for(&id, waits_for_peer);
     region_restart(&there, &here);
     struct task_status status = wait_for(&id, has_ended);
     done(&status);
+    assert_true(status.moving_ms < status.elapsed_ms);
     equal("restart_1", "restart_1");
     assert_int_equal(status.counters.files_moved, 50);
     region_restart(&here, &there); /* what has ended is shown as before */
@@ -547,6 +606,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_source_sends_as_fast_as_its_peer_says),
         cmocka_unit_test(test_copies_all_then_nothing_then_what_changed),
+        cmocka_unit_test(test_what_is_compared_with_is_looked_for_where_it_may_be),
         cmocka_unit_test(test_the_same_statement_again_joins_its_task),
         cmocka_unit_test(test_unknown_snapshot_fails_with_the_sources_words),
         cmocka_unit_test(test_an_older_program_is_told_what_it_does_not_know),

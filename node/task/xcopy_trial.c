@@ -40,7 +40,7 @@ static void reply_tampered(struct request *request, size_t count)
 {
     BYTES_CLEANUP struct bytes header = {0};
     struct bytes body = {0};
-    const uint32_t length = 40;
+    const uint32_t length = TAMPERED_BYTES;
     for (size_t i = 0; i < length; i++)
         bytes_append_u8(&body, (uint8_t)(i * count));
     peer_lengths_encode(&length, 1, &header);
@@ -142,11 +142,11 @@ static void on_request(void *context, struct request *request)
         return;
     if (region->tamper == TAMPER_OLDER) /* handlers see it as constant; it is not */
         ((struct session *)(uintptr_t)request_session(request))->version = 1;
-    enum tamper once = TAMPER_PAGES_ONCE;
+    bool of_data = method == PEER_GET_PAGES || method == PEER_GET_FILES;
+    enum tamper once = method == PEER_GET_PAGES ? TAMPER_PAGES_ONCE : TAMPER_FILES_ONCE;
     if ((region->tamper == TAMPER_PAGES && method == PEER_GET_PAGES) ||
         (region->tamper == TAMPER_FILES && method == PEER_GET_FILES) ||
-        (method == PEER_GET_PAGES &&
-         atomic_compare_exchange_strong(&region->tamper, &once, TAMPER_NONE)))
+        (of_data && atomic_compare_exchange_strong(&region->tamper, &once, TAMPER_NONE)))
         reply_tampered(request, 7);
     else if (region->tamper == TAMPER_OTHER_PAGE && method == PEER_GET_PAGES)
         reply_other_page(request);
@@ -238,6 +238,13 @@ static void region_meets(struct region *region, const struct region *other)
     used++;
 }
 
+static void loop_hold(void *argument)
+{
+    struct region *region = argument;
+    while (atomic_load(&region->holds_loop))
+        usleep(1000);
+}
+
 static void region_start(struct region *region)
 {
     region->auditor = auditor_new(region->store);
@@ -264,6 +271,7 @@ static void region_start(struct region *region)
     struct source *opened;
     ok(source_open(&source, &opened, &err));
     region->source = opened;
+    loop_post(region->loop, loop_hold, region);
     ok(tasks_open(&tasks, &region->tasks, &err));
 }
 

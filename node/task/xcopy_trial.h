@@ -18,9 +18,12 @@ enum tamper {
     TAMPER_PAGES,      /* bytes that are no page */
     TAMPER_FILES,      /* files with a flipped bit */
     TAMPER_PAGES_ONCE, /* the first reply only */
+    TAMPER_FILES_ONCE,
     TAMPER_OTHER_PAGE, /* a page, but another one */
     TAMPER_OLDER,      /* nothing, but the asker's program seems to be the first version's */
 };
+
+#define TAMPERED_BYTES 40 /* of such a reply */
 
 /* One node, as far as XCOPY needs it. */
 struct region {
@@ -44,6 +47,7 @@ struct region {
     atomic_bool holds_pages;   /* the same for pages */
     atomic_bool holds_all;     /* all requests for files wait */
     atomic_size_t files_asked; /* requests for files that came */
+    atomic_bool holds_loop;    /* from its next start on its tasks wait until it is false */
 };
 
 extern struct region here, there;

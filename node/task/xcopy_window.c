@@ -46,3 +46,13 @@ void pull_count(struct pull *pull, bool runs)
     else
         pull->peer->pulls--;
 }
+
+void pull_dial_early(struct pull *pull, uint64_t bytes)
+{
+    struct peer *peer = pull->peer;
+    if (peer == NULL || peer->link == NULL || pull->options->walk.window_bytes > 0)
+        return;
+    uint64_t most = WINDOW_CONNECTIONS_EARLY + bytes / WINDOW_CONNECTION_BYTES;
+    uint32_t early = peer->window.connections_early;
+    link_dial_early(peer->link, early < most ? early : (uint32_t)most);
+}
