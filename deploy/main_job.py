@@ -71,7 +71,7 @@ def report(first, second, again, proofs, restored):
               f"{size(task['bytes_moved']):>12}{size(task['bytes_skipped']):>14}{size(task['wire_bytes']):>12}"
               f"{float(task['seconds']):>9.2f} s")
 
-    print(f"\n  {'':<22}{'partitions':<15}{'files':>3}{'moved':>12}{'held already':>14}{'on the wire':>12}{'time':>10}")
+    print(f"\n  {'':<22}{'partitions':<15}{'files':>3}{'moved':>12}{'not pulled':>14}{'on the wire':>12}{'time':>10}")
     row("first XCOPY", first)
     row(f"after {len(REVISED_DAYS)} days changed", second)
     row("the same once more", again)
