@@ -54,6 +54,7 @@ class Cable:
     def cut(self, small):
         for inside in (self.a, self.b):
             self.run(inside, f"ip link set wire gso_max_segs {1 if small else 65535}")
+            self.run(inside, "ip route flush cache")  # else connections that stand keep the old size for good
 
     def received(self):
         """Bytes that came in at B's interface so far, framing included."""

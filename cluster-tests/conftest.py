@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("STRAIT_BIN", ROOT / "build/release/bin"))
 COMMAND_SECONDS = 180
 BROKEN = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:",
-          "assertion failed")
+          "assertion failed", "did not stop in time")
 SOURCE, DESTINATION = "ap-southeast-1", "cn-hongkong"
 
 
@@ -148,13 +148,13 @@ class Cluster:
                 f"loader.exec_module(dev); c = dev.Cluster({str(self.folder)!r})\n{text}\n")
         return command(*inside, "/usr/bin/python3", "-B", "-c", code)
 
-    def up(self, *names):
+    def up(self, *names, env=None):
         if self.extra:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / "cluster.json").exists():
                 (self.folder / "cluster.json").write_text(
                     json.dumps({"gated": False, "regions": {}, "extra": self.extra}))
-        self.dev("up", *names)
+        self.dev("up", *names, env=env)
         return [Region(self, name) for name in names]
 
     def start(self, name, env=None):

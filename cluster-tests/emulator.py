@@ -89,11 +89,12 @@ class Link:
 
 
 class LinkedCluster(Cluster):
-    """The source in namespace A, the destination in B; peers meet over the link, clients stay inside on loopback."""
+    """The source in namespace A, the destination in B; peers meet over the link, clients stay inside on loopback. `env`: {region: its
+    environment}, at each start that gives none."""
 
-    def __init__(self, folder, link, extra=()):
+    def __init__(self, folder, link, extra=(), env=None):
         super().__init__(folder, extra)
-        self.link = link
+        self.link, self.env = link, env or {}
         self.places = {SOURCE: (link.a, link.address_a), DESTINATION: (link.b, link.address_b)}
 
     def up(self, *names):
@@ -118,7 +119,7 @@ class LinkedCluster(Cluster):
         return text
 
     def start(self, name, env=None):
-        self.python(f"c.start({name!r}, {env or {}!r}); c.wait([{name!r}])", inside=self.places[name][0])
+        self.python(f"c.start({name!r}, {env or self.env.get(name, {})!r}); c.wait([{name!r}])", inside=self.places[name][0])
 
 
 class LinkedRegion(Region):

@@ -5,10 +5,13 @@ given count on, or passes so many a second. For tests that need a task in mid-tr
         relay.hold_after(1 << 20)      # of what the source sends, from now on
         ...
         relay.go_on()
+
+ClientRelay stands between a client and its node.
 """
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 from conftest import free_port
 
@@ -109,3 +112,16 @@ class Relay:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class ClientRelay(Relay):
+    """`client`: the command of the region's client, by way of it; its configuration is in the folder."""
+
+    def __init__(self, region, folder):
+        port = free_port()
+        super().__init__(SimpleNamespace(peers_port=port, move_peers=lambda port: None))
+        self.real = region.operators_port
+        path = folder / "by-relay.conf"
+        text = (region.home / "strait.conf").read_text()
+        path.write_text(text.replace(f":{self.real}", f":{port}"))
+        self.client = [region.client[0], "-c", str(path)]

@@ -90,8 +90,13 @@ def test_an_account_copies_its_own_snapshot_between_the_regions(pair, keygen):
     assert destination.xcopy("s", to="anns.s", project="anns")["state"] == "DONE"
     assert destination.one("SELECT count(*) AS n FROM anns.s;")["n"] == 2
     # not somebody else's
-    pair[1].refused(f'XCOPY SNAPSHOT anns.s TO SNAPSHOT demo.s OPTIONS(src_region="{SOURCE}");')
-    destination.refused(f'XCOPY SNAPSHOT anns.s TO SNAPSHOT demo.s OPTIONS(src_region="{SOURCE}");')
+    text = f'XCOPY SNAPSHOT anns.s TO SNAPSHOT demo.s OPTIONS(src_region="{SOURCE}");'
+    pair[1].sql("USE demo; ADD USER ALIYUN$ann; GRANT CreateTable ON PROJECT demo TO USER ALIYUN$ann;")
+    for words in (text, "EXPLAIN " + text):
+        assert "no snapshot anns.s, or no right to it" in pair[1].refused(words)
+        told = destination.refused(words)
+        assert "XCOPY copies within one account: ALIYUN$ann is not of the account that owns project demo" in told
+    pair[1].sql("USE demo; REMOVE USER ALIYUN$ann;")
     assert destination.name == DESTINATION
 
 

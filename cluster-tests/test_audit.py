@@ -165,7 +165,7 @@ def test_an_xcopy_is_told_at_both_ends_and_the_source_knows_why_it_refused(pair)
 def test_count_and_head_are_in_the_log_and_fsck_compares_them(pair):
     source, destination = pair
     count, digest = head(destination)
-    assert re.search(r"info audit log entries=\d+ head=[0-9a-f]{64}", destination.log)
+    assert re.search(r"level=info event=\"audit log\" entries=\d+ head=[0-9a-f]{64}", destination.log)
     destination.cluster.kill(DESTINATION)  # nothing said at a stop: the log's durable part has it all
     text = fsck(destination)
     assert f"audit log: {count} entries, head {digest}" in text and "0 faults" in text

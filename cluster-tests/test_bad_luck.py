@@ -3,6 +3,7 @@ or snapshot that is not there: test_refusals.py; a source that vanishes, is stop
 test_link.py; clocks off by days and years: test_faults_clock.py; rights that end meanwhile: test_rights.py,
 node/task/xcopy_rights_test.c; a source or destination of another version: node/task/xcopy_test.c; kill -9 at every step:
 test_crash.py."""
+import json
 import os
 import re
 import signal
@@ -17,10 +18,12 @@ from relay import Relay
 from test_accounts import Principal, proof
 from test_crash import counter
 from test_faults_clock import Clock, restart
+from test_hands import Terminal
 
 SECONDS = 60
 MEGABYTES = 12
 HELD_AT = 3 << 20  # bytes of the source's: in mid-transfer
+SLOW = 1 << 20  # bytes a second in each connection: time to look, and then to hold it
 
 
 @pytest.fixture
@@ -111,6 +114,12 @@ def test_what_is_unknown_is_named_with_where_and_what_to_do(bare_pair, text, wor
 
 # ---- the source is down, slow, or lives in another hour ----
 
+def logged_seconds(destination):
+    """Of the only task that has ended: all of them, and those without its waits."""
+    found = until(lambda: re.search(r'event="task ended".* seconds=(\d+) moving_seconds=(\d+) ', destination.log), lambda: destination.log)
+    return int(found[1]), int(found[2])
+
+
 def test_a_source_that_is_down_is_waited_for(pair, tmp_path, rng):
     source, destination = pair
     load(source, tmp_path, rng, 1)
@@ -119,8 +128,11 @@ def test_a_source_that_is_down_is_waited_for(pair, tmp_path, rng):
     row = until(lambda: "waiting for peer" in (row := task_row(destination, task))["phase"] and row,
                 lambda: task_row(destination, task))
     assert row["state"] == "RUNNING" and re.search(rf"waiting for peer {SOURCE} since \d+ s: ", row["phase"]), row
+    until(lambda: re.search(r" since ([3-9]|\d\d+) s: ", task_row(destination, task)["phase"]), lambda: task_row(destination, task))
     source.cluster.start(SOURCE)
     end_of(destination, task, "DONE")
+    seconds, moving = logged_seconds(destination)
+    assert seconds >= 3 and moving <= seconds - 2, (seconds, moving)
     assert checksum(destination, "s") == checksum(source, "s")
 
 
@@ -132,6 +144,8 @@ def test_a_slow_source_just_takes_longer(pair, tmp_path, rng):
         assert row["state"] == "DONE"
         (more,) = destination.sql("SELECT retries, last_trouble FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_TASKS;")
         assert int(more["retries"]) == 0, more
+    seconds, moving = logged_seconds(destination)
+    assert 1 <= moving <= seconds <= float(row["seconds"]), (seconds, moving, row)
     assert checksum(destination, "s") == checksum(source, "s")
 
 
@@ -203,16 +217,35 @@ def test_the_same_copy_by_who_may_not_see_the_task_is_refused(pair, tmp_path, rn
     assert mine["state"] == "DONE" and len(user.sql("SHOW TASKS;")) == 1
 
 
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def late_joiner_sees_the_tasks_rate(destination, home):
+    """Of a task that gets no more bytes now, and not what its bytes would be over the joiner's moment."""
+    def rate_of_a_second():
+        row, = map(json.loads, destination.strait("tasks", "--format", "json").splitlines())
+        rate = int(row["bytes_per_second"] or 0)
+        return rate if 0 < 2 * rate < int(row["bytes_done"]) else 0  # in 2 s and more
+
+    listed = until(rate_of_a_second, lambda: destination.strait("tasks"))
+    joiner = Terminal([*destination.client, "sql", "-e", xcopy_text()], home)
+    amount, unit = re.search(r"files, ([0-9.]+) ([kMG]?B)/s", joiner.read_until(r"files[^\r]*\r")).groups()
+    joiner.type("\x03")
+    joiner.end()
+    assert float(amount) * UNITS[unit] <= 1.05 * listed, (amount, unit, listed)
+
+
 def test_a_second_task_onto_one_name_is_refused_with_the_first_ones_id(pair, tmp_path, rng):
     source, destination = pair
     load(source, tmp_path, rng)
     source.sql("CREATE TABLE u (a BIGINT); CREATE SNAPSHOT TABLE other CLONE u;")
-    with Relay(source) as relay:
-        relay.hold_after(HELD_AT)
+    with Relay(source, SLOW) as relay:
         task = destination.xcopy("s", wait="false")["task_id"]
-        relay.wait_until_held()
+        until(lambda: int(destination.one("SHOW TASKS;")["bytes_done"]) > 0, lambda: destination.sql("SHOW TASKS;"))
+        relay.hold_after(0)
         told = destination.refused(xcopy_text("other", to="S"))
         assert task in told and "CANCEL TASK" in told
+        late_joiner_sees_the_tasks_rate(destination, tmp_path)
         relay.go_on()
         end_of(destination, task, "DONE")
     assert destination.xcopy("other", to="S")["state"] == "DONE"  # afterwards it replaces
@@ -220,7 +253,7 @@ def test_a_second_task_onto_one_name_is_refused_with_the_first_ones_id(pair, tmp
 
 # ---- the source's snapshot goes ----
 
-@pytest.mark.parametrize("how", ["dropped", "expired"])
+@pytest.mark.parametrize("how", ["dropped", "expired", "dropped, then killed"])
 def test_a_source_snapshot_that_goes_is_kept_until_the_task_ends(pair, tmp_path, rng, how):
     source, destination = pair
     load(source, tmp_path, rng)
@@ -232,17 +265,20 @@ def test_a_source_snapshot_that_goes_is_kept_until_the_task_ends(pair, tmp_path,
         relay.hold_after(HELD_AT)
         task = destination.xcopy("s", wait="false", expiration_timestamp="TIMESTAMP '2999-01-01 00:00:00'")["task_id"]
         relay.wait_until_held()
-        source.sql("DROP TABLE t;" + ("DROP SNAPSHOT TABLE s;" if how == "dropped" else "") +
+        source.sql("DROP TABLE t;" + ("DROP SNAPSHOT TABLE s;" if how != "expired" else "") +
                    "CREATE TABLE probe (a BIGINT); INSERT INTO probe VALUES (1);")
         until(lambda: source.sql("SHOW SNAPSHOT TABLES;") == [], lambda: source.sql("SHOW SNAPSHOT TABLES;"))
+        if how == "dropped, then killed":
+            source.cluster.kill(SOURCE)
+            source.cluster.start(SOURCE)
         source.sql("DROP TABLE probe;")
         row = swept(source, lambda row: int(row["files_deleted"]) > 0)  # what was dropped later is gone
         assert counter(source, "strait_leases") == 1 and int(row["bytes_live"]) >= MEGABYTES << 20
         assert task_row(destination, task)["state"] == "RUNNING"
         relay.go_on()
         end_of(destination, task, "DONE")
+        until(lambda: counter(source, "strait_leases") == 0, lambda: source.log[-3000:])
     assert checksum(destination, "s") == before
-    until(lambda: counter(source, "strait_leases") == 0, lambda: source.log[-3000:])
     swept(source, lambda row: int(row["bytes_live"]) == 0)
     for region in pair:
         assert " 0 faults" in region.fsck()
@@ -344,7 +380,7 @@ TASKS = 128
 
 
 @pytest.mark.parametrize("victim", [SOURCE, DESTINATION])
-def test_a_restart_with_128_tasks_loses_none(pair, tmp_path, rng, victim):
+def test_a_restart_with_128_tasks_and_two_in_line_loses_none(pair, tmp_path, rng, victim):
     source, destination = pair
     for n in range(8):
         load(source, tmp_path, rng, 1 / 8, f"t{n}", f"s{n}")
@@ -353,26 +389,40 @@ def test_a_restart_with_128_tasks_loses_none(pair, tmp_path, rng, victim):
         rows = destination.sql("".join(xcopy_text(f"s{n % 8}", to=f"r{n}", more=", wait=false") for n in range(TASKS)))
         ids = {row["task_id"] for row in rows}
         assert len(ids) == TASKS
-        assert f"{TASKS} XCOPY tasks of project demo" in destination.refused(xcopy_text("s0", to="more", more=", wait=false"))
+        told = destination.refused(xcopy_text("s0", to="more", more=", wait=false"))
+        assert f"{TASKS} XCOPY tasks of project demo" in told and "OPTIONS(queue=true)" in told
+        line = [destination.one(xcopy_text("s0", to=f"r{TASKS + n}", more=", wait=false, queue=true")) for n in range(2)]
+        ids |= {row["task_id"] for row in line}
         relay.wait_until_held()
         states = [row["state"] for row in destination.sql("SHOW TASKS;")]
-        assert len(states) == TASKS and set(states) <= {"QUEUED", "RUNNING"} and "RUNNING" in states
+        assert len(states) == TASKS + 2 and set(states) <= {"QUEUED", "RUNNING"} and "RUNNING" in states
+        wait_in_line(destination, line)
         source.cluster.kill(victim)
         source.cluster.start(victim)
+        wait_in_line(destination, line)
         relay.go_on()
         until(lambda: all(row["state"] == "DONE" for row in destination.sql("SHOW TASKS;")),
               lambda: [row for row in destination.sql("SHOW TASKS;") if row["state"] != "DONE"][:3])
+        until(lambda: counter(source, "strait_leases") == 0, lambda: source.log[-3000:])  # the relay's end would cut one's end off
     assert {row["task_id"] for row in destination.sql("SHOW TASKS;")} == ids
     there = {row["snapshot"]: row["version"] for row in source.sql("SHOW SNAPSHOT TABLES;")}
     here = {row["snapshot"]: row["version"] for row in destination.sql("SHOW SNAPSHOT TABLES;")}
-    assert here == {f"r{n}": there[f"s{n % 8}"] for n in range(TASKS)}
+    assert here == {f"r{n}": there[f"s{n % 8 if n < TASKS else 0}"] for n in range(TASKS + 2)}
     assert checksum(destination, "r127") == checksum(source, "s7")
-    until(lambda: counter(source, "strait_leases") == 0, lambda: source.log[-3000:])
     for region in pair:
         assert " 0 faults" in region.fsck()
 
 
+def wait_in_line(destination, line):
+    for n, row in enumerate(line, 1):
+        row = task_row(destination, row["task_id"])
+        assert (row["state"], row["phase"]) == ("QUEUED", f"queued, number {n} in line of its project"), row
+
+
 # ---- cancel ----
+
+CANCEL_SECONDS = 10  # of a command that takes less than one: an idle machine's, ten times
+
 
 def test_a_cancelled_task_stops_at_once_and_leaves_its_record_alone(pair, tmp_path, rng):
     """The source says nothing meanwhile: whatever the end waits for, it is not the source, nor a second look: the first one
@@ -385,7 +435,7 @@ def test_a_cancelled_task_stops_at_once_and_leaves_its_record_alone(pair, tmp_pa
         relay.hold_after(HELD_AT)
         task = destination.xcopy("s", wait="false")["task_id"]
         relay.wait_until_held()
-        destination.strait("cancel", task)
+        destination.strait("cancel", task, timeout=CANCEL_SECONDS)
         row = task_row(destination, task)
         assert row["state"] == "CANCELLED" and 0 < int(row["bytes_total"]), row
         until(lambda: task_row(destination, task)["phase"] == "ended", lambda: task_row(destination, task))

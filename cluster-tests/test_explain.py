@@ -13,7 +13,7 @@ from test_audit import entries, waited
 from test_daily import DAYS, MOVED, SALES, TABLE, twin_files
 from test_usage import agreed
 
-ITEMS = ["new", "changed", "held", "total", "charged bytes"]
+ITEMS = ["new", "changed", "held", "named again", "total", "charged bytes"]
 
 
 def statement(name, to=None):
@@ -34,6 +34,11 @@ def numbers(region):
     return {row["name"]: row["value"] for row in map(json.loads, rows) if row.get("name", "").startswith(kept)}
 
 
+def skipped(rows):
+    """What the copy does not pull: it is here, or comes for another that names it."""
+    return int(rows["held"]["bytes"]) + int(rows["named again"]["bytes"])
+
+
 def copied_as_explained(region, name, to=None):
     """Both; the rows of the first."""
     before = numbers(region)
@@ -43,7 +48,7 @@ def copied_as_explained(region, name, to=None):
     task = region.xcopy(name, to)
     for key in ("partitions", "files", "bytes"):
         assert int(total[key]) == int(rows["new"][key]) + int(rows["changed"][key]) == int(task[f"{key}_moved"]), (rows, task)
-    assert int(rows["held"]["bytes"]) == int(task["bytes_skipped"])
+    assert skipped(rows) == int(task["bytes_skipped"])
     assert int(total["partitions"]) + int(rows["held"]["partitions"]) == int(task["partitions_total"])
     charged = int(rows["charged bytes"]["bytes"])
     assert int(total["bytes"]) <= charged <= int(task["wire_bytes"])  # those are sealed, and have requests in them
@@ -93,13 +98,47 @@ def test_columns_that_change_and_rows_that_come_are_told_apart(pair, tmp_path):
     (row,) = agreed(source, destination, 2)
     charged = sum(int(said["charged bytes"]["bytes"]) for said in (first_rows, rows))
     assert int(row["payload_bytes"]) + int(row["page_bytes"]) == charged
-    assert int(row["saved_bytes"]) == int(rows["held"]["bytes"]) + int(first_rows["held"]["bytes"])
+    assert int(row["saved_bytes"]) == skipped(rows) + skipped(first_rows)
     # the forms
     plain = destination.strait("sql", "--quiet", "--format", "csv", "-e", statement("s2", "s3"))
     table = list(csv.reader(io.StringIO(plain)))
     assert table[0] == ["item", "partitions", "files", "pages", "bytes", "seconds", "reason"]
     assert [row[0] for row in table[1:]] == ITEMS
     assert "charged bytes" in destination.strait("sql", "-e", statement("s2", "s3"))
+
+
+def test_the_estimate_is_what_the_channel_allows_after_small_copies(pair, tmp_path):
+    source, destination = pair
+    source.sql("CREATE TABLE x (a BIGINT); INSERT INTO x VALUES (1); CREATE SNAPSHOT TABLE x_1 CLONE x;" + SALES)
+    assert "estimated at 10 Gbit/s, the limit of the channel" in explained(destination, "x_1")["total"]["reason"]
+    destination.sql(f"ALTER CHANNEL FROM '{SOURCE}' SET BANDWIDTH '100 Mbit/s';")
+    for number in range(4):  # a few hundred bytes each, whose rate is that of commits and round trips
+        destination.xcopy("x_1", f"copy_{number}")
+    (tmp_path / "t.csv").write_text(command(BIN / "strait-sales", "--days", 20, "--rows", 20000))
+    source.upload(tmp_path / "t.csv", "t", "-acp=true", "-h=true")
+    source.sql("CREATE SNAPSHOT TABLE s1 CLONE t;")
+    rows = explained(destination, "s1")
+    charged = int(rows["charged bytes"]["bytes"])
+    assert charged > 500000
+    assert abs(float(rows["total"]["seconds"]) - charged * 8 / 100e6) <= 0.001, rows
+    assert rows["total"]["reason"] == f"estimated at 100 Mbit/s, the limit of the channel from {SOURCE}"
+
+
+def test_what_is_named_twice_is_told_apart_from_what_is_held(pair, tmp_path):
+    source, destination = pair
+    source.sql(SALES)
+    (tmp_path / "t.csv").write_text(command(BIN / "strait-sales", "--days", 3, "--rows", 2000))
+    for _ in range(2):
+        source.upload(tmp_path / "t.csv", "t", "-acp=true", "-h=true")
+    source.sql("CREATE SNAPSHOT TABLE s1 CLONE t;")
+    rows = copied_as_explained(destination, "s1")
+    moved = (rows["total"]["files"], rows["total"]["bytes"])
+    assert int(moved[0]) > 0 and int(moved[1]) > 0
+    assert (rows["held"]["files"], rows["held"]["bytes"]) == (0, 0)
+    assert (rows["named again"]["files"], rows["named again"]["bytes"]) == moved
+    rows = copied_as_explained(destination, "s1", to="again")
+    assert (rows["held"]["files"], rows["held"]["bytes"]) == moved
+    assert (rows["named again"]["files"], rows["named again"]["bytes"]) == moved
 
 
 def test_it_is_audited_at_the_source_and_no_task(pair):

@@ -263,7 +263,7 @@ def test_clean_up(full, tmp_path, rng, roomy):
         source.sql(f"CREATE SNAPSHOT TABLE gone{leave} CLONE t0;")
         node.xcopy(f"gone{leave}")
         full.disk.fill(leave * MIB)
-        cleaned = node.log.count(" cleaned up ")
+        cleaned = node.log.count('event="cleaned up"')
         try:
             node.sql(f"DROP SNAPSHOT TABLE gone{leave};")
         except Failed as failed:
@@ -272,7 +272,7 @@ def test_clean_up(full, tmp_path, rng, roomy):
             node.sql(f"DROP SNAPSHOT TABLE gone{leave};")
         assert node.one(SUMS.format("s0")) == whole
         full.disk.relieve()
-        until(lambda: node.log.count(" cleaned up ") > cleaned, lambda: node.log[-2000:])
+        until(lambda: node.log.count('event="cleaned up"') > cleaned, lambda: node.log[-2000:])
         assert node.one(SUMS.format("s0")) == whole
     full.checked()
 

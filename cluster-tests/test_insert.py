@@ -77,7 +77,7 @@ def test_interrupted_it_ends_and_leaves_nothing(region, tmp_path):
 def test_a_node_that_stops_or_dies_leaves_nothing_of_it(region, tmp_path):
     terminal = endless(region, tmp_path, "INSERT INTO t " + ENDLESS)
     region.cluster.dev("stop-one", SOURCE)  # SIGTERM; fails when it has to be killed
-    assert "info stopped" in region.log
+    assert "level=info event=stopped" in region.log
     terminal.type("\x03")
     assert terminal.end() == 130
     region.cluster.start(SOURCE)

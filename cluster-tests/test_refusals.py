@@ -141,6 +141,23 @@ def test_data_directory_of_another_node(pair):
     assert SOURCE in text and DESTINATION in text
 
 
+def test_what_a_node_makes_is_its_users_alone(cluster):
+    """Also in a data_dir that was made by somebody else, open to all."""
+    data = cluster.folder / SOURCE / "data"
+    data.mkdir(parents=True)
+    data.chmod(0o755)
+    old = os.umask(0o022)
+    try:
+        region = cluster.up(SOURCE)[0]
+        region.sql("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1);")
+    finally:
+        os.umask(old)
+    region.cluster.down()
+    made = [path for path in data.rglob("*")]
+    assert len(made) > 5
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
+
+
 def test_key_files(region, tmp_path):
     key = region.home / "node.key"
     with pytest.raises(Failed) as caught:

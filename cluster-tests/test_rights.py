@@ -100,3 +100,12 @@ def test_a_ram_user_copies_what_it_may_select(people):
     a.sql(f"USE as_; ADD TRUSTEDPROJECT '{DESTINATION}.as_';")
     assert a_there.sql(text)[0]["state"] == "DONE"
     a.sql("USE as_; SET ProjectProtection=false;")
+    # onto a snapshot that another made
+    a_there.sql("CREATE TABLE as_.t (a BIGINT); CREATE SNAPSHOT TABLE as_.kept CLONE as_.t;")
+    text = text.replace("TO SNAPSHOT as_.s", "TO SNAPSHOT as_.kept")
+    for words in (text, "EXPLAIN " + text):
+        assert "RAM$a:u has no Drop on as_.kept" in user_there.refused(words)
+    assert a_there.one("SELECT COUNT(*) AS n FROM as_.kept;")["n"] == 0
+    a_there.sql("USE as_; GRANT Drop ON TABLE kept TO USER RAM$u;")
+    assert user_there.sql(text)[0]["state"] == "DONE"
+    assert a_there.one("SELECT COUNT(*) AS n FROM as_.kept;")["n"] == 2

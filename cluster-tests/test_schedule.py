@@ -1,18 +1,19 @@
-"""Schedules on real nodes and the real clock: a run at its minute, once, also over a kill -9; and none on a clock that jumped."""
+"""Schedules on real nodes, whose time goes on to just before the minute and then by itself: a run at its minute, once, also over a
+kill -9; and none on a clock that jumped."""
 import time
-from datetime import datetime, timezone
+from datetime import datetime
 
 import pytest
 
 from conftest import SOURCE
-from test_faults_clock import DAY, YEAR, Clock, logged, up
+from test_faults_clock import DAY, YEAR, Ahead, Clock, logged, up
 
 SECONDS = 150  # two minutes of the clock, and some
 
 
 @pytest.fixture
-def region(cluster):
-    return cluster.up(SOURCE)[0]
+def ahead(tmp_path):
+    return Ahead(tmp_path / "ahead")
 
 
 def until(condition, what):
@@ -29,7 +30,8 @@ def runs(region, name, *states):
     return [row for row in region.sql(f"SHOW SCHEDULE RUNS FOR {name};") if not states or row["state"] in states]
 
 
-def test_the_pages_script_runs_at_its_minute_and_once_over_a_kill(cluster, region):
+def test_the_pages_script_runs_at_its_minute_and_once_over_a_kill(cluster, ahead):
+    region, = cluster.up(SOURCE, env=ahead.env)
     region.sql("CREATE TABLE a (n BIGINT); CREATE TABLE b (n BIGINT); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (3);"
                "CREATE TABLE seen (minute STRING);")
     region.sql("""CREATE SCHEDULE create_daily_snapshots CRON '* * * * *' TIMEZONE 'Asia/Singapore' MISSED RUNS ALL
@@ -46,14 +48,16 @@ def test_the_pages_script_runs_at_its_minute_and_once_over_a_kill(cluster, regio
     assert "CLONE a;" in listed["create_daily_snapshots"]["statements"]
     assert listed["verify"]["next_run"]
 
+    ahead.go_to_second(58)
     first = until(lambda: runs(region, "verify", "SUCCEEDED"), lambda: str(region.sql("SHOW SCHEDULE RUNS;")) + region.log[-2000:])[0]
     assert (first["cause"], first["statements_done"], first["last_rows"]) == ("CLOCK", 3, 1)
     late = datetime.fromisoformat(first["started"]) - datetime.fromisoformat(first["planned"])
     assert 0 <= late.total_seconds() < 20
 
+    ahead.go_to_second(59)
     cluster.kill(region.name)  # about when the next minute comes; whatever it cuts goes on
-    time.sleep(60 - datetime.now(timezone.utc).second + 1)
-    cluster.start(region.name)
+    ahead.go_to_second(1)
+    cluster.start(region.name, ahead.env)
     until(lambda: len(runs(region, "verify", "SUCCEEDED")) >= 2, lambda: str(region.sql("SHOW SCHEDULE RUNS;")))
     region.sql("ALTER SCHEDULE create_daily_snapshots PAUSE; ALTER SCHEDULE verify PAUSE;")
     until(lambda: not runs(region, "create_daily_snapshots", "RUNNING", "QUEUED"), lambda: region.log[-2000:])
@@ -70,15 +74,16 @@ def test_the_pages_script_runs_at_its_minute_and_once_over_a_kill(cluster, regio
     region.fsck()
 
 
-def test_the_pages_daily_backup_runs_in_two_regions_at_their_minutes(cluster):
-    """The page's three steps with its scripts, on the real clock; a minute is their day, so each step is of the minute before."""
-    primary, backup = cluster.up("cn-hongkong", "ap-southeast-1")
+def test_the_pages_daily_backup_runs_in_two_regions_at_their_minutes(cluster, ahead):
+    """The page's three steps with its scripts; a minute is their day, so each step is of the minute before."""
+    primary, backup = cluster.up("cn-hongkong", "ap-southeast-1", env=ahead.env)
     primary.sql("CREATE PROJECT src_project; USE src_project; CREATE TABLE a (n BIGINT) PARTITIONED BY (p STRING); CREATE TABLE b (n BIGINT);"
                 "INSERT INTO a PARTITION (p='x') VALUES (1), (2); INSERT INTO b VALUES (3);")
     backup.sql("CREATE PROJECT dest_project;")
     primary.sql("""USE src_project;
         CREATE SCHEDULE create_daily_snapshots CRON '* * * * *' SET var1='$[yyyymmddhh24mi]', var2='$[yyyymmddhh24mi]' AS BEGIN
         CREATE SNAPSHOT TABLE a_snapshot_${var1} CLONE a; CREATE SNAPSHOT TABLE b_snapshot_${var2} CLONE b; END;""")
+    ahead.go_to_second(58)
     until(lambda: primary.sql("USE src_project; SHOW SCHEDULE RUNS FOR create_daily_snapshots;"), lambda: primary.log[-2000:])
     backup.sql("""USE dest_project;
         CREATE SCHEDULE xcopy_daily_snapshots CRON '* * * * *' AS BEGIN
@@ -93,6 +98,7 @@ def test_the_pages_daily_backup_runs_in_two_regions_at_their_minutes(cluster):
         SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tables WHERE table_catalog = 'dest_project'
             AND table_type = 'SNAPSHOT_TABLE' AND table_name LIKE "%_snapshot_$[yyyymmddhh24mi-1/24/60]"; END;""")
     look = "USE dest_project; SHOW SCHEDULE RUNS;"
+    ahead.go_to_second(58)
     first = until(lambda: [row for row in backup.sql(look) if row["schedule"] == "verify_daily_snapshots" and row["state"] == "SUCCEEDED"],
                   lambda: str(backup.sql(look)) + backup.log[-2000:])[0]
     assert (first["cause"], first["statements_done"], first["last_rows"]) == ("CLOCK", 4, 2)

@@ -157,7 +157,7 @@ def test_refusals_say_what_to_do(region, tmp_path):
     region.sql("CREATE TABLE t (a BIGINT); CREATE SNAPSHOT TABLE s CLONE t;")
     assert "IF NOT EXISTS" in region.refused("CREATE TABLE t (a BIGINT);")
     assert "IF NOT EXISTS" in region.refused("CREATE TABLE t CLONE s;")
-    assert "there are: TABLES, " in region.refused("SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tasks_history;")
+    assert "INFORMATION_SCHEMA has CATALOGS, TABLES, " in region.refused("SELECT * FROM SYSTEM_CATALOG.INFORMATION_SCHEMA.tasks_history;")
     assert "SYSTEM_CATALOG.INFORMATION_SCHEMA" in region.refused("SELECT * FROM INFORMATION_SCHEMA.TABLES;")
     assert "SHOW SCHEDULES" in region.refused("SHOW SCHEDULE;")
     assert "SHOW TASKS" in region.refused(f"CANCEL TASK '{'0' * 32}';")

@@ -7,6 +7,7 @@ import pytest
 from conftest import BIN, DESTINATION, SOURCE, Failed, command
 from relay import Relay
 from test_crash import ended, load_noise, wait_for_end
+from test_faults_clock import Clock, restart
 
 USAGE = "SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_USAGE"
 TASKS = "SYSTEM_CATALOG.INFORMATION_SCHEMA.XCOPY_TASKS"
@@ -20,6 +21,13 @@ def load_source(source, folder, days=30, rows=20000):
     source.sql(TABLE)
     source.upload(path, "t", "-acp=true", "-h=true")
     source.sql("CREATE SNAPSHOT TABLE s CLONE t;")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def usage(region, direction):
@@ -139,6 +147,22 @@ def test_the_lag_of_a_table_is_seen(pair, tmp_path):
     destination.xcopy("s", to="s3")  # what was told holds until more is
     assert row(newest)["newest_replica"] == "s2"
     assert source.sql(lag) == []
+    time.sleep(1.1)
+    source.sql("CREATE SNAPSHOT TABLE s4 CLONE t;")  # nobody asks, nobody tells
+    newer = source.snapshot("s4")["created"]
+    unaware = row(newest)
+    assert int(unaware["lag_seconds"]) == 0 and unaware["source_told"] <= newer
+    clock = Clock(tmp_path / "clock")
+    clock.jump_to(27 * 3600)
+    restart(destination.cluster, clock, DESTINATION)
+    later = row(newest)
+    assert later["lag_seconds"] is None and int(later["told_seconds"]) >= 26 * 3600
+    unknown = f'strait_replica_tables_lag_unknown{{source_region="{SOURCE}"}} 1\n'
+    wait_until(lambda: unknown in destination.strait("status", "--format", "prometheus"))
+    assert "strait_replica_lag_seconds_max{" not in destination.strait("status", "--format", "prometheus")
+    clock.jump_to(0)
+    destination.xcopy("s", to="s5")
+    assert int(row(newer)["lag_seconds"]) >= 1
 
 
 def test_tasks_say_what_became_of_them(pair, tmp_path):
