@@ -312,17 +312,18 @@ static void group_write(struct store *store, struct catalog_wait *group)
     struct db_batch batch DB_BATCH_CLEANUP = {0};
     struct audit_head end = store->audit.end;
     struct err failure = {0};
-    bool any = false;
+    bool any = false, sync = false;
     for (struct catalog_wait *wait = group; wait != NULL; wait = wait->next) {
         wait->code = change_check(store->db, wait->change, &batch, wait->err);
         if (wait->code == ERR_OK)
             change_add(wait->change, &end, &batch);
         any = any || wait->code == ERR_OK;
+        sync = sync || (wait->code == ERR_OK && !wait->change->later);
     }
     bool audited = end.count != store->audit.end.count;
     if (audited)
         audit_chain_end_put(&end, &batch);
-    enum err_code code = any ? db_write(store->db, &batch, true, &failure) : ERR_OK;
+    enum err_code code = any ? db_write(store->db, &batch, sync, &failure) : ERR_OK;
     if (audited && code == ERR_OK)
         audit_chain_committed(&store->audit, &end);
     else if (audited)

@@ -28,6 +28,7 @@ struct store;
 struct catalog_change {
     struct bytes steps; /* kind u8 | family u8 | key u16+bytes | value u32+bytes, repeated */
     size_t bytes;       /* keys and values that would be written */
+    bool later; /* durable with the next commit that is not: nothing outside relies on it before */
 };
 
 void catalog_change_deinit(struct catalog_change *change);

@@ -92,8 +92,10 @@ enum err_code content_open(struct store *store, struct account_id account,
 
 void content_count_for(struct content *content, const struct task_id *task)
 {
+    ASSERT(!content->holder.counts);
     content->holder.counts = true;
     content->holder.task = *task;
+    packs_join(content->store->packs);
 }
 
 static void content_unpin_all(struct content *content)
@@ -111,6 +113,8 @@ void content_close(struct content *content)
 {
     if (content == NULL)
         return;
+    if (content->holder.counts)
+        packs_leave(content->store->packs);
     content_unpin_all(content);
     for (size_t i = 0; i < content->depends_count; i++)
         pack_unref(content->depends[i]);
@@ -745,5 +749,11 @@ enum err_code staged_promote(struct content *content, const struct task_id *task
         TRY(promote_step(content, task, digests, digest_count, &at, err));
         CRASH_POINT(CRASH_STAGED_STEP);
     }
+    return ERR_OK;
+}
+
+enum err_code content_sync(struct content *content, struct err *err)
+{
+    TRY(content_ready(content, err));
     return db_sync(content->store->db, err);
 }

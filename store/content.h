@@ -78,6 +78,8 @@ enum err_code content_pin_page(struct content *content, const struct digest *dig
 /* All that was added is durable and indexed, in batches of at most 4 MiB; again, after more
  * adds, is fine. */
 enum err_code content_commit(struct content *content, struct err *err);
+/* Durable is also what else the store has written by now (staged_promote), where no commit follows. */
+enum err_code content_sync(struct content *content, struct err *err);
 
 struct content_counts {
     uint64_t files_stored; /* new to the account */

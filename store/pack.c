@@ -1,6 +1,8 @@
 #include "store/pack.h"
 
+#include <errno.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "proto/limits.h"
 #include "store/crash.h"
@@ -9,6 +11,11 @@
 static const char pack_mark[] = "strait: column files are between two of these";
 
 #define SPACE_STEP_BYTES MIB(1) /* the disk is asked for room in such steps */
+
+/* A seal waits for company while so many more copies run, */
+#define GROUP_OTHERS   3
+#define GROUP_FINISHES 6              /* until so many wait */
+#define GROUP_BYTES    PACK_BYTES_MAX /* or so much is to be sealed */
 
 enum pack_phase {
     PHASE_IDLE,    /* open, nobody at it */
@@ -53,8 +60,10 @@ struct packs {
     pthread_cond_t ended; /* a pack has ended, or can now be sealed */
     struct pack *open[PACK_WRITERS_MAX]; /* IDLE, BUSY or SEALING; each holds a reference */
     unsigned opening;                    /* being begun, not in `open` yet */
+    size_t writers;                      /* copies that run (packs_join) */
     struct finish *finishing;
     bool led; /* one of these seals, for all of them: what others fill goes on being filled */
+    uint32_t group_wait_ms;
     uint64_t space_bytes; /* known to be free, and not used yet */
 };
 
@@ -392,10 +401,33 @@ struct packs *packs_new(struct index *index, const struct space *space, const ch
     packs->index = index;
     packs->space = space;
     packs->tmp_dir = tmp_dir;
+    packs->group_wait_ms = PACK_GROUP_WAIT_MS;
     pthread_mutex_init(&packs->lock, NULL);
     pthread_cond_init(&packs->moved, NULL);
     pthread_cond_init(&packs->ended, NULL);
     return packs;
+}
+
+void packs_join(struct packs *packs)
+{
+    pthread_mutex_lock(&packs->lock);
+    packs->writers++;
+    pthread_mutex_unlock(&packs->lock);
+}
+
+void packs_leave(struct packs *packs)
+{
+    pthread_mutex_lock(&packs->lock);
+    packs->writers--;
+    pthread_cond_broadcast(&packs->ended); /* fewer to wait for */
+    pthread_mutex_unlock(&packs->lock);
+}
+
+void packs_group_wait_set(struct packs *packs, uint32_t wait_ms)
+{
+    pthread_mutex_lock(&packs->lock);
+    packs->group_wait_ms = wait_ms;
+    pthread_mutex_unlock(&packs->lock);
 }
 
 void packs_free(struct packs *packs)
@@ -556,6 +588,15 @@ static bool finish_ended_locked(const struct finish *finish)
     return true;
 }
 
+static bool finish_has(const struct finish *finish, const struct pack *pack)
+{
+    for (size_t i = 0; i < finish->count; i++) {
+        if (finish->list[i] == pack)
+            return true;
+    }
+    return false;
+}
+
 /* Moves the idle packs that anybody waits for to SEALING, in order of id; nobody fills the others any more. */
 static size_t wanted_claim_locked(struct packs *packs, struct pack *ret_claimed[PACK_WRITERS_MAX])
 {
@@ -576,6 +617,59 @@ static size_t wanted_claim_locked(struct packs *packs, struct pack *ret_claimed[
     return claimed;
 }
 
+/* It waits for a pack that nobody has begun to seal. */
+static bool finish_open_locked(const struct finish *finish)
+{
+    for (size_t i = 0; i < finish->count; i++) {
+        const struct pack *pack = finish->list[i];
+        if ((pack->phase == PHASE_IDLE || pack->phase == PHASE_BUSY) && !pack->wanted)
+            return true;
+    }
+    return false;
+}
+
+/* Of the open packs that anybody waits for; one that is being filled counts when it is idle again. */
+static uint64_t awaited_bytes_locked(const struct packs *packs)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < PACK_WRITERS_MAX; i++) {
+        const struct pack *pack = packs->open[i];
+        const struct finish *finish = packs->finishing;
+        while (pack != NULL && finish != NULL && !finish_has(finish, pack))
+            finish = finish->next;
+        if (pack != NULL && finish != NULL && pack->phase == PHASE_IDLE)
+            bytes += pack->bytes;
+    }
+    return bytes;
+}
+
+/* Will others who run soon come to have packs sealed as well, and is it worth waiting for them? */
+static bool company_comes_locked(const struct packs *packs)
+{
+    size_t finishes = 0;
+    for (const struct finish *finish = packs->finishing; finish != NULL; finish = finish->next)
+        finishes += finish_open_locked(finish);
+    return packs->writers >= finishes + GROUP_OTHERS && finishes < GROUP_FINISHES &&
+           awaited_bytes_locked(packs) < GROUP_BYTES;
+}
+
+/* Many small packs, each with its own syncs, would cost more than what is in them: a seal waits a
+ * little for others who fill packs. Who is alone, or nearly, does not wait. */
+static void company_await_locked(struct packs *packs, const struct finish *finish)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += packs->group_wait_ms / 1000;
+    until.tv_nsec += packs->group_wait_ms % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_broadcast(&packs->ended); /* this one is company for who waits already */
+    while (finish_open_locked(finish) && company_comes_locked(packs) &&
+           pthread_cond_clockwait(&packs->ended, &packs->lock, CLOCK_MONOTONIC, &until) !=
+               ETIMEDOUT)
+        continue;
+}
+
 static void finish_leave_locked(struct packs *packs, const struct finish *finish)
 {
     struct finish **at = &packs->finishing;
@@ -584,14 +678,16 @@ static void finish_leave_locked(struct packs *packs, const struct finish *finish
     *at = finish->next;
 }
 
-/* The first who comes seals for all who wait then; who comes meanwhile waits for the next seal, with all others: many
- * small packs, each with its own syncs, would cost more than what is in them. */
+/* One of those who wait seals for all of them; who comes meanwhile waits for the next seal, with all others. */
 enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t count,
                            struct err *err)
 {
+    if (count == 0)
+        return ERR_OK;
     pthread_mutex_lock(&packs->lock);
     struct finish finish = {.list = list, .count = count, .next = packs->finishing};
     packs->finishing = &finish;
+    company_await_locked(packs, &finish);
     while (!finish_ended_locked(&finish)) {
         struct pack *claimed[PACK_WRITERS_MAX];
         size_t claimed_count = packs->led ? 0 : wanted_claim_locked(packs, claimed);

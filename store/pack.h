@@ -24,15 +24,21 @@
 #include "store/index.h"
 #include "store/space.h"
 
-#define PACK_WRITERS_MAX 4
-#define PACK_SLOTS_MAX   65536
-#define PACK_SLOT_FIRST  1 /* of a file; before the first and behind the last stand marks */
+#define PACK_WRITERS_MAX   4
+#define PACK_SLOTS_MAX     65536
+#define PACK_GROUP_WAIT_MS 100 /* so long at most a seal waits for others who fill packs */
+#define PACK_SLOT_FIRST    1   /* of a file; before the first and behind the last stand marks */
 
 struct packs;
 struct pack;
 
 /* Borrows all three until packs_free. */
 struct packs *packs_new(struct index *index, const struct space *space, const char *tmp_dir);
+/* A copy that will fill packs begins, ends. */
+void packs_join(struct packs *packs);
+void packs_leave(struct packs *packs);
+/* Instead of PACK_GROUP_WAIT_MS; for tests. */
+void packs_group_wait_set(struct packs *packs, uint32_t wait_ms);
 /* Packs still open are given up. NULL is fine. */
 void packs_free(struct packs *packs);
 
@@ -53,7 +59,8 @@ void pack_unref(struct pack *pack);
 enum err_code pack_done(struct packs *packs, struct pack *pack, bool *ret_done, struct err *err);
 
 /* Seals those that are still open, with what others wait for meanwhile, and one ingest for neighbours;
- * when it returns ERR_OK all are done. */
+ * when it returns ERR_OK all are done. While several other copies run it waits up to PACK_GROUP_WAIT_MS
+ * for theirs. */
 enum err_code packs_finish(struct packs *packs, struct pack *const *list, size_t count,
                            struct err *err);
 

@@ -36,7 +36,7 @@ enum err_code staged_read(struct store *store, const struct task_id *task,
 
 /* Moves staged pages to `pages`, in the given order: children before parents, every file and every
  * other child already here and pinned by `content` (content.h), which pins these as well and names
- * the account. Durable on return. A page that is in `pages` already is taken as moved; one that is
+ * the account. Durable with the next commit, as staged_put: a crash leaves them staged. A page that is in `pages` already is taken as moved; one that is
  * in neither is ERR_NOT_FOUND (what came before it has moved). */
 struct content;
 enum err_code staged_promote(struct content *content, const struct task_id *task,

@@ -37,7 +37,7 @@ enum err_code page_missing_each(struct content *content, const struct page *page
 
 /* ---- promotion ---- */
 
-/* So many pages move with one synced write. */
+/* So many pages move with one write. */
 #define PROMOTE_BATCH 256
 
 struct promote {

@@ -122,8 +122,8 @@ enum err_code job_target_ask(struct job *job, struct xcopy_target *ret_target, s
     return pull_target_ask(job->pull, job->pull->project, &job->arena, ret_target, err);
 }
 
-/* When it began is durable before anything is pulled: the counts at its end are of what was not
- * held then, whatever ends the node in between. */
+/* When it began is durable before anything that was pulled is: the counts at its end are of what was
+ * not held then, whatever ends the node in between. */
 static enum err_code begin(struct job *job, struct err *err)
 {
     struct pull *pull = job->pull;
@@ -141,7 +141,9 @@ static enum err_code begin(struct job *job, struct err *err)
     struct xcopy_record record = record_of(job, TASK_QUEUED);
     record.held_since = job->held_since;
     record.project = job->project;
-    TRY(xcopy_record_commit(store, &record, CATALOG_KEEP_RESERVE, err));
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {.later = true};
+    xcopy_record_put(&change, &record);
+    TRY(catalog_commit(store, &change, CATALOG_KEEP_RESERVE, err));
     CRASH_POINT(CRASH_TASK_BEGUN);
     return ERR_OK;
 }

@@ -150,13 +150,23 @@ static enum err_code commit_check_all(struct job *job, struct commit *commit, st
     return ERR_OK;
 }
 
+/* With the top all is here: the publish follows at once, and makes this durable with it. */
+static bool is_last(const struct job *job)
+{
+    for (size_t i = 0; i < job->item_count; i++) {
+        if (job->items[i].is_top)
+            return true;
+    }
+    return false;
+}
+
 /* So that a task that goes on after a crash counts on, and knows when it began. */
-static enum err_code checkpoint(struct job *job, struct err *err)
+static enum err_code checkpoint(struct job *job, struct content *content, struct err *err)
 {
     if (job->pull->repair.is_one)
-        return ERR_OK;
+        return content_sync(content, err);
     struct xcopy_record record = record_of(job, TASK_QUEUED);
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {.later = is_last(job)};
     xcopy_record_put(&change, &record);
     settle_put(job, TASK_RUNNING, &change);
     TRY(catalog_commit(job->pull->options->store, &change, CATALOG_KEEP_RESERVE, err));
@@ -183,7 +193,7 @@ static enum err_code commit(struct job *job, struct err *err)
     if (commit.page_count > 0)
         TRY(staged_promote(commit.content, &job->pull->record.id, commit.pages, commit.page_count,
                            err));
-    return checkpoint(job, err);
+    return checkpoint(job, commit.content, err);
 }
 
 void job_commit(struct job *job)
@@ -409,7 +419,8 @@ static enum err_code finish(struct job *job, struct err *err)
         record.error = job->outcome_err.code;
         record.message = span_text(job->outcome_err.message);
     }
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {0};
+    /* What is published ends again after a crash that takes this record. */
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {.later = job->outcome == TASK_DONE};
     uint8_t key[XCOPY_KEY_BYTES];
     xcopy_record_put(&change, &record);
     settle_put(job, job->outcome, &change);
