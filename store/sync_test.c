@@ -1,4 +1,5 @@
-/* A disk whose syncs take their time: one serves all who wrote before it, and commits that wait seal together. */
+/* A disk whose syncs take their time: one serves all who wrote before it, commits that wait seal together, a seal waits
+ * for company, and what may be durable later asks for none. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <cmocka.h>
 
 #include "proto/limits.h"
+#include "store/pack.h"
+#include "store/pages.h"
 #include "store/parts.h"
 #include "store/trial.h"
 
@@ -164,12 +167,191 @@ static void commits_that_wait_seal_together(void **state)
     assert_int_equal(trial_usage(trial).pack_live_bytes, COMMITTERS * MIB(1));
 }
 
+/* ---- the company of other copies ---- */
+
+#define COPIES 8
+
+struct copies {
+    struct content *contents[COPIES];
+    struct committer committers[COPIES];
+    pthread_t threads[COPIES];
+};
+
+/* Copies that run, each with a file in the one open pack; a seal waits for company as long as it takes. */
+static void copies_begin(struct trial *trial, struct copies *copies)
+{
+    struct bytes file BYTES_CLEANUP = {0};
+    packs_group_wait_set(trial->store->packs, UINT32_MAX);
+    for (size_t i = 0; i < COPIES; i++) {
+        const struct task_id task = {{(uint8_t)(1 + i)}};
+        struct content **content = &copies->contents[i];
+        assert_int_equal(content_open(trial->store, alice, content, &trial->err), ERR_OK);
+        content_count_for(*content, &task);
+        struct digest digest = toy_file(i, MIB(1), &file);
+        assert_int_equal(
+            content_add_file(*content, &digest, bytes_span(&file), CONTENT_HASHED, &trial->err),
+            ERR_OK);
+        copies->committers[i] = (struct committer){.content = *content};
+    }
+}
+
+static void copy_commit(struct copies *copies, size_t i)
+{
+    assert_int_equal(
+        pthread_create(&copies->threads[i], NULL, committer_run, &copies->committers[i]), 0);
+}
+
+static void copies_await(struct copies *copies, size_t count)
+{
+    alarm(60);
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(copies->threads[i], NULL);
+        assert_int_equal(copies->committers[i].code, ERR_OK);
+    }
+    alarm(0);
+}
+
+static void copies_wait(const struct copies *copies, size_t count)
+{
+    usleep(50000); /* for ever, if nobody came */
+    for (size_t i = 0; i < count; i++)
+        assert_false(atomic_load(&copies->committers[i].is_done));
+}
+
+static void copies_end(struct copies *copies)
+{
+    for (size_t i = 0; i < COPIES; i++)
+        content_close(copies->contents[i]);
+}
+
+static void a_seal_waits_for_the_company_of_other_copies(void **state)
+{
+    struct trial *trial = *state;
+    struct copies copies;
+    copies_begin(trial, &copies);
+    for (size_t i = 0; i < 5; i++)
+        copy_commit(&copies, i);
+    copies_wait(&copies, 5);
+    copy_commit(&copies, 5); /* enough company, though two more run */
+    copies_await(&copies, 6);
+    assert_int_equal(trial_usage(trial).pack_count, 1);
+    assert_int_equal(trial_usage(trial).pack_live_bytes, COPIES * MIB(1));
+    copies_end(&copies);
+}
+
+static void who_is_nearly_alone_does_not_wait(void **state)
+{
+    struct trial *trial = *state;
+    struct copies copies;
+    copies_begin(trial, &copies);
+    for (size_t i = 4; i < COPIES; i++) {
+        content_close(copies.contents[i]);
+        copies.contents[i] = NULL;
+    }
+    copy_commit(&copies, 0);
+    copies_wait(&copies, 1);
+    content_close(copies.contents[3]); /* two others run */
+    copies.contents[3] = NULL;
+    copies_await(&copies, 1);
+    copies_end(&copies);
+}
+
+static void nobody_waits_for_company_too_long(void **state)
+{
+    struct trial *trial = *state;
+    struct copies copies;
+    copies_begin(trial, &copies);
+    packs_group_wait_set(trial->store->packs, 1);
+    copy_commit(&copies, 0);
+    copies_await(&copies, 1);
+    copies_end(&copies);
+}
+
+static void large_files_add(struct trial *trial, struct content *content, uint64_t first)
+{
+    struct bytes file BYTES_CLEANUP = {0};
+    for (uint64_t n = first; n < first + 3; n++) {
+        struct digest digest = toy_file(n, 16 * MIB(1), &file);
+        assert_int_equal(
+            content_add_file(content, &digest, bytes_span(&file), CONTENT_HASHED, &trial->err),
+            ERR_OK);
+    }
+}
+
+/* Two packs, for one is somebody's while the second half comes. */
+static void as_much_as_a_full_pack_waits_for_no_company(void **state)
+{
+    struct trial *trial = *state;
+    struct packs *packs = trial->store->packs;
+    struct copies copies;
+    struct pack *held;
+    copies_begin(trial, &copies);
+    large_files_add(trial, copies.contents[0], 100);
+    assert_int_equal(packs_take(packs, 1, &held, &trial->err), ERR_OK);
+    large_files_add(trial, copies.contents[0], 200);
+    packs_give_back(packs, held, NULL);
+    copy_commit(&copies, 0);
+    copies_await(&copies, 1);
+    assert_int_equal(trial_usage(trial).pack_count, 2);
+    copies_end(&copies);
+}
+
+/* ---- what the next commit makes durable ---- */
+
+static void change_put(struct trial *trial, uint64_t key, bool later)
+{
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {.later = later};
+    uint8_t name[12] = "test";
+    store_u64(name + 4, key);
+    catalog_put(&change, FAMILY_TASKS, span_of(name, sizeof(name)), span_text("value"));
+    assert_int_equal(catalog_commit(trial->store, &change, CATALOG_KEEP_RESERVE, &trial->err),
+                     ERR_OK);
+}
+
+static void what_may_be_durable_later_waits_for_no_sync(void **state)
+{
+    struct trial *trial = *state;
+    change_put(trial, 0, false);
+    unsigned before = atomic_load(&begun);
+    change_put(trial, 1, true);
+    change_put(trial, 2, true);
+    assert_int_equal(atomic_load(&begun), before);
+    change_put(trial, 3, false); /* all three */
+    assert_int_equal(atomic_load(&begun), before + 1);
+    assert_int_equal(db_sync(trial->store->db, &trial->err), ERR_OK);
+    assert_int_equal(atomic_load(&begun), before + 1);
+}
+
+static void promoted_pages_are_durable_with_what_follows(void **state)
+{
+    struct trial *trial = *state;
+    static const struct task_id task = {{1}};
+    struct content *content;
+    struct bytes page BYTES_CLEANUP = {0};
+    struct digest digest = toy_file(1, 5000, &page);
+    const struct staged_page staged = {.digest = digest, .page = bytes_span(&page)};
+    assert_int_equal(content_open(trial->store, alice, &content, &trial->err), ERR_OK);
+    unsigned before = atomic_load(&begun);
+    assert_int_equal(staged_put(trial->store, &task, &staged, 1, &trial->err), ERR_OK);
+    assert_int_equal(staged_promote(content, &task, &digest, 1, &trial->err), ERR_OK);
+    assert_int_equal(atomic_load(&begun), before);
+    assert_int_equal(content_sync(content, &trial->err), ERR_OK);
+    assert_int_equal(atomic_load(&begun), before + 1);
+    content_close(content);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TRIAL(a_sync_is_asked_for_only_while_something_waits_for_it),
         TRIAL(one_sync_serves_all_who_wrote_before_it),
         TRIAL(commits_that_wait_seal_together),
+        TRIAL(a_seal_waits_for_the_company_of_other_copies),
+        TRIAL(who_is_nearly_alone_does_not_wait),
+        TRIAL(nobody_waits_for_company_too_long),
+        TRIAL(as_much_as_a_full_pack_waits_for_no_company),
+        TRIAL(what_may_be_durable_later_waits_for_no_sync),
+        TRIAL(promoted_pages_are_durable_with_what_follows),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
 }

@@ -209,10 +209,17 @@ static bool commit_item(struct op *op, const struct want_item *item)
     return true;
 }
 
+static void ends_sync(void)
+{
+    for (size_t i = 0; i < world.task_count; i++)
+        world.tasks[i].record.end_later = false;
+}
+
 static void commit_end(struct op *op)
 {
     struct sim_task *task = &world.tasks[op->task];
     task->torn = false;
+    ends_sync();
     for (size_t i = 0; i < op->item_count; i++)
         if (op->items[i].kind == WALK_FILE)
             file_release(task, &op->items[i].digest);
@@ -256,6 +263,7 @@ static void snapshot_put(struct op *op)
     struct sim_task *task = &world.tasks[op->task];
     store()->snapshots[task->name] = (struct model_snapshot){true, op->root};
     task->record.published = true;
+    ends_sync();
     task->record.counters = task->machine.counters;
     oracle_published(task);
     struct task_event event = {.kind = TASK_ON_PUBLISHED,
@@ -299,6 +307,9 @@ static void on_finish(struct op *op)
     map_delete_tag(&store()->pins, task->number);
     map_clear(&task->unsynced);
     task->record.ended = true;
+    task->record.end_later = task->machine.outcome == TASK_DONE;
+    if (task->record.end_later)
+        world_end_crash();
     answer(op, TASK_ON_FINISHED);
     oracle_ended(task);
     task_deinit(&task->machine);
@@ -643,6 +654,11 @@ void destination_crash(void)
             fault_count(FAULT_UNSYNCED_LOST);
         if (task->torn)
             fault_count(FAULT_TORN_COMMIT);
+        if (task->record.end_later) {
+            fault_count(FAULT_END_LOST);
+            task->record.ended = false;
+        }
+        task->record.end_later = false;
         task->torn = false;
         map_clear(&task->unsynced);
         if (task->alive)

@@ -137,10 +137,10 @@ static bool faulty(void)
     return world.now_ms < world.faults_end_ms;
 }
 
-/* When a state of bad luck ends: within the time of faults. */
+/* When a state of bad luck ends: within the time of faults, or soon. */
 static uint64_t span_of_fault(uint64_t limit_ms)
 {
-    uint64_t left = world.faults_end_ms - world.now_ms;
+    uint64_t left = faulty() ? world.faults_end_ms - world.now_ms : 1000;
     uint64_t length = 1 + chance_below(&world.chance, limit_ms);
     return length < left ? length : left;
 }
@@ -197,6 +197,19 @@ static void on_crash_soon(struct op *op)
     (void)op;
     if (faulty())
         crash_destination();
+}
+
+static void on_end_crash(struct op *op)
+{
+    (void)op;
+    crash_destination();
+}
+
+void world_end_crash(void)
+{
+    if (!world.end_crashed && chance_percent(&world.chance, 30))
+        world_op(on_end_crash, chance_below(&world.chance, 2));
+    world.end_crashed = true;
 }
 
 static void on_collect_soon(struct op *op)

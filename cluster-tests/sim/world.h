@@ -61,7 +61,8 @@ const char *plant_name(enum plant plant);
     X(FAULT_WRONG_BYTES, "wrong bytes")                                                            \
     X(FAULT_SHORT_REPLY, "reply cut short")                                                        \
     X(FAULT_TORN_COMMIT, "commit torn by crash")                                                   \
-    X(FAULT_UNSYNCED_LOST, "unsynced write lost")
+    X(FAULT_UNSYNCED_LOST, "unsynced write lost")                                                  \
+    X(FAULT_END_LOST, "end of a published task lost")
 
 enum fault {
 #define X(fault, name) fault,
@@ -113,6 +114,7 @@ struct op {
 
 struct record { /* of a task; durable */
     bool started, published, ended, cancel;
+    bool end_later; /* the end is durable with the next commit, whosesoever */
     struct task_counters counters;
 };
 
@@ -195,6 +197,7 @@ struct world {
     struct map proved;              /* (digest, account): real bytes came for the account */
     struct map roots[MODEL_NAMES];  /* every root that the source's snapshot ever had */
     bool visible[MODEL_NAMES];      /* published here and not dropped */
+    bool end_crashed;               /* world_end_crash had its chance */
     uint64_t quiet_since_ms;        /* nothing that excuses an expired lease since */
     bool excused[TASKS];            /* its failing has a cause */
     uint64_t lease_since_ms[TASKS]; /* when its lease's period began anew; 0: it has none */
@@ -221,6 +224,8 @@ uint64_t source_now_ms(void);
 /* At a moment worth it: by chance the destination crashes, or its clean-up begins,
  * within the next milliseconds. */
 void world_trouble_soon(void);
+/* After the first task that ends well, by chance: the destination crashes before another commit. */
+void world_end_crash(void);
 
 /* destination.c */
 void destination_task_start(size_t task); /* from its record */
