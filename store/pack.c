@@ -663,7 +663,6 @@ static void company_await_locked(struct packs *packs, const struct finish *finis
     until.tv_nsec += packs->group_wait_ms % 1000 * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    pthread_cond_broadcast(&packs->ended); /* this one is company for who waits already */
     while (finish_open_locked(finish) && company_comes_locked(packs) &&
            pthread_cond_clockwait(&packs->ended, &packs->lock, CLOCK_MONOTONIC, &until) !=
                ETIMEDOUT)

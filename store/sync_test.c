@@ -169,7 +169,7 @@ static void commits_that_wait_seal_together(void **state)
 
 /* ---- the company of other copies ---- */
 
-#define COPIES 8
+#define COPIES 10
 
 struct copies {
     struct content *contents[COPIES];
@@ -232,7 +232,7 @@ static void a_seal_waits_for_the_company_of_other_copies(void **state)
     for (size_t i = 0; i < 5; i++)
         copy_commit(&copies, i);
     copies_wait(&copies, 5);
-    copy_commit(&copies, 5); /* enough company, though two more run */
+    copy_commit(&copies, 5); /* enough company, though four more run */
     copies_await(&copies, 6);
     assert_int_equal(trial_usage(trial).pack_count, 1);
     assert_int_equal(trial_usage(trial).pack_live_bytes, COPIES * MIB(1));
@@ -322,6 +322,48 @@ static void what_may_be_durable_later_waits_for_no_sync(void **state)
     assert_int_equal(atomic_load(&begun), before + 1);
 }
 
+struct putter {
+    struct trial *trial;
+    uint64_t key;
+    bool later;
+};
+
+static void *putter_run(void *context)
+{
+    const struct putter *putter = context;
+    change_put(putter->trial, putter->key, putter->later);
+    return NULL;
+}
+
+/* Whoever of one write needs the sync, first or last, has it. */
+static void one_in_line_that_cannot_wait_has_its_sync(void **state)
+{
+    struct trial *trial = *state;
+    struct catalog_line *line = &trial->store->catalog_line;
+    change_put(trial, 0, false);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        struct putter putters[2];
+        pthread_t threads[2];
+        unsigned before = atomic_load(&begun);
+        uint64_t writes = line->writes;
+        trial_line_hold(trial, true);
+        for (unsigned i = 0; i < 2; i++) {
+            putters[i] = (struct putter){trial, 1 + 2 * turn + i, .later = i == turn};
+            assert_int_equal(pthread_create(&threads[i], NULL, putter_run, &putters[i]), 0);
+            for (bool there = false; !there; usleep(1000)) {
+                pthread_mutex_lock(&line->lock);
+                there = line->first != NULL && (i == 0 || line->first->next != NULL);
+                pthread_mutex_unlock(&line->lock);
+            }
+        }
+        trial_line_hold(trial, false);
+        for (unsigned i = 0; i < 2; i++)
+            pthread_join(threads[i], NULL);
+        assert_int_equal(line->writes - writes, 1);
+        assert_int_equal(atomic_load(&begun), before + 1);
+    }
+}
+
 static void promoted_pages_are_durable_with_what_follows(void **state)
 {
     struct trial *trial = *state;
@@ -351,6 +393,7 @@ int main(void)
         TRIAL(nobody_waits_for_company_too_long),
         TRIAL(as_much_as_a_full_pack_waits_for_no_company),
         TRIAL(what_may_be_durable_later_waits_for_no_sync),
+        TRIAL(one_in_line_that_cannot_wait_has_its_sync),
         TRIAL(promoted_pages_are_durable_with_what_follows),
     };
     return cmocka_run_group_tests(tests, trial_group_setup, trial_group_teardown);
