@@ -14,7 +14,7 @@
  * Those that come while one is written become one write, in their order (docs/THREADS.md).
  *
  * Invariants: 1. commits have one order; the expectations of each are checked against all before it.
- * 2. Durable before visible, visible before acknowledged. 3. All or nothing, each for itself.
+ * 2. Durable before visible (but what may be later), visible before acknowledged. 3. All or nothing, each for itself.
  * Threads: any; a change, a view and a scan belong to one thread.
  */
 #ifndef STORE_CATALOG_COMMIT_H
@@ -28,7 +28,7 @@ struct store;
 struct catalog_change {
     struct bytes steps; /* kind u8 | family u8 | key u16+bytes | value u32+bytes, repeated */
     size_t bytes;       /* keys and values that would be written */
-    bool later; /* durable with the next commit that is not: nothing outside relies on it before */
+    bool later; /* durable with the next commit that is not: nobody outside is told of it before */
 };
 
 void catalog_change_deinit(struct catalog_change *change);

@@ -26,6 +26,7 @@ struct held_back_list {
 struct content {
     struct store *store;
     struct holder holder;
+    atomic_bool in_company; /* packs_join */
 
     pthread_mutex_t lock; /* the fields below, but pages */
     struct digest_list pinned;
@@ -95,7 +96,14 @@ void content_count_for(struct content *content, const struct task_id *task)
     ASSERT(!content->holder.counts);
     content->holder.counts = true;
     content->holder.task = *task;
+    atomic_store(&content->in_company, true);
     packs_join(content->store->packs);
+}
+
+static void company_leave(struct content *content)
+{
+    if (atomic_exchange(&content->in_company, false))
+        packs_leave(content->store->packs);
 }
 
 static void content_unpin_all(struct content *content)
@@ -113,8 +121,7 @@ void content_close(struct content *content)
 {
     if (content == NULL)
         return;
-    if (content->holder.counts)
-        packs_leave(content->store->packs);
+    company_leave(content);
     content_unpin_all(content);
     for (size_t i = 0; i < content->depends_count; i++)
         pack_unref(content->depends[i]);
@@ -652,6 +659,7 @@ static enum err_code commit_packs(struct content *content, struct err *err)
 {
     size_t count;
     struct pack **depends = content_take_depends(content, &count);
+    company_leave(content);
     enum err_code code = packs_finish(content->store->packs, depends, count, err);
     for (size_t i = 0; i < count; i++)
         pack_unref(depends[i]);

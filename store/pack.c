@@ -12,10 +12,12 @@ static const char pack_mark[] = "strait: column files are between two of these";
 
 #define SPACE_STEP_BYTES MIB(1) /* the disk is asked for room in such steps */
 
-/* A seal waits for company while so many more copies run, */
-#define GROUP_OTHERS   3
-#define GROUP_FINISHES 6              /* until so many wait */
-#define GROUP_BYTES    PACK_BYTES_MAX /* or so much is to be sealed */
+/* A seal waits for company while so many others bring files (of a copy: also what comes after this commit), */
+#define GROUP_OTHERS   4
+#define GROUP_FINISHES 6                        /* until so many wait, */
+#define GROUP_BYTES    (PACK_BYTES_MAX / 4 * 3) /* or so much is to be sealed; */
+#define GROUP_VAIN_MAX 2                        /* but not when so many have waited for nobody */
+#define GROUP_TRIAL    64                       /* except now and then */
 
 enum pack_phase {
     PHASE_IDLE,    /* open, nobody at it */
@@ -60,11 +62,13 @@ struct packs {
     pthread_cond_t ended; /* a pack has ended, or can now be sealed */
     struct pack *open[PACK_WRITERS_MAX]; /* IDLE, BUSY or SEALING; each holds a reference */
     unsigned opening;                    /* being begun, not in `open` yet */
-    size_t writers;                      /* copies that run (packs_join) */
+    size_t writers;                      /* packs_join */
     struct finish *finishing;
     bool led; /* one of these seals, for all of them: what others fill goes on being filled */
     uint32_t group_wait_ms;
-    uint64_t space_bytes; /* known to be free, and not used yet */
+    uint64_t finishes;      /* so many have come */
+    unsigned vain_finishes; /* those that waited for nobody since anybody had company */
+    uint64_t space_bytes;   /* known to be free, and not used yet */
 };
 
 /* ---- one pack ---- */
@@ -649,24 +653,31 @@ static bool company_comes_locked(const struct packs *packs)
     size_t finishes = 0;
     for (const struct finish *finish = packs->finishing; finish != NULL; finish = finish->next)
         finishes += finish_open_locked(finish);
-    return packs->writers >= finishes + GROUP_OTHERS && finishes < GROUP_FINISHES &&
+    return packs->writers >= GROUP_OTHERS && finishes < GROUP_FINISHES &&
            awaited_bytes_locked(packs) < GROUP_BYTES;
 }
 
 /* Many small packs, each with its own syncs, would cost more than what is in them: a seal waits a
- * little for others who fill packs. Who is alone, or nearly, does not wait. */
+ * little for others who fill packs. Who is alone, or nearly, does not wait; and nobody while those
+ * others stand still, as when their source is away. */
 static void company_await_locked(struct packs *packs, const struct finish *finish)
 {
     struct timespec until;
+    uint64_t number = ++packs->finishes;
+    if (finish->next != NULL)
+        packs->vain_finishes = 0;
+    if (packs->vain_finishes >= GROUP_VAIN_MAX && number % GROUP_TRIAL != 0)
+        return;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += packs->group_wait_ms / 1000;
     until.tv_nsec += packs->group_wait_ms % 1000 * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    while (finish_open_locked(finish) && company_comes_locked(packs) &&
-           pthread_cond_clockwait(&packs->ended, &packs->lock, CLOCK_MONOTONIC, &until) !=
-               ETIMEDOUT)
-        continue;
+    int waited = 0;
+    while (waited != ETIMEDOUT && finish_open_locked(finish) && company_comes_locked(packs))
+        waited = pthread_cond_clockwait(&packs->ended, &packs->lock, CLOCK_MONOTONIC, &until);
+    if (waited == ETIMEDOUT && packs->finishes == number)
+        packs->vain_finishes++;
 }
 
 static void finish_leave_locked(struct packs *packs, const struct finish *finish)

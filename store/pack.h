@@ -34,7 +34,7 @@ struct pack;
 
 /* Borrows all three until packs_free. */
 struct packs *packs_new(struct index *index, const struct space *space, const char *tmp_dir);
-/* A copy that will fill packs begins, ends. */
+/* Somebody brings files for packs, and will have them sealed; has begun to, or will not. */
 void packs_join(struct packs *packs);
 void packs_leave(struct packs *packs);
 /* Instead of PACK_GROUP_WAIT_MS; for tests. */

@@ -177,51 +177,59 @@ struct copies {
     pthread_t threads[COPIES];
 };
 
+static void copy_add(struct trial *trial, struct copies *copies, size_t i, uint64_t file_number)
+{
+    struct bytes file BYTES_CLEANUP = {0};
+    struct digest digest = toy_file(file_number, MIB(1), &file);
+    assert_int_equal(content_add_file(copies->contents[i], &digest, bytes_span(&file),
+                                      CONTENT_HASHED, &trial->err),
+                     ERR_OK);
+}
+
 /* Copies that run, each with a file in the one open pack; a seal waits for company as long as it takes. */
 static void copies_begin(struct trial *trial, struct copies *copies)
 {
-    struct bytes file BYTES_CLEANUP = {0};
     packs_group_wait_set(trial->store->packs, UINT32_MAX);
     for (size_t i = 0; i < COPIES; i++) {
         const struct task_id task = {{(uint8_t)(1 + i)}};
         struct content **content = &copies->contents[i];
         assert_int_equal(content_open(trial->store, alice, content, &trial->err), ERR_OK);
         content_count_for(*content, &task);
-        struct digest digest = toy_file(i, MIB(1), &file);
-        assert_int_equal(
-            content_add_file(*content, &digest, bytes_span(&file), CONTENT_HASHED, &trial->err),
-            ERR_OK);
         copies->committers[i] = (struct committer){.content = *content};
+        copy_add(trial, copies, i, i);
     }
 }
 
-static void copy_commit(struct copies *copies, size_t i)
+static void copies_commit(struct copies *copies, size_t from, size_t to)
 {
-    assert_int_equal(
-        pthread_create(&copies->threads[i], NULL, committer_run, &copies->committers[i]), 0);
+    for (size_t i = from; i < to; i++)
+        assert_int_equal(
+            pthread_create(&copies->threads[i], NULL, committer_run, &copies->committers[i]), 0);
 }
 
-static void copies_await(struct copies *copies, size_t count)
+static void copies_await(struct copies *copies, size_t from, size_t to)
 {
     alarm(60);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = from; i < to; i++) {
         pthread_join(copies->threads[i], NULL);
         assert_int_equal(copies->committers[i].code, ERR_OK);
     }
     alarm(0);
 }
 
-static void copies_wait(const struct copies *copies, size_t count)
+static void copies_wait(const struct copies *copies, size_t from, size_t to)
 {
     usleep(50000); /* for ever, if nobody came */
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = from; i < to; i++)
         assert_false(atomic_load(&copies->committers[i].is_done));
 }
 
-static void copies_end(struct copies *copies)
+static void copies_close(struct copies *copies, size_t from)
 {
-    for (size_t i = 0; i < COPIES; i++)
+    for (size_t i = from; i < COPIES; i++) {
         content_close(copies->contents[i]);
+        copies->contents[i] = NULL;
+    }
 }
 
 static void a_seal_waits_for_the_company_of_other_copies(void **state)
@@ -229,14 +237,13 @@ static void a_seal_waits_for_the_company_of_other_copies(void **state)
     struct trial *trial = *state;
     struct copies copies;
     copies_begin(trial, &copies);
-    for (size_t i = 0; i < 5; i++)
-        copy_commit(&copies, i);
-    copies_wait(&copies, 5);
-    copy_commit(&copies, 5); /* enough company, though four more run */
-    copies_await(&copies, 6);
+    copies_commit(&copies, 0, 5);
+    copies_wait(&copies, 0, 5);
+    copies_commit(&copies, 5, 6); /* enough company, though four more run */
+    copies_await(&copies, 0, 6);
     assert_int_equal(trial_usage(trial).pack_count, 1);
     assert_int_equal(trial_usage(trial).pack_live_bytes, COPIES * MIB(1));
-    copies_end(&copies);
+    copies_close(&copies, 0);
 }
 
 static void who_is_nearly_alone_does_not_wait(void **state)
@@ -244,27 +251,58 @@ static void who_is_nearly_alone_does_not_wait(void **state)
     struct trial *trial = *state;
     struct copies copies;
     copies_begin(trial, &copies);
-    for (size_t i = 4; i < COPIES; i++) {
-        content_close(copies.contents[i]);
-        copies.contents[i] = NULL;
-    }
-    copy_commit(&copies, 0);
-    copies_wait(&copies, 1);
-    content_close(copies.contents[3]); /* two others run */
-    copies.contents[3] = NULL;
-    copies_await(&copies, 1);
-    copies_end(&copies);
+    copies_close(&copies, 5);
+    copies_commit(&copies, 0, 1);
+    copies_wait(&copies, 0, 1);
+    copies_close(&copies, 4); /* three others run */
+    copies_await(&copies, 0, 1);
+    copies_close(&copies, 0);
 }
 
-static void nobody_waits_for_company_too_long(void **state)
+/* Those who have had theirs sealed bring nothing any more, though they are there. */
+static void nobody_waits_for_those_who_came_before(void **state)
+{
+    struct trial *trial = *state;
+    struct copies copies;
+    copies_begin(trial, &copies);
+    copies_commit(&copies, 0, 6);
+    copies_await(&copies, 0, 6);
+    copies_commit(&copies, 6, 7); /* three others run */
+    copies_await(&copies, 6, 7);
+    copies_close(&copies, 0);
+}
+
+/* The others' source is away: two wait for them, who comes then does not. But two at once are company again. */
+static void nobody_waits_for_copies_that_stand_still(void **state)
 {
     struct trial *trial = *state;
     struct copies copies;
     copies_begin(trial, &copies);
     packs_group_wait_set(trial->store->packs, 1);
-    copy_commit(&copies, 0);
-    copies_await(&copies, 1);
-    copies_end(&copies);
+    for (size_t i = 0; i < 2; i++) {
+        copy_add(trial, &copies, i, 100 + i);
+        copies_commit(&copies, i, i + 1);
+        copies_await(&copies, i, i + 1);
+    }
+    packs_group_wait_set(trial->store->packs, UINT32_MAX);
+    copy_add(trial, &copies, 2, 102);
+    copies_commit(&copies, 2, 3);
+    copies_await(&copies, 2, 3);
+    copy_add(trial, &copies, 3, 103);
+    copies.committers[3].waits = true;
+    atomic_store(&go, false);
+    atomic_store(&is_waiting, false);
+    copies_commit(&copies, 3, 4);
+    wait_until(&is_waiting);
+    copy_add(trial, &copies, 4, 104);
+    copies_commit(&copies, 4, 5);
+    copies_wait(&copies, 3, 5);
+    atomic_store(&go, true);
+    copies_await(&copies, 3, 4);
+    copies_wait(&copies, 4, 5); /* five others run */
+    copies_close(&copies, 8);
+    copies_await(&copies, 4, 5);
+    copies_close(&copies, 0);
 }
 
 static void large_files_add(struct trial *trial, struct content *content, uint64_t first)
@@ -290,10 +328,10 @@ static void as_much_as_a_full_pack_waits_for_no_company(void **state)
     assert_int_equal(packs_take(packs, 1, &held, &trial->err), ERR_OK);
     large_files_add(trial, copies.contents[0], 200);
     packs_give_back(packs, held, NULL);
-    copy_commit(&copies, 0);
-    copies_await(&copies, 1);
+    copies_commit(&copies, 0, 1);
+    copies_await(&copies, 0, 1);
     assert_int_equal(trial_usage(trial).pack_count, 2);
-    copies_end(&copies);
+    copies_close(&copies, 0);
 }
 
 /* ---- what the next commit makes durable ---- */
@@ -390,7 +428,8 @@ int main(void)
         TRIAL(commits_that_wait_seal_together),
         TRIAL(a_seal_waits_for_the_company_of_other_copies),
         TRIAL(who_is_nearly_alone_does_not_wait),
-        TRIAL(nobody_waits_for_company_too_long),
+        TRIAL(nobody_waits_for_those_who_came_before),
+        TRIAL(nobody_waits_for_copies_that_stand_still),
         TRIAL(as_much_as_a_full_pack_waits_for_no_company),
         TRIAL(what_may_be_durable_later_waits_for_no_sync),
         TRIAL(one_in_line_that_cannot_wait_has_its_sync),

@@ -218,8 +218,12 @@ static void ends_sync(void)
 static void commit_end(struct op *op)
 {
     struct sim_task *task = &world.tasks[op->task];
+    bool is_last = false; /* the publish will sync what it wrote */
+    for (size_t i = 0; i < op->item_count; i++)
+        is_last = is_last || op->items[i].level > MODEL_ROOT_LEVEL;
     task->torn = false;
-    ends_sync();
+    if (op->err.code == ERR_OK && !is_last)
+        ends_sync();
     for (size_t i = 0; i < op->item_count; i++)
         if (op->items[i].kind == WALK_FILE)
             file_release(task, &op->items[i].digest);

@@ -419,8 +419,9 @@ static enum err_code finish(struct job *job, struct err *err)
         record.error = job->outcome_err.code;
         record.message = span_text(job->outcome_err.message);
     }
-    /* What is published ends again after a crash that takes this record. */
-    CATALOG_CHANGE_CLEANUP struct catalog_change change = {.later = job->outcome == TASK_DONE};
+    /* What is published ends again after a crash that takes this record. But what the source said last it does not say again. */
+    bool later = job->outcome == TASK_DONE && !settle_is_new(job);
+    CATALOG_CHANGE_CLEANUP struct catalog_change change = {.later = later};
     uint8_t key[XCOPY_KEY_BYTES];
     xcopy_record_put(&change, &record);
     settle_put(job, job->outcome, &change);

@@ -222,6 +222,8 @@ bool settle_take(struct pull *pull, struct job *job);           /* true: it coun
 /* On workers; the task's counts, unless nothing was carried yet. */
 void settle_put(const struct job *job, enum task_state state, struct catalog_change *change);
 void settle_put_newest(struct job *job, struct catalog_change *change);
+/* What settle_put would write at the end is not what is written: the source has said more since. */
+bool settle_is_new(const struct job *job);
 void job_meter(struct job *job);
 /* After a restart. */
 enum err_code settle_load(struct pull *pull, struct err *err) MUST_USE;

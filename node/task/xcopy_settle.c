@@ -62,12 +62,32 @@ static struct meter_record record_make(const struct pull *pull, enum task_state 
                                  .counts = *counts};
 }
 
-void settle_put(const struct job *job, enum task_state state, struct catalog_change *change)
+static struct meter_counts counts_as(const struct job *job, enum task_state state)
 {
     struct meter_counts counts = job->meter;
     if (state == TASK_DONE)
         counts.kept_bytes = job->counters.bytes_moved;
     counts.saved_bytes = state == TASK_DONE ? job->counters.bytes_skipped : 0;
+    return counts;
+}
+
+bool settle_is_new(const struct job *job)
+{
+    BYTES_CLEANUP struct bytes memory = {0};
+    const struct lease_id lease = lease_id_of(&job->pull->rights.node, &job->pull->record.id);
+    const struct meter_counts counts = counts_as(job, job->outcome);
+    struct meter_record record;
+    bool found;
+    if (meter_find(job->pull->options->store, METER_IN, &lease, &memory, &record, &found, NULL) !=
+        ERR_OK)
+        return true;
+    return counts.wire_bytes > 0 &&
+           (!found || memcmp(&record.counts, &counts, sizeof(counts)) != 0);
+}
+
+void settle_put(const struct job *job, enum task_state state, struct catalog_change *change)
+{
+    const struct meter_counts counts = counts_as(job, state);
     const struct meter_record record = record_make(job->pull, state, &counts, job->meter_lost);
     if (counts.wire_bytes > 0 && !job->pull->repair.is_one)
         meter_put(change, &record);
