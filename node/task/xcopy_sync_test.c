@@ -61,11 +61,36 @@ static void test_a_copy_with_a_pack(void **state)
     copy_syncs("large_1", 4, 4);
 }
 
+/* A request whose answer this node's process did not live to see: the source says so with its last word, which it does not
+ * say again. */
+static void test_the_last_count_of_a_source_that_knew_more(void **state)
+{
+    (void)state;
+    struct table_id table = table_make("counted");
+    overwrite(table, 1, 20, "counted");
+    snapshot_make(table, "counted_1");
+    atomic_store(&there.holds_files, true);
+    struct task_id id;
+    ok(xcopy_start("counted_1", "counted_1", &id));
+    for (int i = 0; i < 2000 && atomic_load(&held) == NULL; i++)
+        usleep(10000);
+    assert_non_null(atomic_load(&held));
+    region_restart(&here, &there);
+    for (int i = 0; i < 2000 && atomic_load(&there.files_asked) < 2; i++)
+        usleep(10000);
+    atomic_store(&logged, 0);
+    request_let_go(&there);
+    struct task_status status = wait_for(&id, is_tidy);
+    done(&status);
+    assert_int_equal(atomic_load(&logged), 3); /* what it brought, its publish, its end */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_copies),
         cmocka_unit_test(test_a_copy_with_a_pack),
+        cmocka_unit_test(test_the_last_count_of_a_source_that_knew_more),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
